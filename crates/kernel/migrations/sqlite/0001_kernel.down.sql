@@ -1,0 +1,19 @@
+-- Removes what 0001_kernel.up.sql made, children first.
+DROP TABLE audit;
+DROP TABLE event;
+DROP TABLE idempotency;
+DROP TABLE run_chart;
+DROP TABLE run_log;
+DROP TABLE run_attempt;
+DROP TABLE run;
+DROP TABLE job_queue;
+DROP TABLE job_step;
+DROP TABLE job;
+DROP TABLE code;
+DROP TABLE revision;
+DROP TABLE working_copy;
+DROP TABLE resource;
+DROP TABLE credential;
+DROP TABLE principal;
+DROP TABLE project;
+DROP TABLE tenant;

@@ -1,0 +1,92 @@
+//! What the planes registered. Built once at start, then read only.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use crate::{engine::RunEngine, kind::Kind, operation::Operation};
+
+/// A role that a plane brings, with the actions it allows.
+#[derive(Debug, Clone)]
+pub struct Role {
+    pub name: &'static str,
+    pub actions: &'static [&'static str],
+}
+
+/// A type of connection (its secret fields and test come with the `connections` kind).
+#[derive(Debug, Clone)]
+pub struct ConnectionType {
+    pub name: &'static str,
+    pub title: &'static str,
+}
+
+/// Kinds, operations, engines, roles and connection types by name.
+#[derive(Default, Clone)]
+pub struct Registry {
+    kinds: BTreeMap<&'static str, Arc<dyn Kind>>,
+    operations: BTreeMap<&'static str, Arc<dyn Operation>>,
+    engines: BTreeMap<&'static str, Arc<dyn RunEngine>>,
+    roles: Vec<Role>,
+    connection_types: Vec<ConnectionType>,
+}
+
+impl Registry {
+    pub fn kind(&mut self, kind: impl Kind) -> &mut Self {
+        let plural = kind.info().plural;
+        let old = self.kinds.insert(plural, Arc::new(kind));
+        debug_assert!(old.is_none(), "kind {plural} registered twice");
+        self
+    }
+
+    pub fn operation(&mut self, operation: impl Operation) -> &mut Self {
+        self.operations.insert(operation.name(), Arc::new(operation));
+        self
+    }
+
+    pub fn engine(&mut self, engine: Arc<dyn RunEngine>) -> &mut Self {
+        self.engines.insert(engine.name(), engine);
+        self
+    }
+
+    pub fn role(&mut self, role: Role) -> &mut Self {
+        self.roles.push(role);
+        self
+    }
+
+    pub fn connection_type(&mut self, connection_type: ConnectionType) -> &mut Self {
+        self.connection_types.push(connection_type);
+        self
+    }
+
+    pub fn kinds(&self) -> impl Iterator<Item = &Arc<dyn Kind>> {
+        self.kinds.values()
+    }
+
+    /// By plural, as in URLs.
+    pub fn find_plural(&self, plural: &str) -> Option<&Arc<dyn Kind>> {
+        self.kinds.get(plural)
+    }
+
+    /// By the `kind` of documents.
+    pub fn find_kind(&self, kind: &str) -> Option<&Arc<dyn Kind>> {
+        self.kinds.values().find(|k| k.info().kind == kind)
+    }
+
+    pub fn find_operation(&self, name: &str) -> Option<&Arc<dyn Operation>> {
+        self.operations.get(name)
+    }
+
+    pub fn find_engine(&self, name: &str) -> Option<&Arc<dyn RunEngine>> {
+        self.engines.get(name)
+    }
+
+    pub fn engines(&self) -> impl Iterator<Item = &Arc<dyn RunEngine>> {
+        self.engines.values()
+    }
+
+    pub fn roles(&self) -> &[Role] {
+        &self.roles
+    }
+
+    pub fn connection_types(&self) -> &[ConnectionType] {
+        &self.connection_types
+    }
+}
