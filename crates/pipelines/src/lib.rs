@@ -1,0 +1,3 @@
+//! The plane for pipelines on Xenna and Ray.
+
+pub mod supervisor;
