@@ -1,0 +1,232 @@
+//! The database: synchronous inside, asynchronous at the edge.
+//!
+//! [`Store::read`] and [`Store::write`] hand a closure to a database thread; one closure is one transaction, and the
+//! answer comes after its commit. Inside a closure there is no `await`, so kernel logic is plain Rust over [`Tx`].
+//! The same SQL text, with `$1…$n`, runs on SQLite and on Postgres; the few statements that differ ask
+//! [`Tx::backend`]. There are no repository traits and no query builder.
+//!
+//! A closure may be run more than once (a group commit that another closure destroyed, a deadlock, a connection that
+//! died before COMMIT): it does nothing but database work.
+
+mod counters;
+mod domain;
+mod error;
+mod migrate;
+mod postgres;
+mod row;
+mod sqlite;
+mod tx;
+mod value;
+mod work;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
+
+pub use self::counters::Stats;
+use self::counters::Counters;
+pub use self::error::{StoreError, StoreResult};
+pub use self::migrate::{MigrationReport, MigrationSet};
+pub use self::row::Row;
+pub use self::tx::Tx;
+pub use self::value::{Column, Json, Param, Value};
+use self::work::{Queued, pack};
+pub use crate::params;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Backend {
+    Sqlite,
+    Postgres,
+}
+
+impl Backend {
+    /// What a SELECT that is followed by an UPDATE of the same rows ends with: on Postgres others would be lost
+    /// without it; SQLite has one writer.
+    pub fn for_update(self) -> &'static str {
+        match self {
+            Self::Sqlite => "",
+            Self::Postgres => " FOR UPDATE",
+        }
+    }
+}
+
+#[derive(Debug, Clone)]
+pub struct StoreOptions {
+    /// The most Postgres connections; each is opened when it is first needed.
+    pub connections: usize,
+    /// How long a closure may wait for a connection before it is answered `Unavailable`.
+    pub patience: Duration,
+    /// How long one read may take.
+    pub read_limit: Duration,
+    /// How long one write may take, waiting excepted.
+    pub write_limit: Duration,
+    /// The most pages (of 4 KiB) that a SQLite file may have.
+    pub sqlite_max_pages: Option<u32>,
+    /// The most page cache of each SQLite connection, KiB.
+    pub sqlite_cache_kib: u32,
+    pub migrations: MigrationSet,
+}
+
+impl Default for StoreOptions {
+    fn default() -> Self {
+        Self {
+            connections: 16,
+            patience: Duration::from_secs(10),
+            read_limit: Duration::from_secs(10),
+            write_limit: Duration::from_secs(30),
+            sqlite_max_pages: None,
+            sqlite_cache_kib: 8192,
+            migrations: MigrationSet::embedded(),
+        }
+    }
+}
+
+/// An open database. Cheap to clone; closed when the last clone goes, or by [`Store::close`].
+#[derive(Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    database: Database,
+    options: StoreOptions,
+    counters: Arc<Counters>,
+}
+
+enum Database {
+    Sqlite(sqlite::Sqlite),
+    Postgres(postgres::Postgres),
+}
+
+impl Store {
+    /// Opens `sqlite:<path>` (the file is made where it is missing) or `postgres://…`. Does not migrate.
+    ///
+    /// # Errors
+    /// `Refused` for another URL; `Unavailable` when another process holds the SQLite file's folder, or Postgres
+    /// does not answer.
+    pub async fn open(url: &str, options: StoreOptions) -> StoreResult<Self> {
+        let counters = Arc::new(Counters::default());
+        let database = if url.starts_with("sqlite:") {
+            let (path, options, counters) = (sqlite::path_of(url)?, options.clone(), counters.clone());
+            let open = move || sqlite::Sqlite::open(&path, &options, &counters);
+            Database::Sqlite(tokio::task::spawn_blocking(open).await.map_err(gone)??)
+        } else if url.starts_with("postgres:") || url.starts_with("postgresql:") {
+            Database::Postgres(postgres::Postgres::open(url, &options, &counters).await?)
+        } else {
+            return Err(StoreError::Refused("the database's URL begins with sqlite: or postgres://".into()));
+        };
+        Ok(Self { inner: Arc::new(Inner { database, options, counters }) })
+    }
+
+    pub fn backend(&self) -> Backend {
+        match self.inner.database {
+            Database::Sqlite(_) => Backend::Sqlite,
+            Database::Postgres(_) => Backend::Postgres,
+        }
+    }
+
+    /// Runs a closure in a transaction that only reads and sees one state of the database throughout.
+    pub async fn read<T, E>(&self, call: impl FnMut(&mut Tx<'_>) -> Result<T, E> + Send + 'static) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        self.run(call, false, Some(self.inner.options.read_limit)).await
+    }
+
+    /// Runs a closure in a transaction and commits it; any error that it returns undoes all of it. A caller that
+    /// goes away does not undo the commit.
+    pub async fn write<T, E>(&self, call: impl FnMut(&mut Tx<'_>) -> Result<T, E> + Send + 'static) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        self.run(call, true, Some(self.inner.options.write_limit)).await
+    }
+
+    /// Brings the schema to the newest version that this binary knows.
+    ///
+    /// # Errors
+    /// `Migration` in words: a newer schema than the binary knows, an applied file that was edited since, or SQL
+    /// that fails. Each migration is a transaction of its own; those before a failed one stay.
+    pub async fn migrate(&self) -> StoreResult<MigrationReport> {
+        migrate::migrate_to(self, self.inner.options.migrations.newest(self.backend())).await
+    }
+
+    /// Brings the schema up or down to `version`; 0 is empty.
+    pub async fn migrate_to(&self, version: i64) -> StoreResult<MigrationReport> {
+        migrate::migrate_to(self, version).await
+    }
+
+    /// Whether the database answers.
+    pub async fn health(&self) -> StoreResult<()> {
+        self.read(|tx| tx.one("SELECT 1 AS alive", &[], |row| row.get::<i64>(0).map(drop))).await
+    }
+
+    pub fn stats(&self) -> Stats {
+        let queued = match &self.inner.database {
+            Database::Sqlite(sqlite) => sqlite.queue_length(),
+            Database::Postgres(postgres) => postgres.queue_length(),
+        };
+        self.inner.counters.stats(queued)
+    }
+
+    /// Answers what waits, then closes every connection and lets go of the file. Later calls are `Unavailable`.
+    pub async fn close(&self) {
+        let threads = match &self.inner.database {
+            Database::Sqlite(sqlite) => sqlite.close(),
+            Database::Postgres(postgres) => postgres.close(),
+        };
+        let join = move || threads.into_iter().for_each(|thread| drop(thread.join()));
+        if let Err(error) = tokio::task::spawn_blocking(join).await {
+            tracing::warn!(%error, "close the database");
+        }
+    }
+
+    async fn run<T, E>(
+        &self,
+        call: impl FnMut(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
+        writes: bool,
+        limit: Option<Duration>,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        let (work, answer): (_, oneshot::Receiver<Result<T, E>>) = pack(call);
+        let queued = Queued { work, since: Instant::now(), limit, writes };
+        match &self.inner.database {
+            Database::Sqlite(sqlite) => sqlite.send(queued).await?,
+            Database::Postgres(postgres) => postgres.send(queued)?,
+        }
+        answer.await.map_err(|_| StoreError::Unavailable("the database thread ended".into()))?
+    }
+}
+
+/// What stands in `IN (…)` for `values`, with placeholders from `$first` on, and its parameters. Padded to a power of
+/// two with nulls, which equal nothing, so that few statement texts serve all lengths. Not for NOT IN.
+pub fn in_list<P: Param>(values: &[P], first: usize) -> (String, Vec<&dyn Param>) {
+    const NOTHING: &Option<i64> = &None;
+    let padded = values.len().max(1).next_power_of_two();
+    let list = (first..first + padded).map(|number| format!("${number}")).collect::<Vec<_>>().join(",");
+    let values = values.iter().map(|value| value as &dyn Param);
+    (list, values.chain(std::iter::repeat(NOTHING as &dyn Param)).take(padded).collect())
+}
+
+fn gone(error: tokio::task::JoinError) -> StoreError {
+    StoreError::Unavailable(format!("the thread that opens the database ended: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_in_list_is_padded_to_a_power_of_two() {
+        let (list, values) = in_list(&[1i64, 2, 3], 3);
+        assert_eq!((list.as_str(), values.len()), ("$3,$4,$5,$6", 4));
+        let (list, values) = in_list::<i64>(&[], 1);
+        assert_eq!((list.as_str(), values.len()), ("$1", 1));
+    }
+}
