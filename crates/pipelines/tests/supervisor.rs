@@ -187,7 +187,9 @@ fn a_dead_supervisor_is_seen_and_what_it_leaves_can_be_ended() {
 
 #[test]
 fn a_descendant_that_floods_the_pipe_does_not_delay_the_end() {
-    let attempt = Attempt::new("yes flood & echo $!; exit 0").max_log_bytes(20_000);
+    let attempt =
+        Attempt::new("yes flood & until grep -q 'log limit' journal.ndjson; do sleep 0.02; done; exit 0")
+            .max_log_bytes(20_000);
     attempt.start();
     let records = attempt.finished();
     let exit = Body::Exit { code: Some(0), signal: None, stopped: false };

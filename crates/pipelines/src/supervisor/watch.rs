@@ -237,9 +237,7 @@ impl Watch {
     /// this takes no more than a pipe holds.
     fn drain_what_is_there(&mut self) {
         let (journal, stages) = (&mut self.journal, &mut self.stages);
-        for source in &mut self.sources {
-            source.drain(journal, stages);
-        }
+        self.sources.retain_mut(|source| source.drain(journal, stages).is_open());
         self.journal.flush();
     }
 

@@ -41,6 +41,9 @@ pub(in crate::supervisor) struct JournalWriter<S> {
     lost: u64,
     log_bytes: u64,
     max_log_bytes: u64,
+    /// The log limit was reached and said.
+    limited: bool,
+    /// Lines dropped since, and not told yet.
     over_limit: u64,
     /// The file could not be cut back after a failed write: the next line starts behind a newline.
     torn: bool,
@@ -64,6 +67,7 @@ impl<S: Sink> JournalWriter<S> {
             lost: 0,
             log_bytes: 0,
             max_log_bytes,
+            limited: false,
             over_limit: 0,
             torn: false,
         }
@@ -73,8 +77,9 @@ impl<S: Sink> JournalWriter<S> {
     pub fn log(&mut self, t: Option<i64>, line: Line) {
         let t = t.unwrap_or_else(self.now);
         let tail = tail_of(t, Body::Log(line));
-        if self.over_limit > 0 || self.log_bytes + tail.len() as u64 > self.max_log_bytes {
-            if self.over_limit == 0 {
+        if self.limited || self.log_bytes + tail.len() as u64 > self.max_log_bytes {
+            if !self.limited {
+                self.limited = true;
                 let limit = self.max_log_bytes;
                 self.note(
                     Level::Warning,
@@ -100,11 +105,10 @@ impl<S: Sink> JournalWriter<S> {
         self.waiting.push(tail_of((self.now)(), Body::Log(line)));
     }
 
-    /// Says how many lines fell to the limit, once.
+    /// Says how many lines fell to the limit since this was last said.
     pub fn close_logs(&mut self) {
         let dropped = std::mem::take(&mut self.over_limit);
         if dropped > 0 {
-            self.max_log_bytes = u64::MAX;
             self.note(Level::Warning, format!("{dropped} log lines were dropped after the log limit"));
         }
     }
@@ -131,8 +135,7 @@ impl<S: Sink> JournalWriter<S> {
         }
     }
 
-    /// The bytes that wait for a flush.
-    pub fn waiting_bytes(&self) -> usize {
+    fn waiting_bytes(&self) -> usize {
         self.waiting.iter().map(Vec::len).sum()
     }
 

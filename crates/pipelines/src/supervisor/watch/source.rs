@@ -110,14 +110,21 @@ impl Source {
         Next::More
     }
 
-    /// Takes what lies in the pipe now.
-    pub fn drain(&mut self, journal: &mut JournalWriter<File>, stages: &mut HashMap<String, String>) {
+    /// Takes what lies in the pipe now; at its end also a last line without a newline.
+    pub fn drain(&mut self, journal: &mut JournalWriter<File>, stages: &mut HashMap<String, String>) -> Next {
         for _ in 0..=PIPE_SIZE / CHUNK {
-            if self.read_once(journal, stages) != Next::More {
-                return;
-            }
+            let next = self.read_once(journal, stages);
             journal.flush();
+            match next {
+                Next::More => {}
+                Next::Empty => return next,
+                Next::Closed => {
+                    self.end(journal, stages);
+                    return next;
+                }
+            }
         }
+        Next::More
     }
 
     /// Takes a last line without a newline.
@@ -128,7 +135,7 @@ impl Source {
 
     /// Takes all that is left, when nobody writes any more.
     pub fn finish(mut self, journal: &mut JournalWriter<File>, stages: &mut HashMap<String, String>) {
-        self.drain(journal, stages);
+        let _ = self.drain(journal, stages);
         self.end(journal, stages);
         journal.flush();
     }
