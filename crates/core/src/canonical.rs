@@ -1,8 +1,8 @@
 //! The canonical form of JSON (RFC 8785) and SHA-256 over it: what "the same spec" and "the same plan" mean.
 //!
 //! Two values with the same canonical form are the same: key order and spellings of a number (`1`, `1.0`, `1e0`) do not
-//! count. RFC 8785 numbers are doubles, so an integer that a double cannot hold would hash like its neighbour: such
-//! numbers are refused here instead of being rounded in silence.
+//! count. RFC 8785 numbers are doubles, so an integer beyond 2^53 may be written with other digits, and then hashes like
+//! its neighbour: such a number is refused here instead of being rounded in silence.
 
 use std::fmt;
 use std::str::FromStr;
@@ -19,8 +19,7 @@ use crate::violation::{Pointer, Violation};
 pub fn canonical_json(value: &Value) -> Result<String> {
     let violations = reject_inexact_numbers(value);
     if !violations.is_empty() {
-        let detail =
-            format!("{} of the numbers cannot be kept exactly; write them as strings", violations.len());
+        let detail = format!("{} of the numbers would lose digits; write them as strings", violations.len());
         return Err(Error::invalid("inexact_number", detail).with_violations(violations));
     }
     serde_json_canonicalizer::to_string(value).map_err(|source| {
@@ -38,7 +37,7 @@ pub fn sha256_hex(bytes: impl AsRef<[u8]>) -> String {
     hex::encode(Sha256::digest(bytes.as_ref()))
 }
 
-/// A violation for every integer that a double cannot hold exactly.
+/// A violation for every integer that the canonical form would change.
 pub fn reject_inexact_numbers(value: &Value) -> Vec<Violation> {
     let mut violations = Vec::new();
     inexact_numbers(value, &Pointer::root(), &mut violations);
@@ -50,7 +49,7 @@ fn inexact_numbers(value: &Value, at: &Pointer, violations: &mut Vec<Violation>)
         Value::Number(number) if !is_exact(number) => violations.push(Violation::new(
             at,
             "inexact_number",
-            format!("{number} cannot be kept exactly as a double; write it as a string"),
+            format!("{number} would lose digits, because JSON numbers are doubles; write it as a string"),
         )),
         Value::Array(items) => {
             for (index, item) in items.iter().enumerate() {
@@ -70,13 +69,12 @@ fn inexact_numbers(value: &Value, at: &Pointer, violations: &mut Vec<Violation>)
     }
 }
 
-/// True where the number survives the way through a double unchanged.
+/// True where the canonical form keeps every digit. Floats always pass: their text is the shortest that reads as the
+/// same double, and that text, read again, passes too, even where it looks like an integer.
 fn is_exact(number: &Number) -> bool {
-    match (number.as_u64(), number.as_i64()) {
-        (Some(unsigned), _) => unsigned as f64 as u128 == u128::from(unsigned),
-        (None, Some(signed)) => signed as f64 as i128 == i128::from(signed),
-        (None, None) => true,
-    }
+    let integer = number.as_i64().map(i64::unsigned_abs).or(number.as_u64());
+    integer.is_none_or(|size| size <= 1 << 53)
+        || serde_json_canonicalizer::to_string(number).is_ok_and(|text| text == number.to_string())
 }
 
 /// `sha256:` and 64 hexadecimal digits in lower case: the address of a content.

@@ -2,7 +2,8 @@
 //!
 //! The changes are a sequence in the sense of RFC 6902 (JSON Patch): carried out one after the other they turn `before`
 //! into `after`. Within one array the removals come first, from the back, then the additions, from the front, then
-//! what changed inside; so a `remove` points into the value before, and every other change into the value after.
+//! what changed inside. So the last index of a `remove` counts in the array before, and every other index in the arrays
+//! after: what a person reads is never a place that exists only halfway.
 //!
 //! Elements of an array are matched by `id`, else by `name`, where every element on both sides is an object with a
 //! string there that is unique on its side; else by index. A matched element that changed its place is removed and

@@ -2,7 +2,7 @@
 //!
 //! [`Document::from_value`] is the way in for what people send: it names everything that is wrong at once. The serde
 //! impls are for what was checked before; they refuse unknown fields and bad names and know no other limit. What a
-//! `spec` must look like is known to its kind, not here.
+//! `spec` must look like is known to its kind, and whether there is such a kind to the registry: neither is checked here.
 
 mod checks;
 mod metadata;
@@ -28,10 +28,11 @@ pub const DEPTH_MAX: usize = 64;
 pub struct Document {
     #[serde(rename = "apiVersion")]
     pub api_version: String,
-    /// As registered, such as `Pipeline`; whether there is such a kind is not checked here.
+    /// As registered, such as `Pipeline`.
     pub kind: String,
     pub metadata: Metadata,
-    /// Always an object in a document that was read by [`Document::from_value`].
+    /// What the kind says.
+    #[schemars(with = "serde_json::Map<String, Value>")]
     pub spec: Value,
 }
 

@@ -1,7 +1,7 @@
 //! One thing that is wrong with a document, and where: a JSON pointer, and a line when the text is known.
 //!
 //! Validation returns *all* violations of a document at once, so this is plain data and not an error. The pointer of
-//! something missing is where it should stand (`/metadata/name`), so that a form can mark the field.
+//! something missing is where it should stand (`/metadata/name`), so that a form can mark the field. The codes of this crate are listed in [`crate::error::VIOLATION_CODES`].
 
 use std::fmt;
 
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 pub struct Violation {
     /// RFC 6901; empty for the whole document.
     pub pointer: String,
-    /// Stable and in snake_case; those of this crate are listed in [`crate::error::VIOLATION_CODES`].
+    /// Stable, in snake_case.
     pub code: String,
     pub detail: String,
     /// Line in the text that was sent, from 1.

@@ -32,6 +32,7 @@ pub struct Metadata {
     #[schemars(length(max = DESCRIPTION_MAX))]
     pub description: String,
     #[serde(default)]
+    #[schemars(extend("maxProperties" = ENTRIES_MAX))]
     pub labels: BTreeMap<String, String>,
     #[serde(default)]
     #[schemars(length(max = ENTRIES_MAX))]

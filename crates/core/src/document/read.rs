@@ -22,15 +22,12 @@ pub(super) fn document(value: Value) -> Result<Document, Vec<Violation>> {
     if !too_deep.is_empty() {
         return Err(too_deep);
     }
-    let mut found = Vec::new();
-    found.extend(reject_inexact_numbers(&value));
-    found.extend(reject_control_characters(&value));
+    let anywhere = [reject_control_characters(&value), reject_inexact_numbers(&value)].concat();
     let Value::Object(members) = value else {
         let detail = format!("a document is an object, this is {}", type_name(&value));
-        found.insert(0, Violation::new("", "wrong_type", detail));
-        return Err(found);
+        return Err([vec![Violation::new("", "wrong_type", detail)], anywhere].concat());
     };
-    let mut fields = Fields { at: Pointer::root(), members, known: FIELDS, found };
+    let mut fields = Fields { at: Pointer::root(), members, known: FIELDS, found: Vec::new() };
     fields.unknown();
     let api_version = fields.api_version();
     let kind = fields.kind();
@@ -40,6 +37,7 @@ pub(super) fn document(value: Value) -> Result<Document, Vec<Violation>> {
     let found: Vec<Violation> = fields
         .found
         .into_iter()
+        .chain(anywhere)
         .filter(|violation| seen.insert((violation.pointer.clone(), violation.code.clone())))
         .collect();
     match (api_version, kind, metadata, spec) {

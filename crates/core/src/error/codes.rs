@@ -25,7 +25,7 @@ pub const CODES: &[(&str, ErrorKind, &str)] = &[
     (
         "inexact_number",
         Invalid,
-        "A number cannot be kept exactly as a double (RFC 8785); write it as a string.",
+        "A number would lose digits in the canonical form, whose numbers are doubles (RFC 8785); write it as a string.",
     ),
     ("invalid_document", Invalid, "The document breaks rules of its kind; `errors` lists all of them."),
     ("malformed_digest", Malformed, "A digest is `sha256:` and 64 hexadecimal digits in lower case."),
@@ -41,7 +41,7 @@ pub const VIOLATION_CODES: &[(&str, &str)] = &[
     ("control_character", "A key or a string holds a control character, such as NUL."),
     ("duplicate", "The same entry stands in the list twice."),
     ("empty", "Something that must be said is an empty text."),
-    ("inexact_number", "The number cannot be kept exactly as a double; write it as a string."),
+    ("inexact_number", "The number would lose digits as a double; write it as a string."),
     ("invalid_kind", "A kind is a word such as `Pipeline`: a capital letter, then letters and digits."),
     ("invalid_label", "The label's key holds a character that filters use."),
     ("invalid_name", "The name is outside the grammar."),

@@ -91,11 +91,15 @@ fn samples_of_the_rfc() {
 
 #[test]
 fn numbers_that_would_be_rounded_are_refused_with_their_places() {
-    let value = json!({ "seed": 9007199254740993u64, "ok": [9007199254740992u64, 1u64 << 60], "low": [-9007199254740993i64, u64::MAX] });
+    let value = json!({
+        "seed": 9007199254740993u64,
+        "kept": [9007199254740992u64, 1_000_000_000_000_000_000u64, -1397473037601780700i64],
+        "changed": [-9007199254740993i64, u64::MAX, 1u64 << 60],
+    });
     let error = canonical_json(&value).unwrap_err();
     assert_eq!(error.code, "inexact_number");
     let pointers: Vec<&str> = error.violations.iter().map(|violation| violation.pointer.as_str()).collect();
-    assert_eq!(pointers, ["/seed", "/low/0", "/low/1"]);
+    assert_eq!(pointers, ["/seed", "/changed/0", "/changed/1", "/changed/2"]);
 }
 
 #[test]

@@ -20,6 +20,8 @@ fn key() -> impl Strategy<Value = String> {
 fn number() -> impl Strategy<Value = Number> {
     prop_oneof![
         (-3i64..3).prop_map(Number::from),
+        // Where the canonical form of a float looks like an integer.
+        (-1e21..1e21).prop_filter_map("finite", Number::from_f64),
         (-(1i64 << 53)..(1 << 53)).prop_map(Number::from),
         any::<f64>().prop_filter_map("finite", Number::from_f64),
         (-3i32..3).prop_filter_map("finite", |n| Number::from_f64(f64::from(n))),
