@@ -24,8 +24,8 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
-pub use self::counters::Stats;
 use self::counters::Counters;
+pub use self::counters::Stats;
 pub use self::error::{StoreError, StoreResult};
 pub use self::migrate::{MigrationReport, MigrationSet};
 pub use self::row::Row;
@@ -112,11 +112,13 @@ impl Store {
             let open = move || sqlite::Sqlite::open(&path, &options, &counters);
             Database::Sqlite(tokio::task::spawn_blocking(open).await.map_err(gone)??)
         } else if url.starts_with("postgres:") || url.starts_with("postgresql:") {
-            Database::Postgres(postgres::Postgres::open(url, &options, &counters).await?)
+            Database::Postgres(postgres::Postgres::open(url, &options, &counters)?)
         } else {
             return Err(StoreError::Refused("the database's URL begins with sqlite: or postgres://".into()));
         };
-        Ok(Self { inner: Arc::new(Inner { database, options, counters }) })
+        let store = Self { inner: Arc::new(Inner { database, options, counters }) };
+        store.health().await?;
+        Ok(store)
     }
 
     pub fn backend(&self) -> Backend {
@@ -127,7 +129,10 @@ impl Store {
     }
 
     /// Runs a closure in a transaction that only reads and sees one state of the database throughout.
-    pub async fn read<T, E>(&self, call: impl FnMut(&mut Tx<'_>) -> Result<T, E> + Send + 'static) -> Result<T, E>
+    pub async fn read<T, E>(
+        &self,
+        call: impl FnMut(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
     where
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
@@ -137,7 +142,10 @@ impl Store {
 
     /// Runs a closure in a transaction and commits it; any error that it returns undoes all of it. A caller that
     /// goes away does not undo the commit.
-    pub async fn write<T, E>(&self, call: impl FnMut(&mut Tx<'_>) -> Result<T, E> + Send + 'static) -> Result<T, E>
+    pub async fn write<T, E>(
+        &self,
+        call: impl FnMut(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
     where
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,

@@ -5,6 +5,7 @@ use qd_core::id::{AuditId, EventId, JobId, PrincipalId, ProjectId, ResourceId, R
 use qd_core::time::Timestamp;
 use uuid::Uuid;
 
+use super::value::unfit;
 use super::{Column, Param, StoreError, StoreResult, Value};
 
 macro_rules! ids {
@@ -42,7 +43,7 @@ impl Column for Timestamp {
                     Err("a time outside the years 0 to 9999".into())
                 }
             }
-            _ => Err("a value of another type where a time was wanted".into()),
+            other => Err(unfit(&other, "a time")),
         }
     }
 }

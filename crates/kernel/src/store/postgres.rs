@@ -1,50 +1,55 @@
+//! Postgres: a pool of threads, each with one connection on a current-thread runtime of its own.
+//!
+//! A closure is synchronous and so is its thread; no tokio worker ever waits for it. BEGIN is sent with the first
+//! statement, `exec_later` with COMMIT, so that a transaction of one read and three writes is two round trips.
+//! Writes run in READ COMMITTED, reads in REPEATABLE READ READ ONLY. How statements travel is in [`session`], how a
+//! closure is run again in [`worker`].
+
+mod fault;
+mod pool;
+mod session;
+mod target;
+mod tls;
 mod types;
+mod worker;
+
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
+use self::pool::Pool;
+pub(super) use self::session::PgSession;
+use self::target::Target;
 use super::work::Queued;
-use super::{Counters, Row, StoreError, StoreOptions, StoreResult, Value};
+use super::{Counters, StoreOptions, StoreResult};
 
-pub(super) struct Postgres;
-pub(super) struct PgSession;
+pub(super) struct Postgres {
+    pool: Arc<Pool>,
+}
 
 impl Postgres {
-    pub async fn open(_url: &str, _options: &StoreOptions, _counters: &Arc<Counters>) -> StoreResult<Self> {
-        Err(StoreError::Unavailable("Postgres follows".into()))
+    /// Reads the URL; the first connection is made by the first closure.
+    pub fn open(url: &str, options: &StoreOptions, counters: &Arc<Counters>) -> StoreResult<Self> {
+        let target = Target::parse(url, options)?;
+        Ok(Self { pool: Arc::new(Pool::new(target, options, counters.clone())) })
     }
-    pub fn send(&self, _queued: Queued) -> StoreResult<()> {
-        Ok(())
+
+    pub fn send(&self, queued: Queued) -> StoreResult<()> {
+        self.pool.submit(queued)
     }
+
     pub fn queue_length(&self) -> usize {
-        0
+        self.pool.queue_length()
     }
+
+    /// Takes no more closures; the threads to join: they end when what waits has been answered.
     pub fn close(&self) -> Vec<JoinHandle<()>> {
-        Vec::new()
+        self.pool.close()
     }
 }
-impl PgSession {
-    pub fn exec(&mut self, _sql: &str, _values: Vec<Value<'_>>) -> StoreResult<u64> {
-        Ok(0)
-    }
-    pub fn exec_later(&mut self, _sql: &str, _values: Vec<Value<'_>>) -> StoreResult<()> {
-        Ok(())
-    }
-    pub fn rows<T>(
-        &mut self,
-        _sql: &str,
-        _values: Vec<Value<'_>>,
-        _read: impl FnMut(&Row<'_>) -> StoreResult<T>,
-    ) -> StoreResult<Vec<T>> {
-        Ok(Vec::new())
-    }
-    pub fn script(&mut self, _sql: &str) -> StoreResult<()> {
-        Ok(())
-    }
-    pub fn flush(&mut self) -> StoreResult<()> {
-        Ok(())
-    }
-    pub fn forget_later(&mut self) {}
-    pub fn has_ended(&self) -> bool {
-        false
+
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        // Not joined: the last clone of a store may go on a tokio worker.
+        drop(self.pool.close());
     }
 }

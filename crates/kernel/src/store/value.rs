@@ -5,6 +5,7 @@
 //! refuses; NaN, which SQLite turns into NULL) is refused on both.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use serde::{Serialize, de::DeserializeOwned};
 use uuid::Uuid;
@@ -12,7 +13,7 @@ use uuid::Uuid;
 use super::{StoreError, StoreResult};
 
 /// What travels between Rust and a database.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub enum Value<'a> {
     Null,
     Bool(bool),
@@ -41,6 +42,21 @@ impl Value<'_> {
         }
     }
 
+    /// What kind of value it is, for messages: never the value itself, which may be secret.
+    pub(super) fn kind(&self) -> &'static str {
+        match self {
+            Value::Null => "null",
+            Value::Bool(_) => "a boolean",
+            Value::Int(_) => "an integer",
+            Value::Real(_) => "a real",
+            Value::Text(_) => "text",
+            Value::Bytes(_) => "bytes",
+            Value::Uuid(_) => "a uuid",
+            Value::Time(_) => "a time",
+            Value::Json(_) => "JSON",
+        }
+    }
+
     /// Refuses what one of the two databases would take differently.
     fn checked(self) -> StoreResult<Self> {
         match &self {
@@ -53,6 +69,13 @@ impl Value<'_> {
             Value::Real(real) if real.is_nan() => Err(StoreError::Refused("a number is NaN".into())),
             _ => Ok(self),
         }
+    }
+}
+
+/// The Postgres driver logs parameters by this at level debug.
+impl fmt::Debug for Value<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.kind())
     }
 }
 
@@ -129,20 +152,8 @@ impl<T: Column> Column for Option<T> {
     }
 }
 
-/// Never the value itself: it may be secret.
-fn unfit(value: &Value<'_>, wanted: &str) -> String {
-    let got = match value {
-        Value::Null => "null",
-        Value::Bool(_) => "a boolean",
-        Value::Int(_) => "an integer",
-        Value::Real(_) => "a real",
-        Value::Text(_) => "text",
-        Value::Bytes(_) => "bytes",
-        Value::Uuid(_) => "a uuid",
-        Value::Time(_) => "a time",
-        Value::Json(_) => "JSON",
-    };
-    format!("{got} where {wanted} was wanted")
+pub(super) fn unfit(value: &Value<'_>, wanted: &str) -> String {
+    format!("{} where {wanted} was wanted", value.kind())
 }
 
 macro_rules! param {
