@@ -1,7 +1,7 @@
 //! The one error that crosses crates: few kinds, a stable code, one sentence for a person, all violations.
 //!
 //! A kind decides the HTTP status and how a client should react; a code says which case it is and is listed in
-//! [`codes`], the one place that documents them. `Display` is the detail alone and never repeats the source: whoever
+//! [`CODES`], the one place that documents them. `Display` is the detail alone and never repeats the source: whoever
 //! logs walks the chain. Details leave the process, so they hold no secret, no SQL and no path of the machine;
 //! what only an operator may see belongs in the source.
 
