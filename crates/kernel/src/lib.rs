@@ -7,7 +7,9 @@
 //! Deliberately absent: HTTP, the names of planes, time series (a run's own bounded charts are the one exception).
 
 pub mod access;
+pub mod apply;
 pub mod audit;
+pub mod bus;
 pub mod clock;
 pub mod code;
 pub mod context;
@@ -24,6 +26,7 @@ pub mod observer;
 pub mod operation;
 pub mod operations;
 pub mod page;
+mod query;
 pub mod registry;
 pub mod resources;
 pub mod retention;

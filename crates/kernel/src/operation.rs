@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use qd_core::{
+    canonical::hash_json,
     error::{Error, Result},
     id::JobId,
-    plan::Plan,
+    plan::{Plan, PlanStep, Risk},
     time::Timestamp,
 };
 use serde_json::Value;
@@ -37,7 +38,10 @@ impl Outcome {
         Self::Done { output, apply: None }
     }
 
-    pub fn done_with(output: Value, apply: impl FnMut(&mut Mutation<'_, '_>) -> Result<()> + Send + 'static) -> Self {
+    pub fn done_with(
+        output: Value,
+        apply: impl FnMut(&mut Mutation<'_, '_>) -> Result<()> + Send + 'static,
+    ) -> Self {
         Self::Done { output, apply: Some(Box::new(apply)) }
     }
 }
@@ -74,7 +78,7 @@ pub trait Operation: Send + Sync + 'static {
     fn name(&self) -> &'static str;
 
     /// The ordered steps for this input. Pure: the same input gives the same bytes.
-    fn plan(&self, input: &Value) -> Plan;
+    fn plan(&self, input: &Value) -> Result<Plan>;
 
     async fn run(&self, step: &Step<'_>) -> Outcome;
 
@@ -92,4 +96,26 @@ pub trait Operation: Send + Sync + 'static {
     fn ended(&self, _input: &Value, _ending: &Ending) -> Option<Apply> {
         None
     }
+}
+
+/// A plan of steps that each act on one target and carry no diff of their own.
+pub fn plan(operation: &str, input: &Value, target: &str, steps: &[(&str, &str)]) -> Result<Plan> {
+    Ok(Plan {
+        operation: operation.to_owned(),
+        input_hash: hash_json(input)?,
+        steps: steps
+            .iter()
+            .map(|(name, title)| PlanStep {
+                name: (*name).to_owned(),
+                title: (*title).to_owned(),
+                target: target.to_owned(),
+                changes: vec![],
+                risk: Risk::Low,
+            })
+            .collect(),
+        gates: vec![],
+        preconditions: vec![],
+        postconditions: vec![],
+        affected: vec![],
+    })
 }

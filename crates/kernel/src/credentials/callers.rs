@@ -1,0 +1,45 @@
+//! Callers seen in the last seconds, so that a busy client does not cost a database read per request.
+//!
+//! Keyed by the hash of the secret. An entry lives for [`LIFE`]: that bounds how long a credential revoked by another
+//! process still works here; one revoked by this process is forgotten at once.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use qd_core::time::Timestamp;
+
+use crate::context::Principal;
+
+const LIFE: Duration = Duration::from_secs(5);
+const MOST: usize = 10_000;
+
+#[derive(Default)]
+pub(crate) struct Callers(Mutex<HashMap<String, (Principal, Timestamp)>>);
+
+impl Callers {
+    pub(super) fn get(&self, secret: &str, now: Timestamp) -> Option<Principal> {
+        let map = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (principal, until) = map.get(&key(secret))?;
+        (now < *until).then(|| principal.clone())
+    }
+
+    pub(super) fn put(&self, secret: &str, principal: &Principal, now: Timestamp) {
+        let Some(until) = now.checked_add(LIFE) else { return };
+        let mut map = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if map.len() >= MOST {
+            map.clear();
+        }
+        map.insert(key(secret), (principal.clone(), until));
+    }
+
+    pub(super) fn forget(&self, secret: &str) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&key(secret));
+    }
+}
+
+fn key(secret: &str) -> String {
+    qd_core::canonical::sha256_hex(secret.as_bytes())
+}

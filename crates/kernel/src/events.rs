@@ -1,0 +1,150 @@
+//! The event log: ordered facts that a reader follows by position without gap or repeat.
+//!
+//! On SQLite the single writer gives each event its position as it is written. On Postgres writers append to an outbox and
+//! the [`relay`] gives positions in one place, because a sequence is drawn long before its row becomes visible and a reader
+//! that pages by it misses what commits late. Order is the outbox's, not commit order across transactions.
+
+mod relay;
+
+use qd_core::{
+    error::Result,
+    id::{JobId, ResourceId, RunId},
+    time::Timestamp,
+};
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::{
+    context::{Context, Scope},
+    kernel::Kernel,
+    mutation::Subject,
+    params,
+    store::{Backend, Param, Row, StoreResult, Tx},
+};
+
+/// One fact. `pos` is dense and only grows.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct Event {
+    pub pos: i64,
+    #[serde(rename = "type")]
+    pub event_type: String,
+    pub at: Timestamp,
+    pub actor: String,
+    pub kind: Option<String>,
+    pub resource_id: Option<ResourceId>,
+    pub resource_name: Option<String>,
+    pub run_id: Option<RunId>,
+    pub job_id: Option<JobId>,
+    pub correlation_id: String,
+    pub data: Value,
+}
+
+/// Which events to read; empty means all of the scope.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct EventFilter {
+    pub resource_id: Option<ResourceId>,
+    pub run_id: Option<RunId>,
+}
+
+const COLUMNS: &str = "tenant_id, project_id, type, at, actor, kind, resource_id, resource_name, run_id, job_id, correlation_id, data";
+
+pub(crate) fn append(
+    tx: &mut Tx<'_>,
+    context: &Context,
+    now: Timestamp,
+    event_type: &str,
+    subject: &Subject<'_>,
+    data: &Value,
+) -> Result<()> {
+    let table = match tx.backend() {
+        Backend::Sqlite => "event",
+        Backend::Postgres => "event_outbox",
+    };
+    tx.exec_later(
+        &format!(
+            "INSERT INTO {table} ({COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"
+        ),
+        params![
+            context.scope.tenant_id,
+            context.scope.project_id,
+            event_type,
+            now,
+            context.principal.name,
+            subject.kind,
+            subject.resource_id,
+            subject.resource_name,
+            subject.run_id,
+            subject.job_id,
+            context.ids.correlation_id,
+            data.to_string()
+        ],
+    )?;
+    Ok(())
+}
+
+impl Kernel {
+    /// Events after a position, oldest first.
+    pub async fn events_after(
+        &self,
+        scope: Scope,
+        filter: EventFilter,
+        after: i64,
+        limit: u32,
+    ) -> Result<Vec<Event>> {
+        self.store
+            .read(move |tx| -> Result<Vec<Event>> {
+                let (column, id) = match filter {
+                    EventFilter { run_id: Some(id), .. } => (" AND run_id = $4", Some(id.uuid())),
+                    EventFilter { resource_id: Some(id), .. } => (" AND resource_id = $4", Some(id.uuid())),
+                    _ => ("", None),
+                };
+                let sql = format!(
+                    "SELECT pos, type, at, actor, kind, resource_id, resource_name, run_id, job_id, correlation_id, data
+                     FROM event WHERE project_id = $1 AND pos > $2{column} ORDER BY pos LIMIT $3"
+                );
+                let limit = i64::from(limit);
+                let mut args: Vec<&dyn Param> = vec![&scope.project_id, &after, &limit];
+                if let Some(id) = &id {
+                    args.push(id);
+                }
+                Ok(tx.rows(&sql, &args, row)?)
+            })
+            .await
+    }
+
+    /// The position of the newest event of all scopes, 0 before the first: where a reader of news starts.
+    pub async fn events_head(&self) -> Result<i64> {
+        self.store
+            .read(|tx| -> Result<i64> {
+                Ok(tx.one("SELECT COALESCE(MAX(pos), 0) FROM event", &[], |row| row.get(0))?)
+            })
+            .await
+    }
+
+    /// The oldest position still kept; a reader that asks for older ones has a gap. 0 when there is none.
+    pub async fn events_tail(&self) -> Result<i64> {
+        self.store
+            .read(|tx| -> Result<i64> {
+                Ok(tx.one("SELECT COALESCE(MIN(pos), 0) FROM event", &[], |row| row.get(0))?)
+            })
+            .await
+    }
+}
+
+fn row(row: &Row<'_>) -> StoreResult<Event> {
+    let data: String = row.get(10)?;
+    Ok(Event {
+        pos: row.get(0)?,
+        event_type: row.get(1)?,
+        at: row.get(2)?,
+        actor: row.get(3)?,
+        kind: row.get(4)?,
+        resource_id: row.get(5)?,
+        resource_name: row.get(6)?,
+        run_id: row.get(7)?,
+        job_id: row.get(8)?,
+        correlation_id: row.get(9)?,
+        data: serde_json::from_str(&data).unwrap_or_default(),
+    })
+}

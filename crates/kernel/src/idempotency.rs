@@ -1,0 +1,62 @@
+//! The same request twice makes one job: the key, the caller and a fingerprint of the body are written with the job.
+
+use qd_core::{
+    error::{Error, Result},
+    id::JobId,
+};
+
+use crate::{mutation::Mutation, params};
+
+/// A client's `Idempotency-Key` with the fingerprint of what it came with.
+#[derive(Debug, Clone)]
+pub struct IdempotencyKey {
+    /// 1 to 255 visible characters.
+    pub key: String,
+    /// SHA-256 of method, path and body.
+    pub fingerprint: String,
+}
+
+impl IdempotencyKey {
+    pub fn new(key: &str, fingerprint: String) -> Result<Self> {
+        if key.is_empty() || key.len() > 255 || !key.bytes().all(|b| b.is_ascii_graphic()) {
+            return Err(Error::malformed(
+                "bad_idempotency_key",
+                "Idempotency-Key must be 1 to 255 visible ASCII characters; a UUID is a good one",
+            ));
+        }
+        Ok(Self { key: key.to_owned(), fingerprint })
+    }
+}
+
+/// What the key turned out to be.
+pub(crate) enum Claimed {
+    /// First seen: the job with the id that was handed in is to be made.
+    New,
+    /// Seen before with the same body: this is its job.
+    Replay(JobId),
+}
+
+/// Claims the key for a job. A racing request with the same key waits here for the first to commit.
+pub(crate) fn claim(m: &mut Mutation<'_, '_>, key: &IdempotencyKey, job_id: JobId) -> Result<Claimed> {
+    let inserted = m.tx.exec(
+        "INSERT INTO idempotency (tenant_id, principal_id, key, fingerprint, job_id, created_at)
+         VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (tenant_id, principal_id, key) DO NOTHING",
+        params![m.context.scope.tenant_id, m.context.principal.id, key.key, key.fingerprint, job_id, m.now],
+    )?;
+    if inserted == 1 {
+        return Ok(Claimed::New);
+    }
+    let (fingerprint, job_id): (String, JobId) = m.tx.one(
+        "SELECT fingerprint, job_id FROM idempotency WHERE tenant_id = $1 AND principal_id = $2 AND key = $3",
+        params![m.context.scope.tenant_id, m.context.principal.id, key.key],
+        |row| Ok((row.get(0)?, row.get(1)?)),
+    )?;
+    if fingerprint != key.fingerprint {
+        return Err(Error::invalid(
+            "idempotency_mismatch",
+            "this Idempotency-Key was used with another request; take a new key for a new request",
+        ));
+    }
+    m.unchanged();
+    Ok(Claimed::Replay(job_id))
+}

@@ -1,0 +1,292 @@
+//! Jobs: one change being made, its steps carried out durably, each taking effect once.
+//!
+//! The rows are the truth. `job_queue` is the narrow table that workers claim from: its `due_at` is the time to run, the
+//! end of a lease, a retry's time and a wait's next look, all in one; its `token` fences off a worker that lost its lease.
+
+mod cancel;
+mod claim;
+mod commit;
+mod worker;
+
+use std::collections::HashMap;
+
+use qd_core::{
+    error::{Error, Result},
+    id::{JobId, ResourceId, RunId},
+    state::{JobState, StepState},
+    time::Timestamp,
+};
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::{
+    context::{Context, Scope},
+    idempotency::{self, Claimed, IdempotencyKey},
+    kernel::Kernel,
+    mutation::{Act, Mutation, Subject},
+    operation::Operation,
+    page::{Page, PageRequest},
+    params,
+    query::Query,
+    store::{Row, StoreResult, Tx, in_list},
+};
+
+pub(crate) use cancel::{request as cancel_request, wake as job_wake};
+pub(crate) use worker::InFlight;
+
+/// Priorities that the queue is scanned in; a lower one first. Everything that people ask for is [`NORMAL`].
+const PRIORITIES: [i64; 1] = [NORMAL];
+const NORMAL: i64 = 1;
+
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct JobError {
+    pub code: String,
+    pub message: String,
+}
+
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct JobResource {
+    pub kind: String,
+    pub id: ResourceId,
+    pub name: String,
+}
+
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct JobStep {
+    pub name: String,
+    pub title: String,
+    pub state: StepState,
+    /// Attempts of the present look; a wait starts counting anew.
+    pub attempts: i64,
+    pub started_at: Option<Timestamp>,
+    pub ended_at: Option<Timestamp>,
+    pub output: Option<Value>,
+    pub error: Option<String>,
+}
+
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct Job {
+    pub id: JobId,
+    pub operation: String,
+    pub state: JobState,
+    pub resource: Option<JobResource>,
+    pub run_id: Option<RunId>,
+    pub reason: String,
+    pub created_by: String,
+    pub created_at: Timestamp,
+    pub started_at: Option<Timestamp>,
+    pub ended_at: Option<Timestamp>,
+    /// What a waiting job waits for, or why a step is tried again.
+    pub waiting_for: Option<String>,
+    pub error: Option<JobError>,
+    pub cancel_requested: bool,
+    pub steps: Vec<JobStep>,
+    pub request_id: String,
+    pub correlation_id: String,
+}
+
+/// Which jobs to list; empty means all of the scope.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct JobFilter {
+    pub state: Option<JobState>,
+}
+
+/// A job about to be written.
+pub(crate) struct NewJob<'a> {
+    pub id: JobId,
+    pub operation: &'a dyn Operation,
+    pub input: &'a Value,
+    pub resource_id: Option<ResourceId>,
+    pub run_id: Option<RunId>,
+}
+
+impl NewJob<'_> {
+    /// Writes the job with its planned steps and queues it, within the mutation that asks for it.
+    pub(crate) fn insert(&self, m: &mut Mutation<'_, '_>) -> Result<()> {
+        let plan = self.operation.plan(self.input)?;
+        let reason = m.reason().to_owned();
+        m.tx.exec_later(
+            "INSERT INTO job (id, tenant_id, project_id, operation, state, resource_id, run_id, input, reason,
+               cancel_requested, created_by, created_at, request_id, correlation_id)
+             VALUES ($1, $2, $3, $4, 'queued', $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+            params![
+                self.id,
+                m.context.scope.tenant_id,
+                m.context.scope.project_id,
+                self.operation.name(),
+                self.resource_id,
+                self.run_id,
+                self.input.to_string(),
+                reason,
+                false,
+                m.context.principal.name,
+                m.now,
+                m.context.ids.request_id,
+                m.context.ids.correlation_id
+            ],
+        )?;
+        for (index, step) in plan.steps.iter().enumerate() {
+            m.tx.exec_later(
+                "INSERT INTO job_step (job_id, idx, name, title, state, attempts) VALUES ($1, $2, $3, $4, 'pending', 0)",
+                params![self.id, i64::try_from(index).unwrap_or(i64::MAX), step.name, step.title],
+            )?;
+        }
+        m.tx.exec_later(
+            "INSERT INTO job_queue (job_id, prio, due_at, token, step) VALUES ($1, $2, $3, 0, 0)",
+            params![self.id, NORMAL, m.now],
+        )?;
+        let subject = Subject {
+            job_id: Some(self.id),
+            run_id: self.run_id,
+            resource_id: self.resource_id,
+            ..Subject::default()
+        };
+        m.event("job.queued", subject, &json!({ "operation": self.operation.name() }))?;
+        m.wake_jobs();
+        Ok(())
+    }
+}
+
+const COLUMNS: &str = "j.id, j.operation, j.state, j.resource_id, r.kind, r.name, j.run_id, j.reason, j.created_by, j.created_at,
+  j.started_at, j.ended_at, j.waiting_for, j.error_code, j.error_message, j.cancel_requested, j.request_id, j.correlation_id";
+
+impl Kernel {
+    /// Runs `change` once for the key: it is handed the id of the job that it must insert. A repeat with the same key
+    /// answers the first one's job and runs nothing.
+    pub(crate) async fn create_job<T, F>(
+        &self,
+        context: &Context,
+        act: Act,
+        key: IdempotencyKey,
+        mut change: F,
+    ) -> Result<(JobId, Option<T>)>
+    where
+        T: Send + 'static,
+        F: FnMut(&mut Mutation<'_, '_>, JobId) -> Result<T> + Send + 'static,
+    {
+        self.mutate(context, act, move |m| {
+            let job_id = m.id();
+            match idempotency::claim(m, &key, job_id)? {
+                Claimed::Replay(job_id) => Ok((job_id, None)),
+                Claimed::New => Ok((job_id, Some(change(m, job_id)?))),
+            }
+        })
+        .await
+    }
+
+    pub async fn job_get(&self, scope: Scope, id: JobId) -> Result<Job> {
+        self.store
+            .read(move |tx| -> Result<Option<Job>> {
+                let mut query = Query::new(&format!(
+                    "SELECT {COLUMNS} FROM job j LEFT JOIN resource r ON r.id = j.resource_id WHERE"
+                ));
+                query.push(" j.project_id = ?", scope.project_id).push(" AND j.id = ?", id);
+                let jobs = query.rows(tx, row)?;
+                Ok(with_steps(tx, jobs)?.into_iter().next())
+            })
+            .await?
+            .ok_or_else(|| Error::not_found("job_not_found", format!("there is no job {id} here")))
+    }
+
+    /// Newest first.
+    pub async fn job_list(&self, scope: Scope, filter: JobFilter, page: PageRequest) -> Result<Page<Job>> {
+        let (before, fetch) = (page.after_uuid()?, page.fetch());
+        let items = self
+            .store
+            .read(move |tx| -> Result<Vec<Job>> {
+                let mut query = Query::new(&format!(
+                    "SELECT {COLUMNS} FROM job j LEFT JOIN resource r ON r.id = j.resource_id WHERE"
+                ));
+                query.push(" j.project_id = ?", scope.project_id);
+                if let Some(state) = filter.state {
+                    query.push(" AND j.state = ?", state.as_str().to_owned());
+                }
+                if let Some(before) = before {
+                    query.push(" AND j.id < ?", before);
+                }
+                query.push(" ORDER BY j.id DESC LIMIT ?", fetch);
+                let jobs = query.rows(tx, row)?;
+                with_steps(tx, jobs)
+            })
+            .await?;
+        Ok(page.cut(items, |job| job.id.to_string()))
+    }
+}
+
+fn row(row: &Row<'_>) -> StoreResult<Job> {
+    let state: String = row.get(2)?;
+    let resource = match (
+        row.get::<Option<ResourceId>>(3)?,
+        row.get::<Option<String>>(4)?,
+        row.get::<Option<String>>(5)?,
+    ) {
+        (Some(id), Some(kind), Some(name)) => Some(JobResource { kind, id, name }),
+        _ => None,
+    };
+    let error = match (row.get::<Option<String>>(13)?, row.get::<Option<String>>(14)?) {
+        (Some(code), Some(message)) => Some(JobError { code, message }),
+        _ => None,
+    };
+    Ok(Job {
+        id: row.get(0)?,
+        operation: row.get(1)?,
+        state: state.parse().unwrap_or(JobState::Queued),
+        resource,
+        run_id: row.get(6)?,
+        reason: row.get(7)?,
+        created_by: row.get(8)?,
+        created_at: row.get(9)?,
+        started_at: row.get(10)?,
+        ended_at: row.get(11)?,
+        waiting_for: row.get(12)?,
+        error,
+        cancel_requested: row.get(15)?,
+        steps: vec![],
+        request_id: row.get(16)?,
+        correlation_id: row.get(17)?,
+    })
+}
+
+/// Adds the steps of a page of jobs with one more query.
+fn with_steps(tx: &mut Tx<'_>, mut jobs: Vec<Job>) -> Result<Vec<Job>> {
+    if jobs.is_empty() {
+        return Ok(jobs);
+    }
+    let ids: Vec<JobId> = jobs.iter().map(|job| job.id).collect();
+    let mut steps = steps_of(tx, &ids)?;
+    for job in &mut jobs {
+        job.steps = steps.remove(&job.id).unwrap_or_default();
+    }
+    Ok(jobs)
+}
+
+fn steps_of(tx: &mut Tx<'_>, ids: &[JobId]) -> Result<HashMap<JobId, Vec<JobStep>>> {
+    let (list, args) = in_list(ids, 1);
+    let rows = tx.rows(
+        &format!(
+            "SELECT job_id, name, title, state, attempts, started_at, ended_at, output, error FROM job_step
+             WHERE job_id IN ({list}) ORDER BY job_id, idx"
+        ),
+        &args,
+        |row| {
+            let (state, output): (String, Option<String>) = (row.get(3)?, row.get(7)?);
+            let step = JobStep {
+                name: row.get(1)?,
+                title: row.get(2)?,
+                state: state.parse().unwrap_or(StepState::Pending),
+                attempts: row.get(4)?,
+                started_at: row.get(5)?,
+                ended_at: row.get(6)?,
+                output: output.and_then(|text| serde_json::from_str(&text).ok()),
+                error: row.get(8)?,
+            };
+            Ok((row.get::<JobId>(0)?, step))
+        },
+    )?;
+    let mut steps: HashMap<JobId, Vec<JobStep>> = HashMap::new();
+    for (id, step) in rows {
+        steps.entry(id).or_default().push(step);
+    }
+    Ok(steps)
+}

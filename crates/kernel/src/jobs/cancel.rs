@@ -1,0 +1,65 @@
+//! Asking a job to end early. Cooperative: a step under way is told, and what it already did stays done.
+
+use qd_core::{
+    diff::Change,
+    error::{Error, Result},
+    id::JobId,
+    state::JobState,
+};
+use serde_json::json;
+
+use super::Job;
+use crate::{
+    context::{Context, Scope},
+    kernel::Kernel,
+    mutation::{Act, Mutation, Object, Subject},
+    params,
+};
+
+impl Kernel {
+    pub async fn job_cancel(&self, context: &Context, id: JobId, reason: String) -> Result<Job> {
+        self.mutate(context, Act::new("jobs", "cancel").because(reason), move |m| {
+            let scope: Scope = m.context.scope;
+            let found: Option<(String, String)> = m.tx.opt(
+                "SELECT state, operation FROM job WHERE project_id = $1 AND id = $2",
+                params![scope.project_id, id],
+                |row| Ok((row.get(0)?, row.get(1)?)),
+            )?;
+            let Some((state, operation)) = found else {
+                return Err(Error::not_found("job_not_found", format!("there is no job {id} here")));
+            };
+            let state: JobState = state.parse()?;
+            if state.is_terminal() {
+                return Err(Error::conflict("job_ended", format!("the job is {state} already")));
+            }
+            request(m, id)?;
+            let change = Change::replace("/cancel_requested", false.into(), true.into());
+            m.audit(&Object { kind: "Job", id: id.uuid(), name: &operation }, &[change], Some(id))?;
+            m.event(
+                "job.cancel_requested",
+                Subject { job_id: Some(id), ..Subject::default() },
+                &json!({ "operation": operation }),
+            )
+        })
+        .await?;
+        self.in_flight.cancel(id);
+        self.job_get(context.scope, id).await
+    }
+}
+
+/// Marks the job and makes it due, so that a waiting one is looked at now.
+pub(crate) fn request(m: &mut Mutation<'_, '_>, id: JobId) -> Result<()> {
+    m.tx.exec("UPDATE job SET cancel_requested = $2 WHERE id = $1", params![id, true])?;
+    wake(m, id)
+}
+
+/// Makes a queued or waiting job due now; a running one keeps its lease.
+pub(crate) fn wake(m: &mut Mutation<'_, '_>, id: JobId) -> Result<()> {
+    m.tx.exec(
+        "UPDATE job_queue SET due_at = $2
+         WHERE job_id = $1 AND EXISTS (SELECT 1 FROM job WHERE job.id = $1 AND job.state IN ('queued', 'waiting'))",
+        params![id, m.now],
+    )?;
+    m.wake_jobs();
+    Ok(())
+}

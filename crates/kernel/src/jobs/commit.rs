@@ -1,0 +1,189 @@
+//! Committing what a step came to, behind the fence: a worker whose lease was taken over writes nothing.
+
+use std::time::Duration;
+
+use qd_core::{
+    error::{Error, Result},
+    state::JobState,
+    time::Timestamp,
+};
+use serde_json::{Value, json};
+
+use super::claim::Claimed;
+use crate::{
+    kernel::Kernel,
+    mutation::Mutation,
+    operation::{Apply, Ending, Operation},
+    params,
+};
+
+/// The error that says somebody else holds the job now.
+const FENCED: &str = "job_fenced";
+
+/// What is to be written for a step.
+pub(super) enum Commit {
+    /// The step took effect; `last` ends the job as succeeded.
+    Done {
+        output: Value,
+        apply: Option<Apply>,
+        last: bool,
+    },
+    /// Look again later; not counted as an attempt.
+    Wait {
+        after: Duration,
+        waiting_for: String,
+    },
+    /// Try again later.
+    Retry {
+        after: Duration,
+        error: String,
+    },
+    Ended {
+        ending: Ending,
+        apply: Option<Apply>,
+    },
+}
+
+impl Commit {
+    pub(super) fn ended(operation: &dyn Operation, input: &Value, ending: Ending) -> Self {
+        let apply = operation.ended(input, &ending);
+        Self::Ended { ending, apply }
+    }
+}
+
+/// Whether the write took place, or the job turned out to be another worker's.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Committed {
+    Yes,
+    Fenced,
+}
+
+impl Kernel {
+    pub(super) async fn step_commit(&self, job: &Claimed, mut commit: Commit) -> Result<Committed> {
+        let (held, context) = (job.clone(), job.context.clone());
+        let written = self.carry_out(&context, move |m| write(m, &held, &mut commit)).await;
+        match written {
+            Ok(()) => Ok(Committed::Yes),
+            Err(error) if error.code == FENCED => Ok(Committed::Fenced),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+fn write(m: &mut Mutation<'_, '_>, job: &Claimed, commit: &mut Commit) -> Result<()> {
+    let index = i64::try_from(job.step).unwrap_or(0);
+    match commit {
+        Commit::Done { output, apply, last } => {
+            if *last {
+                fence(m.tx.exec(
+                    "DELETE FROM job_queue WHERE job_id = $1 AND token = $2",
+                    params![job.id, job.token],
+                )?)?;
+            } else {
+                fence(m.tx.exec(
+                    "UPDATE job_queue SET step = $3 WHERE job_id = $1 AND token = $2",
+                    params![job.id, job.token, index + 1],
+                )?)?;
+            }
+            m.tx.exec_later(
+                "UPDATE job_step SET state = 'succeeded', output = $3, error = NULL, ended_at = $4 WHERE job_id = $1 AND idx = $2",
+                params![job.id, index, output.to_string(), m.now],
+            )?;
+            if let Some(apply) = apply {
+                apply(m)?;
+            }
+            if *last {
+                end_job(m, job, JobState::Succeeded, None)?;
+            } else {
+                m.tx.exec_later(
+                    "UPDATE job_step SET state = 'running', attempts = 1, started_at = $3 WHERE job_id = $1 AND idx = $2",
+                    params![job.id, index + 1, m.now],
+                )?;
+            }
+            Ok(())
+        }
+        Commit::Wait { after, waiting_for } => {
+            later(m, job, *after)?;
+            m.tx.exec_later(
+                "UPDATE job_step SET state = 'waiting', attempts = 0, error = NULL WHERE job_id = $1 AND idx = $2",
+                params![job.id, index],
+            )?;
+            wait(m, job, waiting_for)
+        }
+        Commit::Retry { after, error } => {
+            later(m, job, *after)?;
+            m.tx.exec_later(
+                "UPDATE job_step SET state = 'waiting', error = $3 WHERE job_id = $1 AND idx = $2",
+                params![job.id, index, *error],
+            )?;
+            wait(m, job, &format!("another try after: {error}"))
+        }
+        Commit::Ended { ending, apply } => {
+            fence(m.tx.exec(
+                "DELETE FROM job_queue WHERE job_id = $1 AND token = $2",
+                params![job.id, job.token],
+            )?)?;
+            let (step_state, job_state, error) = match ending {
+                Ending::Failed { code, message } => {
+                    ("failed", JobState::Failed, Some((code.as_str(), message.as_str())))
+                }
+                Ending::Cancelled { reason } => {
+                    ("cancelled", JobState::Cancelled, Some(("cancelled", reason.as_str())))
+                }
+            };
+            m.tx.exec_later(
+                "UPDATE job_step SET state = $3, error = $4, ended_at = $5 WHERE job_id = $1 AND idx = $2",
+                params![job.id, index, step_state, error.map(|(_, message)| message), m.now],
+            )?;
+            m.tx.exec_later(
+                "UPDATE job_step SET state = 'skipped' WHERE job_id = $1 AND idx > $2",
+                params![job.id, index],
+            )?;
+            if let Some(apply) = apply {
+                apply(m)?;
+            }
+            end_job(m, job, job_state, error)
+        }
+    }
+}
+
+fn fence(rows: u64) -> Result<()> {
+    if rows == 1 { Ok(()) } else { Err(Error::conflict(FENCED, "another worker holds this job now")) }
+}
+
+fn later(m: &mut Mutation<'_, '_>, job: &Claimed, after: Duration) -> Result<()> {
+    let due = m.now.checked_add(after).unwrap_or(Timestamp::MAX);
+    fence(m.tx.exec(
+        "UPDATE job_queue SET due_at = $3 WHERE job_id = $1 AND token = $2",
+        params![job.id, job.token, due],
+    )?)
+}
+
+fn wait(m: &mut Mutation<'_, '_>, job: &Claimed, waiting_for: &str) -> Result<()> {
+    job.state.step(JobState::Waiting)?;
+    m.tx.exec_later(
+        "UPDATE job SET state = 'waiting', waiting_for = $2 WHERE id = $1",
+        params![job.id, waiting_for],
+    )?;
+    m.wake_jobs();
+    m.event("job.waiting", job.subject(), &json!({ "operation": job.operation, "waiting_for": waiting_for }))
+}
+
+fn end_job(
+    m: &mut Mutation<'_, '_>,
+    job: &Claimed,
+    state: JobState,
+    error: Option<(&str, &str)>,
+) -> Result<()> {
+    job.state.step(state)?;
+    m.tx.exec_later(
+        "UPDATE job SET state = $2, waiting_for = NULL, error_code = $3, error_message = $4, ended_at = $5 WHERE id = $1",
+        params![job.id, state.as_str(), error.map(|(code, _)| code), error.map(|(_, message)| message), m.now],
+    )?;
+    let mut data = json!({ "operation": job.operation });
+    if let Some((code, message)) = error {
+        data["code"] = code.into();
+        data["message"] = message.into();
+    }
+    m.event(&format!("job.{state}"), job.subject(), &data)
+}

@@ -1,0 +1,292 @@
+//! The worker: claims due jobs, carries out their steps, commits each result before the next step.
+//!
+//! A job holds a slot only while one of its steps runs. What waits for the world has stored its next look and is gone from
+//! memory.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use qd_core::{
+    error::{Error, Result},
+    id::JobId,
+};
+use serde_json::Value;
+use tokio::{
+    sync::{Notify, Semaphore},
+    task::JoinSet,
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    claim::Claimed,
+    commit::{Commit, Committed},
+};
+use crate::{
+    kernel::Kernel,
+    operation::{Ending, Operation, Outcome, Step},
+    params,
+};
+
+/// Without a call, the queue is looked at this often.
+const POLL: Duration = Duration::from_secs(1);
+/// Jobs taken by one claim at most.
+const BATCH: usize = 64;
+/// How long a stopping worker waits for steps under way.
+const DRAIN: Duration = Duration::from_secs(5);
+const BACKOFF_FIRST: Duration = Duration::from_millis(500);
+const BACKOFF_MOST: Duration = Duration::from_mins(1);
+
+/// The jobs that this process holds, by which heartbeats and cancels find them.
+#[derive(Default)]
+pub(crate) struct InFlight(Mutex<HashMap<JobId, (i64, CancellationToken)>>);
+
+impl InFlight {
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<JobId, (i64, CancellationToken)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn cancel(&self, id: JobId) {
+        if let Some((_, cancel)) = self.lock().get(&id) {
+            cancel.cancel();
+        }
+    }
+}
+
+impl Kernel {
+    /// Runs until cancelled, then lets steps under way finish for a moment.
+    pub(crate) async fn worker_run(self, stop: CancellationToken) {
+        let slots = Arc::new(Semaphore::new(self.options.slots));
+        let freed = Arc::new(Notify::new());
+        let mut running = JoinSet::new();
+        let mut called = true;
+        let mut failing = false;
+        while !stop.is_cancelled() {
+            let free = slots.available_permits().min(BATCH);
+            let mut full_batch = false;
+            let mut sleep = POLL;
+            match self.claim_due(free, called).await {
+                Ok((claimed, next)) => {
+                    failing = false;
+                    full_batch = free > 0 && claimed.len() == free;
+                    sleep = next;
+                    for job in claimed {
+                        let Ok(permit) = slots.clone().try_acquire_owned() else { continue };
+                        let (kernel, freed) = (self.clone(), freed.clone());
+                        running.spawn(async move {
+                            kernel.job_run(job).await;
+                            drop(permit);
+                            freed.notify_one();
+                        });
+                    }
+                }
+                Err(error) => {
+                    if !failing {
+                        tracing::warn!(%error, "claim jobs: will try again");
+                    }
+                    failing = true;
+                }
+            }
+            while running.try_join_next().is_some() {}
+            if full_batch && slots.available_permits() > 0 {
+                called = true;
+                continue;
+            }
+            let exhausted = slots.available_permits() == 0;
+            called = tokio::select! {
+                () = stop.cancelled() => false,
+                () = self.bus.jobs_waiting(), if !exhausted => true,
+                () = freed.notified(), if exhausted => true,
+                () = tokio::time::sleep(sleep), if !exhausted => false,
+            };
+        }
+        let drained = async { while running.join_next().await.is_some() {} };
+        if tokio::time::timeout(DRAIN, drained).await.is_err() {
+            tracing::info!("steps still under way are left to their leases");
+        }
+    }
+
+    /// Claims what is due; asks first with a read where nobody called, so that an idle process writes nothing.
+    /// Also says how long to sleep when nothing more happens.
+    async fn claim_due(&self, free: usize, called: bool) -> Result<(Vec<Claimed>, Duration)> {
+        if free == 0 {
+            return Ok((vec![], POLL));
+        }
+        let until = |due: Option<qd_core::time::Timestamp>| {
+            due.map_or(POLL, |due| due.since(self.source.now()).min(POLL))
+        };
+        if !called {
+            let wait = until(self.jobs_next_due().await?);
+            if !wait.is_zero() {
+                return Ok((vec![], wait));
+            }
+        }
+        let claimed = self.jobs_claim(free).await?;
+        let wait = if claimed.is_empty() {
+            until(self.jobs_next_due().await?).max(Duration::from_millis(1))
+        } else {
+            Duration::ZERO
+        };
+        Ok((claimed, wait))
+    }
+
+    /// Carries a claimed job as far as it goes now.
+    async fn job_run(&self, mut job: Claimed) {
+        let cancel = CancellationToken::new();
+        self.in_flight.lock().insert(job.id, (job.token, cancel.clone()));
+        if let Err(error) = self.job_steps(&mut job, &cancel).await {
+            // The lease runs out and the step is tried again, here or elsewhere: nothing is lost by leaving it.
+            tracing::warn!(job_id = %job.id, operation = job.operation, %error, "commit a step: left to its lease");
+        }
+        let mut held = self.in_flight.lock();
+        if held.get(&job.id).is_some_and(|(token, _)| *token == job.token) {
+            held.remove(&job.id);
+        }
+    }
+
+    async fn job_steps(&self, job: &mut Claimed, cancel: &CancellationToken) -> Result<()> {
+        let operation = match self.operation(&job.operation) {
+            Ok(operation) => operation,
+            Err(error) => {
+                let ending = Ending::Failed { code: error.code.into(), message: error.detail };
+                self.step_commit(job, Commit::Ended { ending, apply: None }).await?;
+                return Ok(());
+            }
+        };
+        loop {
+            let commit = self.step_attempt(&*operation, job, cancel).await;
+            let goes_on = matches!(commit, Commit::Done { last: false, .. });
+            let output = match &commit {
+                Commit::Done { output, .. } => output.clone(),
+                _ => Value::Null,
+            };
+            if self.step_commit(job, commit).await? == Committed::Fenced {
+                tracing::info!(job_id = %job.id, "the lease was taken over; nothing was written");
+                return Ok(());
+            }
+            if !goes_on {
+                return Ok(());
+            }
+            if let Some(step) = job.steps.get_mut(job.step) {
+                step.output = Some(output);
+            }
+            job.step += 1;
+            if let Some(step) = job.steps.get_mut(job.step) {
+                step.attempts = 1;
+            }
+        }
+    }
+
+    /// One attempt of the present step, with its time-out, turned into what is to be written.
+    async fn step_attempt(
+        &self,
+        operation: &dyn Operation,
+        job: &Claimed,
+        cancel: &CancellationToken,
+    ) -> Commit {
+        let ended = |ending| Commit::ended(operation, &job.input, ending);
+        if job.cancel_requested || cancel.is_cancelled() {
+            return ended(Ending::Cancelled { reason: "cancelled on request".into() });
+        }
+        let Some(step) = job.steps.get(job.step) else {
+            return ended(Ending::Failed {
+                code: "step_missing".into(),
+                message: format!("the job has no step {}", job.step),
+            });
+        };
+        let most = operation.max_attempts(&step.name);
+        let attempt = u32::try_from(step.attempts).unwrap_or(u32::MAX);
+        if attempt > most {
+            let message = format!("{} was tried {most} times and its worker died each time", step.name);
+            return ended(Ending::Failed { code: "attempts_exhausted".into(), message });
+        }
+        let outputs: Vec<Value> =
+            job.steps.iter().take(job.step).map(|s| s.output.clone().unwrap_or_default()).collect();
+        let context = Step {
+            kernel: self,
+            context: &job.context,
+            job_id: job.id,
+            name: &step.name,
+            attempt,
+            input: &job.input,
+            outputs: &outputs,
+            cancelled: cancel.clone(),
+            fencing_token: job.token,
+            now: self.source.now(),
+        };
+        let timeout = operation.timeout(&step.name);
+        let outcome = match tokio::time::timeout(timeout, operation.run(&context)).await {
+            Ok(outcome) => outcome,
+            Err(_) => Outcome::Retry(Error::unavailable(
+                "step_timeout",
+                format!("{} took longer than {} s", step.name, timeout.as_secs()),
+            )),
+        };
+        match outcome {
+            Outcome::Done { output, apply } => {
+                Commit::Done { output, apply, last: job.step + 1 == job.steps.len() }
+            }
+            Outcome::Wait { after, waiting_for } => Commit::Wait { after, waiting_for },
+            Outcome::Fatal(error) => ended(Ending::Failed { code: error.code.into(), message: error.detail }),
+            Outcome::Retry(error) if attempt >= most => {
+                let message = format!("{} (tried {attempt} times)", error.detail);
+                ended(Ending::Failed { code: error.code.into(), message })
+            }
+            Outcome::Retry(error) => Commit::Retry { after: self.backoff(attempt), error: error.detail },
+            Outcome::Superseded { by } => ended(Ending::Cancelled { reason: format!("superseded by {by}") }),
+        }
+    }
+
+    /// Doubles with each attempt, with up to a half of jitter on top, so that many do not come back together.
+    fn backoff(&self, attempt: u32) -> Duration {
+        let base = BACKOFF_FIRST.saturating_mul(1 << attempt.saturating_sub(1).min(7)).min(BACKOFF_MOST);
+        let mut byte = [0u8; 1];
+        self.source.random(&mut byte);
+        base + base.mul_f64(f64::from(byte[0]) / 512.0)
+    }
+
+    /// Extends the leases of what this process holds, and learns what was cancelled or lost meanwhile.
+    pub(crate) async fn heartbeat_run(self, stop: CancellationToken) {
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(self.options.lease / 3) => {}
+            }
+            let held: Vec<(JobId, i64)> =
+                self.in_flight.lock().iter().map(|(id, (token, _))| (*id, *token)).collect();
+            if held.is_empty() {
+                continue;
+            }
+            match self.leases_extend(held).await {
+                Ok(gone) => gone.into_iter().for_each(|id| self.in_flight.cancel(id)),
+                Err(error) => tracing::warn!(%error, "extend leases: will try again"),
+            }
+        }
+    }
+
+    /// Returns the jobs that are no longer ours, or that somebody asked to cancel.
+    async fn leases_extend(&self, held: Vec<(JobId, i64)>) -> Result<Vec<JobId>> {
+        let lease_end = self.source.now().checked_add(self.options.lease);
+        self.store
+            .write(move |tx| -> Result<Vec<JobId>> {
+                let mut gone = vec![];
+                for (id, token) in &held {
+                    let kept = tx.exec(
+                        "UPDATE job_queue SET due_at = $3 WHERE job_id = $1 AND token = $2",
+                        params![*id, *token, lease_end],
+                    )?;
+                    let cancelled: Option<bool> =
+                        tx.opt("SELECT cancel_requested FROM job WHERE id = $1", params![*id], |row| {
+                            row.get(0)
+                        })?;
+                    if kept == 0 || cancelled == Some(true) {
+                        gone.push(*id);
+                    }
+                }
+                Ok(gone)
+            })
+            .await
+    }
+}

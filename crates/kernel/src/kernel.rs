@@ -1,0 +1,131 @@
+//! The kernel as one value: the store, what the planes registered, and the tasks that carry work out.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use qd_core::error::{Error, Result};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    bus::Bus,
+    clock::Source,
+    credentials::callers::Callers,
+    jobs::InFlight,
+    operation::Operation,
+    operations,
+    registry::Registry,
+    store::{Backend, Store},
+    tenants::NamedScope,
+};
+
+/// What an operator may tune, and what tests shorten.
+#[derive(Debug, Clone)]
+pub struct KernelOptions {
+    /// How long a worker owns a job without a heartbeat.
+    pub lease: Duration,
+    /// Jobs carried out at once by this process.
+    pub slots: usize,
+    /// A run's log beyond this many bytes loses its oldest chunks.
+    pub max_log_bytes: i64,
+    /// Logs of runs that ended longer ago than this are removed.
+    pub log_retention: Duration,
+    /// Events older than this are removed.
+    pub event_retention: Duration,
+    /// How long an idempotency key is remembered; 24 hours at least.
+    pub idempotency_retention: Duration,
+}
+
+impl Default for KernelOptions {
+    fn default() -> Self {
+        Self {
+            lease: Duration::from_secs(15),
+            slots: 64,
+            max_log_bytes: 256 * 1024 * 1024,
+            log_retention: Duration::from_hours(24 * 90),
+            event_retention: Duration::from_hours(24 * 180),
+            idempotency_retention: Duration::from_hours(48),
+        }
+    }
+}
+
+type ScopeCache = std::sync::Mutex<HashMap<(String, String), NamedScope>>;
+
+/// Cheap to clone; every clone is the same kernel.
+#[derive(Clone)]
+pub struct Kernel {
+    pub store: Store,
+    pub registry: Arc<Registry>,
+    pub source: Source,
+    pub bus: Bus,
+    pub options: Arc<KernelOptions>,
+    pub(crate) in_flight: Arc<InFlight>,
+    pub(crate) callers: Arc<Callers>,
+    scopes: Arc<ScopeCache>,
+}
+
+/// The running tasks of a kernel; stop them before the store is closed.
+pub struct Tasks {
+    stop: CancellationToken,
+    set: JoinSet<()>,
+}
+
+impl Kernel {
+    /// Takes a migrated store. Adds the kernel's own operations and makes what every installation has.
+    pub async fn new(
+        store: Store,
+        mut registry: Registry,
+        source: Source,
+        options: KernelOptions,
+    ) -> Result<Self> {
+        operations::register(&mut registry);
+        let relayed = store.backend() == Backend::Postgres;
+        let kernel = Self {
+            store,
+            registry: Arc::new(registry),
+            source,
+            bus: Bus::new(relayed),
+            options: Arc::new(options),
+            in_flight: Arc::default(),
+            callers: Arc::default(),
+            scopes: Arc::default(),
+        };
+        kernel.tenants_bootstrap().await?;
+        kernel.owner_bootstrap().await?;
+        Ok(kernel)
+    }
+
+    /// Starts the worker, the observer, the relay and the retention sweep.
+    pub async fn start(&self) -> Result<Tasks> {
+        if self.store.backend() == Backend::Sqlite {
+            // Nobody else can hold the file, so every lease is that of a process that is gone.
+            self.leases_release().await?;
+        }
+        let stop = CancellationToken::new();
+        let mut set = JoinSet::new();
+        set.spawn(self.clone().worker_run(stop.clone()));
+        set.spawn(self.clone().heartbeat_run(stop.clone()));
+        set.spawn(self.clone().observer_run(stop.clone()));
+        set.spawn(self.clone().relay_run(stop.clone()));
+        set.spawn(self.clone().retention_run(stop.clone()));
+        Ok(Tasks { stop, set })
+    }
+
+    pub fn operation(&self, name: &str) -> Result<Arc<dyn Operation>> {
+        self.registry
+            .find_operation(name)
+            .cloned()
+            .ok_or_else(|| Error::internal("operation_unknown", format!("no operation {name} is registered")))
+    }
+
+    pub(crate) fn scopes(&self) -> std::sync::MutexGuard<'_, HashMap<(String, String), NamedScope>> {
+        self.scopes.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+impl Tasks {
+    /// Lets what is running come to the end of its step, then stops. Jobs go on where they are at the next start.
+    pub async fn stop(mut self) {
+        self.stop.cancel();
+        while self.set.join_next().await.is_some() {}
+    }
+}

@@ -1,0 +1,187 @@
+//! Appending lines to a run's log, and keeping it bounded.
+
+use std::collections::BTreeSet;
+
+use qd_core::{error::Result, id::RunId};
+
+use super::StoredLine;
+use crate::{engine::LogLine, params, store::Tx};
+
+/// A tail chunk smaller than this takes the next lines in, so that a slow log is not a row per line.
+const MERGE_BELOW: i64 = 8 * 1024;
+/// A batch is cut into chunks of about this size.
+const CHUNK: usize = 64 * 1024;
+
+struct Tail {
+    first_line: i64,
+    lines: i64,
+    attempt: i64,
+    bytes: i64,
+    stages: String,
+    streams: String,
+    max_level: i64,
+}
+
+/// Appends within the transaction that moves the reader's cursor, so that each line is kept once. The log of a run that
+/// has grown beyond `max_bytes` loses its oldest chunks.
+pub(crate) fn append(
+    tx: &mut Tx<'_>,
+    run_id: RunId,
+    attempt: i64,
+    lines: &[LogLine],
+    max_bytes: i64,
+) -> Result<()> {
+    if lines.is_empty() {
+        return Ok(());
+    }
+    let tail = tx.opt(
+        "SELECT first_line, lines, attempt, bytes, stages, streams, max_level FROM run_log WHERE run_id = $1
+         ORDER BY first_line DESC LIMIT 1",
+        params![run_id],
+        |row| {
+            Ok(Tail {
+                first_line: row.get(0)?,
+                lines: row.get(1)?,
+                attempt: row.get(2)?,
+                bytes: row.get(3)?,
+                stages: row.get(4)?,
+                streams: row.get(5)?,
+                max_level: row.get(6)?,
+            })
+        },
+    )?;
+    let mut next = tail.as_ref().map_or(1, |tail| tail.first_line + tail.lines);
+    let mut rest = lines;
+    if let Some(tail) = tail.filter(|tail| tail.attempt == attempt && tail.bytes < MERGE_BELOW) {
+        let (chunk, left) = cut(rest);
+        merge(tx, run_id, &tail, &chunk)?;
+        next += chunk.lines;
+        rest = left;
+    }
+    while !rest.is_empty() {
+        let (chunk, left) = cut(rest);
+        tx.exec(
+            "INSERT INTO run_log (run_id, first_line, lines, attempt, stages, streams, max_level, first_at, last_at, bytes, body)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+            params![
+                run_id,
+                next,
+                chunk.lines,
+                attempt,
+                join(&chunk.stages),
+                join(&chunk.streams),
+                chunk.max_level,
+                chunk.first_at,
+                chunk.last_at,
+                i64::try_from(chunk.body.len()).unwrap_or(i64::MAX),
+                chunk.body
+            ],
+        )?;
+        next += chunk.lines;
+        rest = left;
+    }
+    trim(tx, run_id, max_bytes)
+}
+
+struct Chunk {
+    lines: i64,
+    stages: BTreeSet<String>,
+    streams: BTreeSet<String>,
+    max_level: i64,
+    first_at: qd_core::time::Timestamp,
+    last_at: qd_core::time::Timestamp,
+    body: String,
+}
+
+/// Takes lines from the front until a chunk is full.
+fn cut(lines: &[LogLine]) -> (Chunk, &[LogLine]) {
+    let at = lines.first().map_or(qd_core::time::Timestamp::EPOCH, |line| line.at);
+    let mut chunk = Chunk {
+        lines: 0,
+        stages: BTreeSet::new(),
+        streams: BTreeSet::new(),
+        max_level: 0,
+        first_at: at,
+        last_at: at,
+        body: String::new(),
+    };
+    let mut taken = 0;
+    for line in lines {
+        if !chunk.body.is_empty() && chunk.body.len() + line.text.len() > CHUNK {
+            break;
+        }
+        let level = line.level as i64;
+        let stored =
+            StoredLine(line.at.micros(), line.stage.clone(), line.stream.letter(), level, line.text.clone());
+        chunk
+            .body
+            .push_str(&serde_json::to_string(&stored).unwrap_or_else(|_| "[0,null,\"d\",20,\"\"]".into()));
+        chunk.body.push('\n');
+        chunk.stages.extend(line.stage.clone());
+        chunk.streams.insert(line.stream.letter().to_string());
+        chunk.max_level = chunk.max_level.max(level);
+        chunk.first_at = chunk.first_at.min(line.at);
+        chunk.last_at = chunk.last_at.max(line.at);
+        chunk.lines += 1;
+        taken += 1;
+    }
+    (chunk, &lines[taken..])
+}
+
+fn merge(tx: &mut Tx<'_>, run_id: RunId, tail: &Tail, chunk: &Chunk) -> Result<()> {
+    let split =
+        |text: &str| text.split(',').filter(|s| !s.is_empty()).map(str::to_owned).collect::<BTreeSet<_>>();
+    let stages: BTreeSet<String> = split(&tail.stages).union(&chunk.stages).cloned().collect();
+    let streams: BTreeSet<String> = split(&tail.streams).union(&chunk.streams).cloned().collect();
+    tx.exec(
+        "UPDATE run_log SET lines = lines + $3, stages = $4, streams = $5, max_level = $6, last_at = $7, bytes = bytes + $8,
+           body = body || $9
+         WHERE run_id = $1 AND first_line = $2",
+        params![
+            run_id,
+            tail.first_line,
+            chunk.lines,
+            join(&stages),
+            join(&streams),
+            tail.max_level.max(chunk.max_level),
+            chunk.last_at,
+            i64::try_from(chunk.body.len()).unwrap_or(i64::MAX),
+            chunk.body
+        ],
+    )?;
+    Ok(())
+}
+
+/// `,a,b,` so that one stage is found by `,a,`.
+fn join(set: &BTreeSet<String>) -> String {
+    if set.is_empty() {
+        return String::new();
+    }
+    let mut out = String::from(",");
+    for item in set {
+        out.push_str(item);
+        out.push(',');
+    }
+    out
+}
+
+fn trim(tx: &mut Tx<'_>, run_id: RunId, max_bytes: i64) -> Result<()> {
+    let total: i64 = tx.one(
+        "SELECT CAST(COALESCE(SUM(bytes), 0) AS BIGINT) FROM run_log WHERE run_id = $1",
+        params![run_id],
+        |row| row.get(0),
+    )?;
+    let mut over = total - max_bytes;
+    while over > 0 {
+        let oldest: Vec<(i64, i64)> = tx.rows(
+            "SELECT first_line, bytes FROM run_log WHERE run_id = $1 ORDER BY first_line LIMIT 2",
+            params![run_id],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )?;
+        // The newest chunk stays: the next line's number comes from it.
+        let [(first_line, bytes), _] = oldest[..] else { return Ok(()) };
+        tx.exec("DELETE FROM run_log WHERE run_id = $1 AND first_line = $2", params![run_id, first_line])?;
+        over -= bytes;
+    }
+    Ok(())
+}

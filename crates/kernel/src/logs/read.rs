@@ -1,0 +1,207 @@
+//! Reading a run's log by line number, forwards or back from the end, with filters.
+
+use qd_core::{error::Result, id::RunId, time::Timestamp};
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::{LogRecord, StoredLine};
+use crate::{
+    engine::{LogLevel, LogStream},
+    kernel::Kernel,
+    params,
+    query::Query,
+    store::{Backend, Tx},
+};
+
+/// One read looks at this much of the log at most; the page says where to go on.
+const SCAN_BYTES: i64 = 8 * 1024 * 1024;
+const CHUNKS_AT_ONCE: i64 = 16;
+
+/// Which lines are wanted; empty means all.
+#[derive(Debug, Clone, Default)]
+pub struct LogFilter {
+    pub stage: Option<String>,
+    /// This level and above.
+    pub level: Option<LogLevel>,
+    pub stream: Option<LogStream>,
+    pub attempt: Option<i64>,
+    /// Part of the text, without regard to case.
+    pub text: Option<String>,
+}
+
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct LogPage {
+    /// In the order of their numbers.
+    pub items: Vec<LogRecord>,
+    /// Read on after this line (forwards) or before it (back); none at the end of what there is.
+    pub next: Option<i64>,
+    /// The oldest line still kept, 0 without any.
+    pub first: i64,
+    /// The newest line, 0 without any.
+    pub last: i64,
+}
+
+struct Chunk {
+    first_line: i64,
+    attempt: i64,
+    bytes: i64,
+    body: String,
+}
+
+impl Kernel {
+    /// Lines after a number, oldest first.
+    pub async fn log_after(
+        &self,
+        run_id: RunId,
+        filter: LogFilter,
+        after: i64,
+        limit: u32,
+    ) -> Result<LogPage> {
+        self.store.read(move |tx| forwards(tx, run_id, &filter, after, limit as usize)).await
+    }
+
+    /// The lines before a number (`None`: the end), the newest of them; still in ascending order.
+    pub async fn log_before(
+        &self,
+        run_id: RunId,
+        filter: LogFilter,
+        before: Option<i64>,
+        limit: u32,
+    ) -> Result<LogPage> {
+        self.store.read(move |tx| back(tx, run_id, &filter, before.unwrap_or(i64::MAX), limit as usize)).await
+    }
+}
+
+fn forwards(tx: &mut Tx<'_>, run_id: RunId, filter: &LogFilter, after: i64, limit: usize) -> Result<LogPage> {
+    let (first, last) = bounds(tx, run_id)?;
+    let mut page = LogPage { items: vec![], next: None, first, last };
+    // The chunk that holds the line itself may hold the ones after it.
+    let mut from: i64 = tx.one(
+        "SELECT COALESCE(MAX(first_line), 0) FROM run_log WHERE run_id = $1 AND first_line <= $2",
+        params![run_id, after.saturating_add(1)],
+        |row| row.get(0),
+    )?;
+    let mut scanned = 0;
+    loop {
+        let chunks =
+            chunks(tx, run_id, filter, " AND first_line >= ?", from, " ORDER BY first_line LIMIT ?")?;
+        let Some(newest) = chunks.last().map(|chunk| chunk.first_line) else { return Ok(page) };
+        for chunk in chunks {
+            scanned += chunk.bytes;
+            for record in records(&chunk) {
+                if record.n > after && matches(&record, filter) {
+                    if page.items.len() == limit {
+                        page.next = page.items.last().map(|line| line.n);
+                        return Ok(page);
+                    }
+                    page.items.push(record);
+                }
+            }
+        }
+        from = newest + 1;
+        if scanned > SCAN_BYTES {
+            page.next = Some(newest);
+            return Ok(page);
+        }
+    }
+}
+
+fn back(tx: &mut Tx<'_>, run_id: RunId, filter: &LogFilter, before: i64, limit: usize) -> Result<LogPage> {
+    let (first, last) = bounds(tx, run_id)?;
+    let mut page = LogPage { items: vec![], next: None, first, last };
+    let (mut until, mut scanned) = (before, 0);
+    'all: loop {
+        let chunks =
+            chunks(tx, run_id, filter, " AND first_line < ?", until, " ORDER BY first_line DESC LIMIT ?")?;
+        if chunks.is_empty() {
+            break;
+        }
+        for chunk in chunks {
+            (until, scanned) = (chunk.first_line, scanned + chunk.bytes);
+            for record in records(&chunk).into_iter().rev() {
+                if record.n < before && matches(&record, filter) {
+                    if page.items.len() == limit {
+                        page.next = page.items.last().map(|line| line.n);
+                        break 'all;
+                    }
+                    page.items.push(record);
+                }
+            }
+        }
+        if scanned > SCAN_BYTES {
+            page.next = Some(until);
+            break;
+        }
+    }
+    page.items.reverse();
+    Ok(page)
+}
+
+fn bounds(tx: &mut Tx<'_>, run_id: RunId) -> Result<(i64, i64)> {
+    let first = tx.opt(
+        "SELECT first_line FROM run_log WHERE run_id = $1 ORDER BY first_line LIMIT 1",
+        params![run_id],
+        |row| row.get(0),
+    )?;
+    let last = tx.opt(
+        "SELECT first_line + lines - 1 FROM run_log WHERE run_id = $1 ORDER BY first_line DESC LIMIT 1",
+        params![run_id],
+        |row| row.get(0),
+    )?;
+    Ok((first.unwrap_or(0), last.unwrap_or(0)))
+}
+
+fn chunks(
+    tx: &mut Tx<'_>,
+    run_id: RunId,
+    filter: &LogFilter,
+    range: &str,
+    bound: i64,
+    order: &str,
+) -> Result<Vec<Chunk>> {
+    let position = match tx.backend() {
+        Backend::Sqlite => "instr",
+        Backend::Postgres => "strpos",
+    };
+    let mut query = Query::new("SELECT first_line, attempt, bytes, body FROM run_log WHERE");
+    query.push(" run_id = ?", run_id).push(range, bound);
+    if let Some(attempt) = filter.attempt {
+        query.push(" AND attempt = ?", attempt);
+    }
+    if let Some(level) = filter.level {
+        query.push(" AND max_level >= ?", level as i64);
+    }
+    if let Some(stage) = &filter.stage {
+        query.push(&format!(" AND {position}(stages, ?) > 0"), format!(",{stage},"));
+    }
+    if let Some(stream) = filter.stream {
+        query.push(&format!(" AND {position}(streams, ?) > 0"), format!(",{},", stream.letter()));
+    }
+    query.push(order, CHUNKS_AT_ONCE);
+    Ok(query.rows(tx, |row| {
+        Ok(Chunk { first_line: row.get(0)?, attempt: row.get(1)?, bytes: row.get(2)?, body: row.get(3)? })
+    })?)
+}
+
+fn records(chunk: &Chunk) -> Vec<LogRecord> {
+    let lines = chunk.body.lines().filter_map(|line| serde_json::from_str::<StoredLine>(line).ok());
+    lines
+        .zip(chunk.first_line..)
+        .map(|(StoredLine(at, stage, stream, level, text), n)| LogRecord {
+            n,
+            attempt: chunk.attempt,
+            at: Timestamp::from_micros(at),
+            stage,
+            stream: LogStream::from_letter(stream).as_str(),
+            level: LogLevel::from_number(level).as_str(),
+            text,
+        })
+        .collect()
+}
+
+fn matches(record: &LogRecord, filter: &LogFilter) -> bool {
+    filter.stage.as_deref().is_none_or(|stage| record.stage.as_deref() == Some(stage))
+        && filter.level.is_none_or(|level| LogLevel::from_word(record.level) >= Some(level))
+        && filter.stream.is_none_or(|stream| record.stream == stream.as_str())
+        && filter.text.as_ref().is_none_or(|text| record.text.to_lowercase().contains(&text.to_lowercase()))
+}

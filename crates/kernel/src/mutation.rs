@@ -1,0 +1,172 @@
+//! The one way to change anything: access check, then the change, its audit record and its events in one transaction.
+//!
+//! A closure that changes something without saying what it audited is refused, so that no mutation can slip by.
+
+use qd_core::{
+    diff::Change,
+    error::{Error, Result},
+    id::{JobId, ResourceId, RunId},
+    time::Timestamp,
+};
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::{access, audit, clock::Source, context::Context, events, kernel::Kernel, store::Tx};
+
+/// What is being done, as access and audit know it.
+#[derive(Debug, Clone)]
+pub struct Act {
+    /// `<plural>.<verb>`
+    pub action: String,
+    /// Why, in the actor's words; empty where none was asked for.
+    pub reason: String,
+}
+
+impl Act {
+    pub fn new(plural: &str, verb: &str) -> Self {
+        Self { action: format!("{plural}.{verb}"), reason: String::new() }
+    }
+
+    pub fn because(mut self, reason: impl Into<String>) -> Self {
+        self.reason = reason.into();
+        self
+    }
+}
+
+/// The thing that an audit record is about.
+#[derive(Debug, Clone)]
+pub struct Object<'a> {
+    pub kind: &'a str,
+    pub id: Uuid,
+    pub name: &'a str,
+}
+
+/// What an event is about; what does not apply stays empty.
+#[derive(Debug, Clone, Default)]
+pub struct Subject<'a> {
+    pub kind: Option<&'a str>,
+    pub resource_id: Option<ResourceId>,
+    pub resource_name: Option<&'a str>,
+    pub run_id: Option<RunId>,
+    pub job_id: Option<JobId>,
+}
+
+/// Who must look once the transaction is committed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Wake {
+    pub events: bool,
+    pub jobs: bool,
+    pub runs: bool,
+}
+
+/// A transaction with the actor, the time and the duty to leave a record.
+pub struct Mutation<'m, 't> {
+    pub tx: &'m mut Tx<'t>,
+    pub context: &'m Context,
+    pub now: Timestamp,
+    source: &'m Source,
+    act: Option<&'m Act>,
+    audited: bool,
+    pub(crate) wake: Wake,
+}
+
+impl<'m, 't> Mutation<'m, 't> {
+    fn new(tx: &'m mut Tx<'t>, context: &'m Context, source: &'m Source, act: Option<&'m Act>) -> Self {
+        Self { tx, context, now: source.now(), source, act, audited: false, wake: Wake::default() }
+    }
+
+    /// A new id, ordered by time.
+    pub fn id<T: From<Uuid>>(&self) -> T {
+        T::from(self.source.uuid())
+    }
+
+    pub fn reason(&self) -> &str {
+        self.act.map_or("", |act| &act.reason)
+    }
+
+    /// Appends a fact to the event log of the scope.
+    pub fn event(&mut self, event_type: &str, subject: Subject<'_>, data: &Value) -> Result<()> {
+        events::append(self.tx, self.context, self.now, event_type, &subject, data)?;
+        self.wake.events = true;
+        Ok(())
+    }
+
+    /// Records who did what to what. `changes` is the diff, redacted by the caller where it could hold a secret.
+    pub fn audit(&mut self, object: &Object<'_>, changes: &[Change], job_id: Option<JobId>) -> Result<()> {
+        let Some(act) = self.act else {
+            return Err(Error::internal(
+                "audit_without_act",
+                "a job's own step records no second audit entry",
+            ));
+        };
+        audit::append(self.tx, self.context, self.now, self.source.uuid(), act, object, changes, job_id)?;
+        self.audited = true;
+        Ok(())
+    }
+
+    /// Nothing was changed: a repeat of what already is.
+    pub fn unchanged(&mut self) {
+        self.audited = true;
+    }
+
+    pub fn wake_jobs(&mut self) {
+        self.wake.jobs = true;
+    }
+
+    pub fn wake_runs(&mut self) {
+        self.wake.runs = true;
+    }
+
+    fn finish(self) -> Result<Wake> {
+        if self.act.is_some() && !self.audited {
+            return Err(Error::internal(
+                "mutation_without_audit",
+                "a mutation left no audit record and was rolled back",
+            ));
+        }
+        Ok(self.wake)
+    }
+}
+
+impl Kernel {
+    /// Checks access, runs `change` in one transaction with its audit record and events, then wakes who must look.
+    /// The closure may run more than once and must do nothing but database work.
+    pub async fn mutate<T, F>(&self, context: &Context, act: Act, mut change: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnMut(&mut Mutation<'_, '_>) -> Result<T> + Send + 'static,
+    {
+        access::check(context, &act.action)?;
+        let (context, source) = (context.clone(), self.source.clone());
+        let (value, wake) = self
+            .store
+            .write(move |tx| -> Result<(T, Wake)> {
+                let mut mutation = Mutation::new(tx, &context, &source, Some(&act));
+                let value = change(&mut mutation)?;
+                Ok((value, mutation.finish()?))
+            })
+            .await?;
+        self.bus.wake(wake);
+        Ok(value)
+    }
+
+    /// What the system itself writes while it carries out or observes what somebody asked for: the request was checked
+    /// and audited when it was made, so this leaves events only.
+    pub(crate) async fn carry_out<T, F>(&self, context: &Context, mut change: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnMut(&mut Mutation<'_, '_>) -> Result<T> + Send + 'static,
+    {
+        let (context, source) = (context.clone(), self.source.clone());
+        let (value, wake) = self
+            .store
+            .write(move |tx| -> Result<(T, Wake)> {
+                let mut mutation = Mutation::new(tx, &context, &source, None);
+                let value = change(&mut mutation)?;
+                Ok((value, mutation.finish()?))
+            })
+            .await?;
+        self.bus.wake(wake);
+        Ok(value)
+    }
+}

@@ -1,0 +1,109 @@
+//! Keyset pages: a stable order, an opaque cursor, no offsets.
+
+use qd_core::error::{Error, Result};
+use schemars::JsonSchema;
+use serde::Serialize;
+use uuid::Uuid;
+
+pub const DEFAULT_LIMIT: u32 = 50;
+pub const MAX_LIMIT: u32 = 500;
+
+/// What a list was asked for.
+#[derive(Debug, Clone, Default)]
+pub struct PageRequest {
+    /// 1 to [`MAX_LIMIT`].
+    pub limit: u32,
+    cursor: Option<String>,
+}
+
+/// One page, and the cursor of the next when there is more.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct Page<T> {
+    pub items: Vec<T>,
+    pub next_cursor: Option<String>,
+}
+
+impl PageRequest {
+    pub fn new(limit: Option<u32>, cursor: Option<&str>) -> Result<Self> {
+        let limit = limit.unwrap_or(DEFAULT_LIMIT);
+        if limit == 0 || limit > MAX_LIMIT {
+            return Err(Error::malformed(
+                "bad_limit",
+                format!("limit is {limit}; it must be between 1 and {MAX_LIMIT}"),
+            ));
+        }
+        let cursor = cursor.filter(|c| !c.is_empty()).map(decode).transpose()?;
+        Ok(Self { limit, cursor })
+    }
+
+    pub fn first(limit: u32) -> Self {
+        Self { limit, cursor: None }
+    }
+
+    /// One more than the limit, to learn whether there is a next page.
+    pub fn fetch(&self) -> i64 {
+        i64::from(self.limit) + 1
+    }
+
+    /// The key of the last item of the page before.
+    pub fn after(&self) -> Option<&str> {
+        self.cursor.as_deref()
+    }
+
+    pub fn after_uuid(&self) -> Result<Option<Uuid>> {
+        self.cursor.as_deref().map(|c| c.parse().map_err(|_| bad_cursor())).transpose()
+    }
+
+    pub fn after_number(&self) -> Result<Option<i64>> {
+        self.cursor.as_deref().map(|c| c.parse().map_err(|_| bad_cursor())).transpose()
+    }
+
+    /// Cuts the extra item off and names the key to go on from.
+    pub fn cut<T>(&self, mut items: Vec<T>, key: impl Fn(&T) -> String) -> Page<T> {
+        let more = items.len() > self.limit as usize;
+        items.truncate(self.limit as usize);
+        let next_cursor = if more { items.last().map(|last| encode(&key(last))) } else { None };
+        Page { items, next_cursor }
+    }
+}
+
+/// Hex keeps a cursor opaque, and safe in a URL, without a further dependency.
+fn encode(key: &str) -> String {
+    hex::encode(key)
+}
+
+fn decode(cursor: &str) -> Result<String> {
+    if cursor.len() > 512 {
+        return Err(bad_cursor());
+    }
+    hex::decode(cursor).ok().and_then(|bytes| String::from_utf8(bytes).ok()).ok_or_else(bad_cursor)
+}
+
+fn bad_cursor() -> Error {
+    Error::malformed("bad_cursor", "the cursor is not one that this list gave out; start again without it")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_leads_to_the_item_after() {
+        let page = PageRequest::first(2).cut(vec![1, 2, 3], ToString::to_string);
+        assert_eq!(page.items, [1, 2]);
+        let next = PageRequest::new(Some(2), page.next_cursor.as_deref()).unwrap();
+        assert_eq!(next.after(), Some("2"));
+    }
+
+    #[test]
+    fn the_last_page_has_no_cursor() {
+        assert_eq!(PageRequest::first(3).cut(vec![1, 2, 3], ToString::to_string).next_cursor, None);
+    }
+
+    #[test]
+    fn foreign_cursors_and_limits_are_refused() {
+        assert_eq!(PageRequest::new(None, Some("zz")).unwrap_err().code, "bad_cursor");
+        assert_eq!(PageRequest::new(Some(0), None).unwrap_err().code, "bad_limit");
+        assert_eq!(PageRequest::new(Some(501), None).unwrap_err().code, "bad_limit");
+    }
+}

@@ -1,0 +1,37 @@
+//! A SELECT whose WHERE depends on what was asked for.
+
+use crate::store::{Param, Row, StoreResult, Tx};
+
+/// SQL text under construction; each `?` of a pushed clause becomes the next `$n`.
+pub(crate) struct Query {
+    sql: String,
+    args: Vec<Box<dyn Param + Send>>,
+}
+
+impl Query {
+    pub(crate) fn new(sql: &str) -> Self {
+        Self { sql: sql.to_owned(), args: vec![] }
+    }
+
+    /// Adds a clause with one `?` for `arg`.
+    pub(crate) fn push(&mut self, clause: &str, arg: impl Param + Send + 'static) -> &mut Self {
+        self.args.push(Box::new(arg));
+        self.sql.push_str(&clause.replacen('?', &format!("${}", self.args.len()), 1));
+        self
+    }
+
+    /// Adds text without a parameter.
+    pub(crate) fn text(&mut self, clause: &str) -> &mut Self {
+        self.sql.push_str(clause);
+        self
+    }
+
+    pub(crate) fn rows<T>(
+        &self,
+        tx: &mut Tx<'_>,
+        row: impl FnMut(&Row<'_>) -> StoreResult<T>,
+    ) -> StoreResult<Vec<T>> {
+        let args: Vec<&dyn Param> = self.args.iter().map(|arg| &**arg as &dyn Param).collect();
+        tx.rows(&self.sql, &args, row)
+    }
+}

@@ -1,0 +1,86 @@
+//! What grows without end is cut at the ages that the operator set. The newest chunk of a log stays as long as its run is
+//! active, because the next line's number comes from it.
+
+use std::time::Duration;
+
+use qd_core::error::Result;
+use tokio_util::sync::CancellationToken;
+
+use crate::{kernel::Kernel, params};
+
+const EVERY: Duration = Duration::from_hours(1);
+const BATCH: i64 = 1000;
+
+/// What one sweep removed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Swept {
+    pub log_chunks: u64,
+    pub events: u64,
+    pub idempotency_keys: u64,
+    pub credentials: u64,
+}
+
+impl Kernel {
+    pub(crate) async fn retention_run(self, stop: CancellationToken) {
+        loop {
+            match self.retention_sweep().await {
+                Ok(swept) if swept != Swept::default() => {
+                    tracing::info!(?swept, "removed what was kept long enough")
+                }
+                Ok(_) => {}
+                Err(error) => tracing::warn!(%error, "sweep: will try again"),
+            }
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(EVERY) => {}
+            }
+        }
+    }
+
+    /// Removes what is older than its retention, in batches that do not hold the writer long.
+    pub async fn retention_sweep(&self) -> Result<Swept> {
+        let now = self.source.now();
+        let before = |age: Duration| now.checked_sub(age).unwrap_or(qd_core::time::Timestamp::MIN);
+        let mut swept = Swept::default();
+        swept.log_chunks = self
+            .delete_batches(
+                "DELETE FROM run_log WHERE (run_id, first_line) IN (
+                   SELECT l.run_id, l.first_line FROM run_log l JOIN run u ON u.id = l.run_id
+                   WHERE l.last_at < $1 AND u.ended_at IS NOT NULL LIMIT $2)",
+                before(self.options.log_retention),
+            )
+            .await?;
+        swept.events = self
+            .delete_batches(
+                "DELETE FROM event WHERE pos IN (
+                   SELECT pos FROM (SELECT pos, at FROM event ORDER BY pos LIMIT $2) AS oldest WHERE at < $1)",
+                before(self.options.event_retention),
+            )
+            .await?;
+        swept.idempotency_keys = self
+            .delete_batches(
+                "DELETE FROM idempotency WHERE (tenant_id, principal_id, key) IN (
+                   SELECT tenant_id, principal_id, key FROM idempotency WHERE created_at < $1 LIMIT $2)",
+                before(self.options.idempotency_retention),
+            )
+            .await?;
+        swept.credentials = self
+            .delete_batches("DELETE FROM credential WHERE hash IN (SELECT hash FROM credential WHERE expires_at < $1 LIMIT $2)", now)
+            .await?;
+        Ok(swept)
+    }
+
+    async fn delete_batches(&self, sql: &'static str, before: qd_core::time::Timestamp) -> Result<u64> {
+        let mut total = 0;
+        loop {
+            let removed = self
+                .store
+                .write(move |tx| -> Result<u64> { Ok(tx.exec(sql, params![before, BATCH])?) })
+                .await?;
+            total += removed;
+            if removed < BATCH.unsigned_abs() {
+                return Ok(total);
+            }
+        }
+    }
+}

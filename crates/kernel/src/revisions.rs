@@ -1,0 +1,431 @@
+//! Revisions: immutable, numbered specs, cut from the working copy, from `apply` or by a rollback.
+
+use qd_core::{
+    canonical::hash_json,
+    diff::{Change, diff},
+    error::{Error, Result},
+    id::{ResourceId, RevisionId},
+    state::{ResourceState, RevisionState},
+    time::Timestamp,
+    violation::Violation,
+};
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::{
+    context::{Context, Scope},
+    idempotency::IdempotencyKey,
+    jobs::{Job, NewJob},
+    kernel::Kernel,
+    kind::{Kind, SpecView},
+    mutation::{Act, Mutation, Object, Subject},
+    operations::publish::{self, PublishInput},
+    page::{Page, PageRequest},
+    params,
+    query::Query,
+    resources::{self, SpecReader, lock, working_copy_write},
+    store::{Row, StoreResult},
+};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Origin {
+    WorkingCopy,
+    Apply,
+    Rollback,
+}
+
+impl Origin {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::WorkingCopy => "working_copy",
+            Self::Apply => "apply",
+            Self::Rollback => "rollback",
+        }
+    }
+}
+
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct RevisionSummary {
+    pub id: RevisionId,
+    pub number: i64,
+    pub state: RevisionState,
+    pub origin: Origin,
+    /// SHA-256 of the spec's RFC 8785 form.
+    pub spec_hash: String,
+    pub message: String,
+    pub created_by: String,
+    pub created_at: Timestamp,
+    pub published_at: Option<Timestamp>,
+}
+
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct Revision {
+    #[serde(flatten)]
+    pub summary: RevisionSummary,
+    pub spec: Value,
+}
+
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct RevisionDiff {
+    pub from: i64,
+    pub to: i64,
+    pub changes: Vec<Change>,
+}
+
+const COLUMNS: &str =
+    "v.id, v.number, v.state, v.origin, v.spec_hash, v.message, v.created_by, v.created_at, v.published_at";
+
+/// A revision about to be written.
+pub(crate) struct Cut<'a> {
+    pub resource_id: ResourceId,
+    pub number: i64,
+    pub origin: Origin,
+    pub spec: &'a Value,
+    pub message: &'a str,
+}
+
+impl Kernel {
+    /// Parses, pins and validates a spec: the form in which a revision keeps it, or every violation.
+    pub async fn spec_prepare(
+        &self,
+        scope: Scope,
+        kind: &dyn Kind,
+        spec: &Value,
+    ) -> Result<std::result::Result<Value, Vec<Violation>>> {
+        let parsed = match kind.parse(spec) {
+            Ok(parsed) => parsed,
+            Err(violations) => return Ok(Err(violations)),
+        };
+        let view = self.spec_view(scope);
+        let pinned = match kind.pin(parsed, &view).await {
+            Ok(pinned) => pinned,
+            Err(error) if !error.violations.is_empty() => return Ok(Err(error.violations)),
+            Err(error) => return Err(error),
+        };
+        let violations = kind.validate(&pinned, &view).await?;
+        Ok(if violations.is_empty() { Ok(pinned) } else { Err(violations) })
+    }
+
+    pub fn spec_view(&self, scope: Scope) -> SpecView {
+        SpecView { scope, code: self.code(), specs: SpecReader::new(self.store.clone()) }
+    }
+
+    /// Cuts a revision from the working copy.
+    pub async fn revision_create(
+        &self,
+        context: &Context,
+        kind: &dyn Kind,
+        name: &str,
+        message: String,
+    ) -> Result<Revision> {
+        let copy = self.working_copy_get(context.scope, kind.info().kind, name).await?;
+        let pinned = self
+            .spec_prepare(context.scope, kind, &copy.spec)
+            .await?
+            .map_err(|violations| spec_invalid(violations))?;
+        let (kind_name, plural, wanted) = (kind.info().kind, kind.info().plural, name.to_owned());
+        let number = self
+            .mutate(context, Act::new(plural, "revise"), move |m| {
+                let resource = lock(m.tx, m.context.scope, kind_name, &wanted)?;
+                let version: i64 = m.tx.one(
+                    "SELECT version FROM working_copy WHERE resource_id = $1",
+                    params![resource.id],
+                    |row| row.get(0),
+                )?;
+                if version != copy.version {
+                    return Err(Error::stale(
+                        "stale_working_copy",
+                        "the working copy was saved while it was being checked; try again",
+                    ));
+                }
+                let number = resource.last_revision + 1;
+                let cut = Cut {
+                    resource_id: resource.id,
+                    number,
+                    origin: Origin::WorkingCopy,
+                    spec: &pinned,
+                    message: &message,
+                };
+                let changes = insert(m, kind_name, &resource.name, &cut)?;
+                working_copy_write(m, resource.id, &copy.spec, Some(number))?;
+                m.audit(
+                    &Object { kind: kind_name, id: resource.id.uuid(), name: &resource.name },
+                    &changes,
+                    None,
+                )?;
+                Ok(number)
+            })
+            .await?;
+        self.revision_get(context.scope, kind_name, name, number).await
+    }
+
+    /// Newest first.
+    pub async fn revision_list(
+        &self,
+        scope: Scope,
+        kind: &str,
+        name: &str,
+        page: PageRequest,
+    ) -> Result<Page<RevisionSummary>> {
+        let resource = self.resource_get(scope, kind, name).await?;
+        let (before, fetch) = (page.after_number()?, page.fetch());
+        let items = self
+            .store
+            .read(move |tx| -> Result<Vec<RevisionSummary>> {
+                let mut query = Query::new(&format!("SELECT {COLUMNS} FROM revision v WHERE"));
+                query.push(" v.resource_id = ?", resource.id);
+                if let Some(before) = before {
+                    query.push(" AND v.number < ?", before);
+                }
+                query.push(" ORDER BY v.number DESC LIMIT ?", fetch);
+                Ok(query.rows(tx, summary)?)
+            })
+            .await?;
+        Ok(page.cut(items, |revision| revision.number.to_string()))
+    }
+
+    pub async fn revision_get(&self, scope: Scope, kind: &str, name: &str, number: i64) -> Result<Revision> {
+        let resource = self.resource_get(scope, kind, name).await?;
+        self.store
+            .read(move |tx| -> Result<Option<Revision>> {
+                Ok(tx.opt(
+                    &format!(
+                        "SELECT {COLUMNS}, v.spec FROM revision v WHERE v.resource_id = $1 AND v.number = $2"
+                    ),
+                    params![resource.id, number],
+                    |row| {
+                        let spec: String = row.get(9)?;
+                        Ok(Revision {
+                            summary: summary(row)?,
+                            spec: serde_json::from_str(&spec).unwrap_or_default(),
+                        })
+                    },
+                )?)
+            })
+            .await?
+            .ok_or_else(|| no_revision(name, number))
+    }
+
+    /// What changed from one revision to another, as a person reads it.
+    pub async fn revision_diff(
+        &self,
+        scope: Scope,
+        kind: &str,
+        name: &str,
+        from: i64,
+        to: i64,
+    ) -> Result<RevisionDiff> {
+        let before = self.revision_get(scope, kind, name, from).await?;
+        let after = self.revision_get(scope, kind, name, to).await?;
+        Ok(RevisionDiff { from, to, changes: diff(&before.spec, &after.spec) })
+    }
+
+    /// Asks for a revision to become the published one. Without a number: the newest.
+    pub async fn revision_publish(
+        &self,
+        context: &Context,
+        kind: &dyn Kind,
+        name: &str,
+        number: Option<i64>,
+        reason: String,
+        key: IdempotencyKey,
+    ) -> Result<Job> {
+        let (kind_name, plural, wanted) = (kind.info().kind, kind.info().plural, name.to_owned());
+        let operation = self.operation(publish::PUBLISH)?;
+        let (job_id, _) = self
+            .create_job(context, Act::new(plural, "publish").because(reason), key, move |m, job_id| {
+                let resource = lock(m.tx, m.context.scope, kind_name, &wanted)?;
+                require_active(resource.state, &resource.name)?;
+                let number = number.unwrap_or(resource.last_revision);
+                if number == 0 {
+                    return Err(Error::conflict(
+                        "no_revision",
+                        format!("{} has no revision yet; cut one from the working copy first", resource.name),
+                    ));
+                }
+                let input = PublishInput {
+                    kind: kind_name.into(),
+                    resource_id: resource.id,
+                    name: resource.name.clone(),
+                    revision: number,
+                };
+                let changes = publish_changes(m, &resource, number)?;
+                let input = input.to_json();
+                let job = NewJob {
+                    id: job_id,
+                    operation: &*operation,
+                    input: &input,
+                    resource_id: Some(resource.id),
+                    run_id: None,
+                };
+                job.insert(m)?;
+                m.audit(
+                    &Object { kind: kind_name, id: resource.id.uuid(), name: &resource.name },
+                    &changes,
+                    Some(job_id),
+                )?;
+                Ok(())
+            })
+            .await?;
+        self.job_get(context.scope, job_id).await
+    }
+
+    /// Cuts a new revision with an old spec and asks for it to be published.
+    pub async fn revision_rollback(
+        &self,
+        context: &Context,
+        kind: &dyn Kind,
+        name: &str,
+        to: i64,
+        reason: String,
+        key: IdempotencyKey,
+    ) -> Result<Job> {
+        if reason.trim().is_empty() {
+            return Err(Error::malformed("reason_required", "a rollback wants a reason"));
+        }
+        let old = self.revision_get(context.scope, kind.info().kind, name, to).await?;
+        let (kind_name, plural, wanted) = (kind.info().kind, kind.info().plural, name.to_owned());
+        let operation = self.operation(publish::ROLLBACK)?;
+        let (job_id, _) = self
+            .create_job(context, Act::new(plural, "rollback").because(reason), key, move |m, job_id| {
+                let resource = lock(m.tx, m.context.scope, kind_name, &wanted)?;
+                require_active(resource.state, &resource.name)?;
+                let number = resource.last_revision + 1;
+                let message = format!("Roll back to revision {to}: {}", m.reason());
+                let cut = Cut {
+                    resource_id: resource.id,
+                    number,
+                    origin: Origin::Rollback,
+                    spec: &old.spec,
+                    message: &message,
+                };
+                insert(m, kind_name, &resource.name, &cut)?;
+                let changes = publish_changes(m, &resource, number)?;
+                let input = PublishInput {
+                    kind: kind_name.into(),
+                    resource_id: resource.id,
+                    name: resource.name.clone(),
+                    revision: number,
+                };
+                let input = input.to_json();
+                let job = NewJob {
+                    id: job_id,
+                    operation: &*operation,
+                    input: &input,
+                    resource_id: Some(resource.id),
+                    run_id: None,
+                };
+                job.insert(m)?;
+                m.audit(
+                    &Object { kind: kind_name, id: resource.id.uuid(), name: &resource.name },
+                    &changes,
+                    Some(job_id),
+                )?;
+                Ok(())
+            })
+            .await?;
+        self.job_get(context.scope, job_id).await
+    }
+}
+
+pub(crate) fn spec_invalid(violations: Vec<Violation>) -> Error {
+    let n = violations.len();
+    let detail =
+        if n == 1 { "the spec has 1 violation".to_owned() } else { format!("the spec has {n} violations") };
+    Error::invalid("spec_invalid", detail).with_violations(violations)
+}
+
+pub(crate) fn require_active(state: ResourceState, name: &str) -> Result<()> {
+    match state {
+        ResourceState::Active => Ok(()),
+        ResourceState::Archived => {
+            Err(Error::conflict("resource_archived", format!("{name} is archived; restore it first")))
+        }
+    }
+}
+
+pub(crate) fn no_revision(name: &str, number: i64) -> Error {
+    Error::not_found("revision_not_found", format!("{name} has no revision {number}"))
+}
+
+/// What publishing `number` would change against what is published now.
+pub(crate) fn publish_changes(
+    m: &mut Mutation<'_, '_>,
+    resource: &resources::Locked,
+    number: i64,
+) -> Result<Vec<Change>> {
+    let mut read = |number: i64| -> Result<Option<Value>> {
+        let spec: Option<String> = m.tx.opt(
+            "SELECT spec FROM revision WHERE resource_id = $1 AND number = $2",
+            params![resource.id, number],
+            |row| row.get(0),
+        )?;
+        Ok(spec.and_then(|spec| serde_json::from_str(&spec).ok()))
+    };
+    let after = read(number)?.ok_or_else(|| no_revision(&resource.name, number))?;
+    let before = match resource.published_number {
+        Some(published) => read(published)?,
+        None => None,
+    };
+    let wrap = |number: Option<i64>, spec: Option<Value>| json!({ "published": number, "spec": spec.unwrap_or_else(|| json!({})) });
+    Ok(diff(&wrap(resource.published_number, before), &wrap(Some(number), Some(after))))
+}
+
+/// Writes the revision, counts it on the resource and says so. Returns the diff to the revision before.
+pub(crate) fn insert(m: &mut Mutation<'_, '_>, kind: &str, name: &str, cut: &Cut<'_>) -> Result<Vec<Change>> {
+    let before: Option<String> = m.tx.opt(
+        "SELECT spec FROM revision WHERE resource_id = $1 AND number = $2",
+        params![cut.resource_id, cut.number - 1],
+        |row| row.get(0),
+    )?;
+    let before = before.and_then(|spec| serde_json::from_str(&spec).ok()).unwrap_or_else(|| json!({}));
+    let id: RevisionId = m.id();
+    m.tx.exec(
+        "INSERT INTO revision (id, resource_id, number, state, origin, spec, spec_hash, message, created_by, created_at)
+         VALUES ($1, $2, $3, 'draft', $4, $5, $6, $7, $8, $9)",
+        params![
+            id,
+            cut.resource_id,
+            cut.number,
+            cut.origin.as_str(),
+            cut.spec.to_string(),
+            hash_json(cut.spec)?.to_string(),
+            cut.message,
+            m.context.principal.name,
+            m.now
+        ],
+    )?;
+    m.tx.exec(
+        "UPDATE resource SET last_revision = $2, updated_at = $3 WHERE id = $1",
+        params![cut.resource_id, cut.number, m.now],
+    )?;
+    let subject = Subject {
+        kind: Some(kind),
+        resource_id: Some(cut.resource_id),
+        resource_name: Some(name),
+        ..Subject::default()
+    };
+    m.event("revision.created", subject, &json!({ "revision": cut.number, "origin": cut.origin }))?;
+    Ok(diff(&before, cut.spec))
+}
+
+fn summary(row: &Row<'_>) -> StoreResult<RevisionSummary> {
+    let (state, origin): (String, String) = (row.get(2)?, row.get(3)?);
+    Ok(RevisionSummary {
+        id: row.get(0)?,
+        number: row.get(1)?,
+        state: state.parse().unwrap_or(RevisionState::Draft),
+        origin: match origin.as_str() {
+            "apply" => Origin::Apply,
+            "rollback" => Origin::Rollback,
+            _ => Origin::WorkingCopy,
+        },
+        spec_hash: row.get(4)?,
+        message: row.get(5)?,
+        created_by: row.get(6)?,
+        created_at: row.get(7)?,
+        published_at: row.get(8)?,
+    })
+}

@@ -1,0 +1,312 @@
+//! Reading runs.
+
+use qd_core::{
+    error::{Error, Result},
+    id::{JobId, ResourceId, RunId, RunRef},
+    state::RunState,
+    time::Timestamp,
+};
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+
+use super::{Raw, Run, RunAttempt, RunResource};
+use crate::{
+    context::Scope,
+    engine::RunTicket,
+    kernel::Kernel,
+    page::{Page, PageRequest},
+    params,
+    query::Query,
+    store::{Row, StoreResult, Tx},
+};
+
+/// Which runs to list; empty means all of the scope.
+#[derive(Debug, Clone, Default)]
+pub struct RunFilter {
+    pub resource_id: Option<ResourceId>,
+    pub state: Option<RunState>,
+    pub kind: Option<String>,
+}
+
+/// What a log's reader wants to know of its run.
+#[derive(Debug, Clone, Copy)]
+pub struct RunLogInfo {
+    pub id: RunId,
+    pub ended: bool,
+}
+
+const COLUMNS: &str = "u.id, u.number, u.kind, u.resource_id, r.name, u.revision, u.state, u.code, u.message, u.params, u.engine,
+  u.engine_detail, u.attempt, u.progress, u.failure, u.serving, u.results, u.job_id, u.created_at, u.created_by, u.started_at,
+  u.ended_at, u.stop_requested_at";
+
+impl Kernel {
+    /// Newest first.
+    pub async fn run_list(&self, scope: Scope, filter: RunFilter, page: PageRequest) -> Result<Page<Run>> {
+        let (before, fetch) = (page.after_uuid()?, page.fetch());
+        let items = self
+            .store
+            .read(move |tx| -> Result<Vec<Run>> {
+                let mut query = Query::new(&format!(
+                    "SELECT {COLUMNS} FROM run u JOIN resource r ON r.id = u.resource_id WHERE"
+                ));
+                query.push(" u.project_id = ?", scope.project_id);
+                if let Some(id) = filter.resource_id {
+                    query.push(" AND u.resource_id = ?", id);
+                }
+                if let Some(state) = filter.state {
+                    query.push(" AND u.state = ?", state.as_str().to_owned());
+                }
+                if let Some(kind) = &filter.kind {
+                    query.push(" AND u.kind = ?", kind.clone());
+                }
+                if let Some(before) = before {
+                    query.push(" AND u.id < ?", before);
+                }
+                // Numbers grow with ids within one resource, and there the index is on the number.
+                let order = if filter.resource_id.is_some() {
+                    " ORDER BY u.number DESC"
+                } else {
+                    " ORDER BY u.id DESC"
+                };
+                query.text(order).push(" LIMIT ?", fetch);
+                Ok(query.rows(tx, row)?)
+            })
+            .await?;
+        Ok(page.cut(items, |run| run.id.to_string()))
+    }
+
+    /// `id` takes a run's id or a reference such as `curate#42`.
+    pub async fn run_get(&self, scope: Scope, id: &str) -> Result<Run> {
+        let wanted = Wanted::parse(id)?;
+        self.store
+            .read(move |tx| -> Result<Option<Run>> {
+                let mut query = Query::new(&format!("SELECT {COLUMNS} FROM run u JOIN resource r ON r.id = u.resource_id WHERE"));
+                query.push(" u.project_id = ?", scope.project_id);
+                wanted.add(&mut query);
+                let Some(mut run) = query.rows(tx, row)?.into_iter().next() else { return Ok(None) };
+                run.attempts = tx.rows(
+                    "SELECT attempt, state, external_id, started_at, ended_at, exit_code, code, message FROM run_attempt
+                     WHERE run_id = $1 ORDER BY attempt",
+                    params![run.id],
+                    attempt_row,
+                )?;
+                let durations = tx.rows(
+                    "SELECT started_at, ended_at FROM run WHERE resource_id = $1 AND number < $2 AND state = 'succeeded'
+                     ORDER BY number DESC LIMIT 10",
+                    params![run.resource.id, run.number],
+                    |row| Ok((row.get::<Option<Timestamp>>(0)?, row.get::<Option<Timestamp>>(1)?)),
+                )?;
+                run.usual_duration_s = mean(durations);
+                Ok(Some(run))
+            })
+            .await?
+            .ok_or_else(|| not_found(id))
+    }
+
+    /// Finds the run whose log is to be read, without reading the rest of it.
+    pub async fn run_log_info(&self, scope: Scope, id: &str) -> Result<RunLogInfo> {
+        let wanted = Wanted::parse(id)?;
+        self.store
+            .read(move |tx| -> Result<Option<RunLogInfo>> {
+                let mut query = Query::new(
+                    "SELECT u.id, u.ended_at FROM run u JOIN resource r ON r.id = u.resource_id WHERE",
+                );
+                query.push(" u.project_id = ?", scope.project_id);
+                wanted.add(&mut query);
+                let found = query.rows(tx, |row| {
+                    Ok(RunLogInfo { id: row.get(0)?, ended: row.get::<Option<Timestamp>>(1)?.is_some() })
+                })?;
+                Ok(found.into_iter().next())
+            })
+            .await?
+            .ok_or_else(|| not_found(id))
+    }
+
+    /// The points of a run's charts: for each stage of an attempt, at most 500.
+    pub async fn run_charts(&self, scope: Scope, id: &str, attempt: Option<i64>) -> Result<Value> {
+        let run = self.run_get(scope, id).await?;
+        let attempt = attempt.unwrap_or(run.attempt);
+        let stages = self
+            .store
+            .read(move |tx| -> Result<Vec<(String, String)>> {
+                Ok(tx.rows(
+                    "SELECT stage, points FROM run_chart WHERE run_id = $1 AND attempt = $2 ORDER BY stage",
+                    params![run.id, attempt],
+                    |row| Ok((row.get(0)?, row.get(1)?)),
+                )?)
+            })
+            .await?;
+        let stages: Vec<Value> = stages
+            .into_iter()
+            .map(|(id, points)| json!({ "id": id, "points": serde_json::from_str::<Value>(&points).unwrap_or_default() }))
+            .collect();
+        Ok(json!({ "attempt": attempt, "stages": stages }))
+    }
+
+    /// What an engine needs to know of a run's newest attempt.
+    pub(crate) async fn run_ticket(&self, scope: Scope, id: RunId) -> Result<(RunTicket, StoredRun)> {
+        self.store
+            .read(move |tx| -> Result<(RunTicket, StoredRun)> {
+                let run = stored(tx, scope, id, "")?;
+                let (spec, name): (String, String) = tx.one(
+                    "SELECT v.spec, r.name FROM revision v JOIN resource r ON r.id = v.resource_id
+                     WHERE v.resource_id = $1 AND v.number = $2",
+                    params![run.resource_id, run.revision],
+                    |row| Ok((row.get(0)?, row.get(1)?)),
+                )?;
+                let ticket = RunTicket {
+                    run_id: run.id,
+                    scope,
+                    resource_id: run.resource_id,
+                    run_ref: format!("{name}#{}", run.number),
+                    kind: run.kind.clone(),
+                    attempt: u32::try_from(run.attempt).unwrap_or(1),
+                    spec: serde_json::from_str(&spec).unwrap_or_default(),
+                    params: serde_json::from_str(&run.params).unwrap_or_default(),
+                    correlation_id: String::new(),
+                    external_id: run.external_id.clone(),
+                };
+                Ok((ticket, run))
+            })
+            .await
+    }
+}
+
+/// A run as the kernel works on it.
+#[derive(Debug, Clone)]
+pub(crate) struct StoredRun {
+    pub id: RunId,
+    pub resource_id: ResourceId,
+    pub resource_name: String,
+    pub kind: String,
+    pub number: i64,
+    pub revision: i64,
+    pub state: RunState,
+    pub engine: String,
+    pub attempt: i64,
+    pub params: String,
+    pub external_id: Option<String>,
+    pub cursor: i64,
+    pub job_id: JobId,
+}
+
+/// Locks a run's row for the rest of the transaction.
+pub(crate) fn run_lock(tx: &mut Tx<'_>, scope: Scope, id: RunId) -> Result<StoredRun> {
+    let lock = match tx.backend() {
+        crate::store::Backend::Sqlite => "",
+        crate::store::Backend::Postgres => " FOR UPDATE OF u",
+    };
+    stored(tx, scope, id, lock)
+}
+
+fn stored(tx: &mut Tx<'_>, scope: Scope, id: RunId, lock: &str) -> Result<StoredRun> {
+    let sql = format!(
+        "SELECT u.id, u.resource_id, u.kind, u.number, u.revision, u.state, u.engine, u.attempt, u.params, a.external_id, a.cursor,
+           u.job_id, r.name
+         FROM run u JOIN run_attempt a ON a.run_id = u.id AND a.attempt = u.attempt JOIN resource r ON r.id = u.resource_id
+         WHERE u.project_id = $1 AND u.id = $2{lock}"
+    );
+    let found = tx.opt(&sql, params![scope.project_id, id], |row| {
+        let state: String = row.get(5)?;
+        Ok(StoredRun {
+            id: row.get(0)?,
+            resource_id: row.get(1)?,
+            kind: row.get(2)?,
+            number: row.get(3)?,
+            revision: row.get(4)?,
+            state: state.parse().unwrap_or(RunState::Queued),
+            engine: row.get(6)?,
+            attempt: row.get(7)?,
+            params: row.get(8)?,
+            external_id: row.get(9)?,
+            cursor: row.get(10)?,
+            job_id: row.get(11)?,
+            resource_name: row.get(12)?,
+        })
+    })?;
+    found.ok_or_else(|| not_found(&id.to_string()))
+}
+
+pub(super) fn not_found(id: &str) -> Error {
+    Error::not_found("run_not_found", format!("there is no run {id} here"))
+}
+
+/// A run as a request names it.
+enum Wanted {
+    Id(RunId),
+    Ref(RunRef),
+}
+
+impl Wanted {
+    fn parse(id: &str) -> Result<Self> {
+        if let Ok(id) = id.parse() {
+            return Ok(Self::Id(id));
+        }
+        id.parse().map(Self::Ref).map_err(|_| not_found(id))
+    }
+
+    fn add(&self, query: &mut Query) {
+        match self {
+            Self::Id(id) => query.push(" AND u.id = ?", *id),
+            Self::Ref(run) => query
+                .push(" AND r.name = ?", run.resource_name.to_string())
+                .push(" AND u.number = ?", i64::try_from(run.number).unwrap_or(i64::MAX)),
+        };
+    }
+}
+
+fn mean(durations: Vec<(Option<Timestamp>, Option<Timestamp>)>) -> Option<f64> {
+    let seconds: Vec<f64> =
+        durations.into_iter().filter_map(|(start, end)| Some(end?.since(start?).as_secs_f64())).collect();
+    let n = f64::from(u32::try_from(seconds.len()).ok()?);
+    (n > 0.0).then(|| seconds.iter().sum::<f64>() / n)
+}
+
+fn raw(text: Option<String>) -> Option<Raw> {
+    text.and_then(|text| RawValue::from_string(text).ok()).map(Raw)
+}
+
+fn row(row: &Row<'_>) -> StoreResult<Run> {
+    let (number, name, state): (i64, String, String) = (row.get(1)?, row.get(4)?, row.get(6)?);
+    Ok(Run {
+        id: row.get(0)?,
+        number,
+        run_ref: format!("{name}#{number}"),
+        kind: row.get(2)?,
+        resource: RunResource { id: row.get(3)?, name },
+        revision: row.get(5)?,
+        state: state.parse().unwrap_or(RunState::Queued),
+        code: row.get(7)?,
+        message: row.get(8)?,
+        params: raw(row.get(9)?).unwrap_or_else(|| Raw(RawValue::NULL.to_owned())),
+        engine: row.get(10)?,
+        engine_detail: raw(row.get(11)?),
+        attempt: row.get(12)?,
+        attempts: vec![],
+        progress: raw(row.get(13)?),
+        failure: raw(row.get(14)?),
+        serving: raw(row.get(15)?),
+        results: raw(row.get(16)?),
+        job_id: row.get(17)?,
+        created_at: row.get(18)?,
+        created_by: row.get(19)?,
+        started_at: row.get(20)?,
+        ended_at: row.get(21)?,
+        stop_requested_at: row.get(22)?,
+        usual_duration_s: None,
+    })
+}
+
+fn attempt_row(row: &Row<'_>) -> StoreResult<RunAttempt> {
+    let state: String = row.get(1)?;
+    Ok(RunAttempt {
+        attempt: row.get(0)?,
+        state: state.parse().unwrap_or(RunState::Queued),
+        external_id: row.get(2)?,
+        started_at: row.get(3)?,
+        ended_at: row.get(4)?,
+        exit_code: row.get(5)?,
+        code: row.get(6)?,
+        message: row.get(7)?,
+    })
+}

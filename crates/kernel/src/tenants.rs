@@ -1,0 +1,95 @@
+//! Tenants and projects: found by name or id. The default ones are made at first start; making more is a later matter.
+
+use qd_core::{
+    error::{Error, Result},
+    id::{ProjectId, TenantId},
+};
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::{context::Scope, kernel::Kernel, params};
+
+pub const DEFAULT: &str = "default";
+
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct Tenant {
+    pub id: TenantId,
+    pub name: String,
+}
+
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct Project {
+    pub id: ProjectId,
+    pub name: String,
+}
+
+/// A scope with the names that people know it by.
+#[derive(Debug, Clone)]
+pub struct NamedScope {
+    pub scope: Scope,
+    pub tenant: Tenant,
+    pub project: Project,
+}
+
+impl Kernel {
+    /// Makes the default tenant and project where they are missing; safe to repeat and to race.
+    pub(crate) async fn tenants_bootstrap(&self) -> Result<()> {
+        let (tenant, project, now) = (self.source.uuid(), self.source.uuid(), self.source.now());
+        self.store
+            .write(move |tx| -> Result<()> {
+                tx.exec(
+                    "INSERT INTO tenant (id, name, created_at) VALUES ($1, $2, $3) ON CONFLICT (name) DO NOTHING",
+                    params![tenant, DEFAULT, now],
+                )?;
+                let tenant_id: TenantId = tx.one("SELECT id FROM tenant WHERE name = $1", params![DEFAULT], |r| r.get(0))?;
+                tx.exec(
+                    "INSERT INTO project (id, tenant_id, name, created_at) VALUES ($1, $2, $3, $4)
+                     ON CONFLICT (tenant_id, name) DO NOTHING",
+                    params![project, tenant_id, DEFAULT, now],
+                )?;
+                Ok(())
+            })
+            .await
+    }
+
+    /// Finds a scope by the names or ids that a request gave; what it does not name is `default`.
+    pub async fn scope_find(&self, tenant: Option<&str>, project: Option<&str>) -> Result<NamedScope> {
+        let tenant = tenant.unwrap_or(DEFAULT).to_owned();
+        let project = project.unwrap_or(DEFAULT).to_owned();
+        let key = (tenant.clone(), project.clone());
+        if let Some(found) = self.scopes().get(&key) {
+            return Ok(found.clone());
+        }
+        let found = self
+            .store
+            .read(move |tx| -> Result<Option<NamedScope>> {
+                let by = |name: &str| if name.parse::<uuid::Uuid>().is_ok() { "id" } else { "name" };
+                let sql = format!(
+                    "SELECT t.id, t.name, p.id, p.name FROM tenant t JOIN project p ON p.tenant_id = t.id
+                     WHERE t.{} = $1 AND p.{} = $2",
+                    by(&tenant),
+                    by(&project)
+                );
+                let (t, p) = (name_or_id(&tenant), name_or_id(&project));
+                Ok(tx.opt(&sql, &[&*t, &*p], |row| {
+                    let (tenant_id, project_id) = (row.get(0)?, row.get(2)?);
+                    Ok(NamedScope {
+                        scope: Scope { tenant_id, project_id },
+                        tenant: Tenant { id: tenant_id, name: row.get(1)? },
+                        project: Project { id: project_id, name: row.get(3)? },
+                    })
+                })?)
+            })
+            .await?
+            .ok_or_else(|| Error::not_found("scope_not_found", "there is no such tenant or project"))?;
+        self.scopes().insert(key, found.clone());
+        Ok(found)
+    }
+}
+
+fn name_or_id(text: &str) -> Box<dyn crate::store::Param + Send + '_> {
+    match text.parse::<uuid::Uuid>() {
+        Ok(id) => Box::new(id),
+        Err(_) => Box::new(text),
+    }
+}
