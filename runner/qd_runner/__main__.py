@@ -1,0 +1,43 @@
+"""`python -m qd_runner describe|check|run`: arguments in, exit code out; the work is in the modules named so."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m qd_runner")
+    commands = parser.add_subparsers(dest="command", required=True)
+    describe = commands.add_parser("describe", help="what stage classes and callables look like, as JSON")
+    describe.add_argument("--code", action="append", default=[], help="folder to import from (repeatable)")
+    describe.add_argument("--classes", default="", help="a.b:Class,c:Class")
+    describe.add_argument("--callables", default="", help="a.b:function,…")
+    check = commands.add_parser("check", help="instantiate everything a run file names; report all violations")
+    check.add_argument("--spec", required=True, type=Path)
+    run = commands.add_parser("run", help="execute a run file")
+    run.add_argument("--spec", required=True, type=Path)
+    run.add_argument("--attempt", type=int, default=1)
+    run.add_argument("--dir", required=True, type=Path, help="the attempt's folder: socket, spool, token")
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = _parser().parse_args(argv)
+    # Imported late: `describe` must not pay for what only `run` needs.
+    if args.command == "describe":
+        from qd_runner.describe import main as describe_main
+
+        return describe_main(args.code, args.classes, args.callables)
+    if args.command == "check":
+        from qd_runner.check import main as check_main
+
+        return check_main(args.spec)
+    from qd_runner.run import main as run_main
+
+    return run_main(args.spec, args.attempt, args.dir)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,206 @@
+"""The reporting thread: drains spool and worker files, and turns them into events while the pipeline runs.
+
+Looks 20 times a second. A failure is sent the moment its record is read, long before Xenna has wound up. Ignored
+failures are counted exactly; their `dropped` events come one per batch for the first 200 of a stage, then one a
+second.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from qd_runner.loading import traceback_of
+from qd_runner.progress import Board, StageBoard
+from qd_runner.protocol import Events, now_us
+from qd_runner.serving import Bridge
+from qd_runner.spool import SpoolReader
+from qd_runner.worker_files import WorkerFiles, is_noise
+
+_LOOK_S = 0.05
+_PROGRESS_S = 1.0
+_PROGRESS_CHANGED_S = 0.5
+_DROPPED_SINGLY = 200
+_STAGE_NAME = re.compile(r"Stage \d\d - \w+")
+
+
+class Reporter:
+    def __init__(self, events: Events, board: Board, spool: Path, on_failure: Callable[[], None]) -> None:
+        self.bridge: Bridge | None = None
+        self.failed = False
+        self._events, self._board = events, board
+        self._spool = SpoolReader(spool)
+        self._files: WorkerFiles | None = None
+        self._on_failure = on_failure
+        self._held: dict[str, Any] | None = None  # a setup failure that Xenna was told to tolerate
+        self._tolerated = {s.id: False for s in board.stages}
+        self._dropped: dict[str, int] = {}
+        self._dropped_later: dict[str, dict[str, Any]] = {}
+        self._progress_at = self._usage_at = self._later_at = 0.0
+        self._progress_counts: Any = None
+        self._lock = threading.RLock()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._loop, name="report", daemon=True)
+
+    def setup_failures_tolerated(self, stage_id: str) -> None:
+        self._tolerated[stage_id] = True
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def session_use(self, session_dir: Path) -> None:
+        with self._lock:
+            self._files = WorkerFiles(session_dir)
+
+    def close(self) -> None:
+        """Last drain and last progress. Nothing but `result` may be sent after this."""
+        self._stop.set()
+        if self._thread.is_alive() and threading.current_thread() is not self._thread:
+            self._thread.join(timeout=2.0)
+        self.pump(final=True)
+        with self._lock:
+            self._dropped_flush()
+            self._board.finished = True
+            self._progress_send()
+            if self.bridge is not None:
+                self.bridge.event_send()
+
+    def result_send(self, result: dict[str, Any]) -> None:
+        self._events.send("result", **result)
+
+    def _loop(self) -> None:
+        while not self._stop.wait(_LOOK_S):
+            self.pump()
+            self._tick()
+
+    def pump(self, *, final: bool = False) -> None:
+        with self._lock:
+            logs: list[tuple[int, dict[str, Any]]] = []
+            for index, pid, record in self._spool.read(final=final):
+                stage = self._board.stage(index)
+                if record["k"] == "l":
+                    if not is_noise(record["m"]):
+                        logs.append((record["t"], _log(record["t"], record["s"], record["l"], stage.id, record["m"])))
+                else:
+                    self._record(index, stage, pid, record)
+            if self._files is not None:
+                for xenna_name, stream, level, line in self._files.read(final=final):
+                    named = self._board.stage_named(xenna_name)
+                    logs.append((now_us(), _log(now_us(), stream, level, named.id if named else None, line)))
+            if logs:
+                # Workers write at their own pace; within one look the order is that of the clock.
+                logs.sort(key=lambda pair: pair[0])
+                self._events.send_all([event for _, event in logs])
+
+    def _record(self, index: int, stage: StageBoard, pid: int, record: dict[str, Any]) -> None:
+        kind = record["k"]
+        if kind == "h":
+            stage.pids.add(pid)
+        elif kind == "b":
+            self._board.spooled(index, record)
+        elif kind == "e":
+            if self.bridge is not None:
+                self.bridge.fail(record["ids"], record["code"], record["message"])
+        elif kind == "f" and record.get("ignored"):
+            self._board.spooled(index, record)
+            self.dropped(stage.id, record["batch"], record["batch_size"], record["error"], record["item_preview"])
+            if self.bridge is not None:
+                self.bridge.fail(record.get("ids") or [], "stage_error", f"stage {stage.id}: {record['error']}")
+        elif kind == "f":
+            fields = {
+                "stage": stage.id,
+                "phase": record["phase"],
+                "batch": record.get("batch"),
+                "batch_size": record.get("batch_size"),
+                **{k: record[k] for k in ("item", "item_preview", "exception", "message", "traceback")},
+            }
+            if record["phase"] != "process_data" and self._tolerated[stage.id]:
+                self._held = fields
+            else:
+                self._failure_send(stage, fields)
+
+    def dropped(self, stage_id: str, batch: int | None, items: int, error: str, sample: str | None) -> None:
+        with self._lock:
+            seen = self._dropped[stage_id] = self._dropped.get(stage_id, 0) + 1
+            event = {"stage": stage_id, "batch": batch, "items": items, "error": error, "sample": sample}
+            if seen <= _DROPPED_SINGLY:
+                self._events.send("dropped", **event)
+            else:
+                before = self._dropped_later.get(stage_id, {"items": 0})
+                self._dropped_later[stage_id] = event | {"items": before["items"] + items}
+
+    def _dropped_flush(self) -> None:
+        for event in self._dropped_later.values():
+            self._events.send("dropped", **event)
+        self._dropped_later.clear()
+
+    def failure_of(self, error: BaseException) -> None:
+        """What ended the run, where no worker has told it: its own failure (input, output, Ray) or a held one."""
+        self.pump()
+        with self._lock:
+            if self.failed:
+                return
+            stage = None
+            if self._held is not None:
+                self._failure_send(next(s for s in self._board.stages if s.id == self._held["stage"]), self._held)
+                return
+            text = ""
+            with contextlib.suppress(Exception):
+                text = str(error)
+            named = _STAGE_NAME.search(text)
+            if named:
+                stage = self._board.stage_named(named.group(0))
+            cause = getattr(error, "cause", None)
+            shown = cause if isinstance(cause, BaseException) else error
+            fields = {
+                "stage": stage.id if stage else None,
+                "phase": "run",
+                "batch": None,
+                "batch_size": None,
+                "item": None,
+                "item_preview": None,
+                "exception": type(shown).__name__,
+                "message": (str(shown) or text)[:4000],
+                "traceback": (text if cause is not None else traceback_of(error))[:20_000],
+            }
+            self._failure_send(stage, fields)
+
+    def _failure_send(self, stage: StageBoard | None, fields: dict[str, Any]) -> None:
+        if self.failed:
+            return
+        self.failed = True
+        if stage is not None:
+            stage.failed = True
+        self._events.send("failure", **fields)
+        self._on_failure()
+
+    def _tick(self) -> None:
+        now = time.monotonic()
+        with self._lock:
+            if now - self._usage_at >= _PROGRESS_S:
+                self._usage_at = now
+                for stage in self._board.stages:
+                    stage.usage_read(now)
+                if self.bridge is not None:
+                    self.bridge.event_send()
+            if now - self._later_at >= 1.0:
+                self._later_at = now
+                self._dropped_flush()
+            if now - self._progress_at >= _PROGRESS_CHANGED_S:
+                event = self._board.event()
+                counts = [(s["items_in"], s["items_out"], s["state"], s["actors"]) for s in event["stages"]]
+                if counts != self._progress_counts or now - self._progress_at >= _PROGRESS_S:
+                    self._progress_at, self._progress_counts = now, counts
+                    self._events.send("progress", **event)
+
+    def _progress_send(self) -> None:
+        self._events.send("progress", **self._board.event())
+
+
+def _log(t: int, stream: str, level: str, stage: str | None, text: str) -> dict[str, Any]:
+    return {"type": "log", "t": t, "s": stream, "l": level, "st": stage, "m": text}
