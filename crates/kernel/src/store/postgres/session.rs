@@ -161,6 +161,11 @@ impl PgSession {
         }
     }
 
+    /// Gives the connection up.
+    pub(super) fn disconnect(&mut self) {
+        self.connection = None;
+    }
+
     /// Ends the transaction, if one is open. An error costs the connection and nothing else.
     pub(super) fn rollback(&mut self) {
         self.later.clear();
@@ -168,8 +173,8 @@ impl PgSession {
             return;
         }
         let Some(connection) = &self.connection else { return };
-        let rollback = tokio::time::timeout(GRACE, connection.client.batch_execute("ROLLBACK"));
-        if !matches!(self.runtime.block_on(async { rollback.await }), Ok(Ok(()))) {
+        let rollback = within(Some(GRACE), connection.client.batch_execute("ROLLBACK"));
+        if !matches!(self.runtime.block_on(rollback), Some(Ok(()))) {
             self.connection = None;
         }
     }

@@ -4,6 +4,7 @@
 //! when it deadlocked (a few times) or when its prepared statements went stale (once). Once COMMIT is on its way, a
 //! lost connection is `UnknownOutcome`, never another run.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,8 +35,13 @@ impl Worker {
         while let Some(queued) = self.pg().and_then(PgSession::next) {
             if queued.is_late(self.pool.patience) {
                 queued.answer_late();
-            } else {
-                self.serve(queued);
+                continue;
+            }
+            // A defect here costs one connection and one answer, not the thread's place in the pool.
+            if catch_unwind(AssertUnwindSafe(|| self.serve(queued))).is_err()
+                && let Some(session) = self.pg()
+            {
+                session.disconnect();
             }
         }
     }

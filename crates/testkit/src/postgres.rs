@@ -1,0 +1,195 @@
+//! A real Postgres server for tests: private, on a free port of 127.0.0.1, durable as in production.
+//!
+//! Test runners start a process for each test, so the server is shared between processes: each holds a shared lock on
+//! one file, and a watching shell stops the server and removes its folder soon after the last lock is gone, however
+//! its holder ended. `kill -9` of a test leaves nothing behind.
+
+mod binaries;
+
+use std::fs::{self, File, OpenOptions};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use tokio::sync::OnceCell;
+use tokio_postgres::NoTls;
+
+use self::binaries::Binaries;
+
+/// How long a shared server outlives its last user, for the next test of the run, in seconds.
+const LINGER_S: u32 = 5;
+const START_LIMIT: Duration = Duration::from_secs(60);
+
+/// A running server, in use until this is dropped.
+pub struct Postgres {
+    pub port: u16,
+    _user: File,
+}
+
+/// A database of a server, dropped with this.
+pub struct Database {
+    pub url: String,
+    name: String,
+    port: u16,
+}
+
+impl Postgres {
+    /// A server of this test's own, stopped and removed once this is dropped.
+    pub async fn start() -> Self {
+        let folder = std::env::temp_dir().join(format!("qd-postgres-{}", unique()));
+        Self::join(folder, 0).await
+    }
+
+    /// The server that all tests of this user and checkout share; started by the first that asks.
+    pub async fn shared() -> &'static Self {
+        static SHARED: OnceCell<Postgres> = OnceCell::const_new();
+        let checkout = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let inode = fs::metadata(checkout).map_or(0, |found| found.ino());
+        let name = format!("qd-postgres-shared-{}-{inode}", nix::unistd::geteuid());
+        SHARED.get_or_init(|| Self::join(std::env::temp_dir().join(name), LINGER_S)).await
+    }
+
+    /// An empty database that no other test sees.
+    pub async fn fresh_database(&self) -> Database {
+        let name = format!("t_{}", unique());
+        run(
+            self.port,
+            &format!("CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C'"),
+        )
+        .await
+        .expect("create a test database");
+        Database { url: url(self.port, &name), name, port: self.port }
+    }
+
+    async fn join(folder: PathBuf, linger_s: u32) -> Self {
+        let start = move || {
+            let user = hold(&folder);
+            let starting = open(&folder.join("start.lock"));
+            starting.lock().expect("wait for the server's start");
+            let ready = folder.join("ready");
+            if let Some(port) = fs::read_to_string(&ready).ok().and_then(|text| text.trim().parse().ok()) {
+                return (user, port);
+            }
+            let port = launch(&folder, linger_s);
+            fs::write(&ready, port.to_string()).expect("note the server's port");
+            (user, port)
+        };
+        let (user, port) = tokio::task::spawn_blocking(start).await.expect("start Postgres");
+        Self { port, _user: user }
+    }
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        let (name, port) = (self.name.clone(), self.port);
+        let drop = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            runtime.map(|runtime| runtime.block_on(run(port, &format!("DROP DATABASE {name} WITH (FORCE)"))))
+        });
+        // A server that is gone has dropped it already.
+        let _ = drop.join();
+    }
+}
+
+fn url(port: u16, database: &str) -> String {
+    format!("postgres://postgres@127.0.0.1:{port}/{database}?sslmode=disable")
+}
+
+async fn run(port: u16, sql: &str) -> Result<(), tokio_postgres::Error> {
+    let (client, connection) = tokio_postgres::connect(&url(port, "postgres"), NoTls).await?;
+    let task = tokio::spawn(connection);
+    let result = client.batch_execute(sql).await;
+    drop(client);
+    let _ = task.await;
+    result
+}
+
+/// Takes a shared lock that keeps the folder and its server alive.
+fn hold(folder: &Path) -> File {
+    loop {
+        fs::create_dir_all(folder).expect("make the server's folder");
+        let path = folder.join("users.lock");
+        let file = open(&path);
+        file.lock_shared().expect("lock the server's folder");
+        // While this waited, the watcher may have removed the folder: then the lock is on a file that is gone.
+        let same = |found: fs::Metadata| found.ino() == file.metadata().map_or(0, |mine| mine.ino());
+        if fs::metadata(&path).is_ok_and(same) {
+            return file;
+        }
+    }
+}
+
+fn open(path: &Path) -> File {
+    let file = OpenOptions::new().create(true).truncate(false).write(true).read(true).open(path);
+    file.unwrap_or_else(|error| panic!("open {}: {error}", path.display()))
+}
+
+/// Makes the cluster and starts the server under the watcher; its port once it answers.
+fn launch(folder: &Path, linger_s: u32) -> u16 {
+    let binaries = Binaries::find();
+    fs::set_permissions(folder, fs::Permissions::from_mode(0o755)).expect("open the server's folder");
+    let home = folder.join("cluster");
+    fs::create_dir_all(&home).expect("make the cluster's folder");
+    binaries.give(&home);
+    let data = home.join("data");
+    if !data.exists() {
+        let mut initdb = binaries.command("initdb");
+        initdb.args(["-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "-N", "-D"]).arg(&data);
+        let output = initdb.current_dir(&home).output().expect("run initdb");
+        assert!(output.status.success(), "initdb failed: {}", String::from_utf8_lossy(&output.stderr));
+    }
+    let port = free_port();
+    let server = binaries.command_line("postgres");
+    let script = format!(
+        "cd {home} || exit 1
+         {server} -D {home}/data -p {port} -k {home} -c listen_addresses=127.0.0.1 -c max_connections=300 \
+           -c shared_buffers=64MB -c max_wal_size=256MB > {home}/log 2>&1 9>&- &
+         server=$!
+         while :; do
+           flock -x 9
+           [ {linger_s} = 0 ] && break
+           flock -u 9
+           sleep {linger_s}
+           flock -n -x 9 && break
+         done
+         kill -QUIT $server
+         wait $server
+         cd / && rm -rf {folder}",
+        home = quoted(&home),
+        folder = quoted(folder),
+    );
+    let mut watcher = Command::new("sh");
+    watcher.arg("-c").arg(format!("exec 9<>{}\n{script}", quoted(&folder.join("users.lock"))));
+    watcher.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
+    let mut watcher = watcher.spawn().expect("start the server");
+    let until = Instant::now() + START_LIMIT;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("make a runtime");
+    while runtime.block_on(run(port, "SELECT 1")).is_err() {
+        let log = || fs::read_to_string(home.join("log")).unwrap_or_default();
+        assert!(watcher.try_wait().is_ok_and(|ended| ended.is_none()), "Postgres ended: {}", log());
+        assert!(Instant::now() < until, "Postgres does not answer: {}", log());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    port
+}
+
+fn quoted(path: &Path) -> String {
+    format!("'{}'", path.display().to_string().replace('\'', "'\\''"))
+}
+
+fn free_port() -> u16 {
+    let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("find a free port");
+    listener.local_addr().expect("read the port").port()
+}
+
+/// Unlike any other in this run of any test process.
+fn unique() -> String {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    #[expect(clippy::disallowed_methods, reason = "a name for a test's own use")]
+    let now = std::time::SystemTime::now();
+    let nanos = now.duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_nanos());
+    format!("{nanos:x}_{}_{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
+}
