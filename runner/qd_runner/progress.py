@@ -96,6 +96,8 @@ class StageBoard:
             with contextlib.suppress(OSError, ValueError, IndexError):
                 stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
                 fields = stat[stat.rindex(")") + 2 :].split()
+                if fields[0] == "Z":
+                    continue
                 spent = (int(fields[11]) + int(fields[12])) / _TICKS
                 rss += int(fields[21]) * _PAGE
                 alive.add(pid)

@@ -69,6 +69,8 @@ class RayHost:
 
         if not dashboard:
             _head_slim()
+        # ray.init, which Xenna calls once more, would put its own SIGTERM handler over the runner's.
+        ray._private.utils.set_sigterm_handler = lambda _handler: None
         ray.init(
             address="local",
             include_dashboard=dashboard,
@@ -108,7 +110,7 @@ class RayHost:
     def _holds_file(self, pid: int) -> bool:
         for fd in os.scandir(f"/proc/{pid}/fd"):
             with contextlib.suppress(OSError):
-                if os.readlink(fd.path).startswith(f"{self.temp_dir}/"):
+                if str(Path(fd.path).readlink()).startswith(f"{self.temp_dir}/"):
                     return True
         return False
 

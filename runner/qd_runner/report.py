@@ -39,6 +39,7 @@ class Reporter:
         self._on_failure = on_failure
         self._held: dict[str, Any] | None = None  # a setup failure that Xenna was told to tolerate
         self._tolerated = {s.id: False for s in board.stages}
+        self._stage_of_pid: dict[int, str] = {}
         self._dropped: dict[str, int] = {}
         self._dropped_later: dict[str, dict[str, Any]] = {}
         self._progress_at = self._usage_at = self._later_at = 0.0
@@ -55,7 +56,7 @@ class Reporter:
 
     def session_use(self, session_dir: Path) -> None:
         with self._lock:
-            self._files = WorkerFiles(session_dir)
+            self._files = WorkerFiles(session_dir, self._stage_of_pid.get)
 
     def close(self) -> None:
         """Last drain and last progress. Nothing but `result` may be sent after this."""
@@ -89,9 +90,8 @@ class Reporter:
                 else:
                     self._record(index, stage, pid, record)
             if self._files is not None:
-                for xenna_name, stream, level, line in self._files.read(final=final):
-                    named = self._board.stage_named(xenna_name)
-                    logs.append((now_us(), _log(now_us(), stream, level, named.id if named else None, line)))
+                for stage_id, stream, level, line in self._files.read(final=final):
+                    logs.append((now_us(), _log(now_us(), stream, level, stage_id, line)))
             if logs:
                 # Workers write at their own pace; within one look the order is that of the clock.
                 logs.sort(key=lambda pair: pair[0])
@@ -99,8 +99,11 @@ class Reporter:
 
     def _record(self, index: int, stage: StageBoard, pid: int, record: dict[str, Any]) -> None:
         kind = record["k"]
+        if kind == "f" and record.get("ids") and self.bridge is not None:
+            self.bridge.fail(record["ids"], "stage_error", f"stage {stage.id}: {record['error']}")
         if kind == "h":
             stage.pids.add(pid)
+            self._stage_of_pid[pid] = stage.id
         elif kind == "b":
             self._board.spooled(index, record)
         elif kind == "e":
@@ -109,8 +112,6 @@ class Reporter:
         elif kind == "f" and record.get("ignored"):
             self._board.spooled(index, record)
             self.dropped(stage.id, record["batch"], record["batch_size"], record["error"], record["item_preview"])
-            if self.bridge is not None:
-                self.bridge.fail(record.get("ids") or [], "stage_error", f"stage {stage.id}: {record['error']}")
         elif kind == "f":
             fields = {
                 "stage": stage.id,

@@ -125,7 +125,6 @@ class _Runner:
             queues = ServingQueues(source=bridge.source, sink=bridge.sink)  # type: ignore[arg-type]
         self._reporter.start()
         session = self._ending.host.start(dashboard=not replace)
-        self._ending.signals_catch()  # ray.init has put its own handler
         self._reporter.session_use(session)
         self._events.send("state", state="running")
         spec = PipelineSpec(input_data=items, stages=specs, config=self._built.config, serving_queues=queues)

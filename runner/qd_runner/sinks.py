@@ -29,7 +29,7 @@ class OutputError(Exception):
 def results_write(run: RunFile, items: list[Any]) -> list[dict[str, Any]]:
     """Writes all items; returns [{path relative to the output folder, bytes, items}]."""
     kind, options = next(iter(run.output.items()))
-    if kind == "none":
+    if kind == "none" or run.mode == "serving":
         return []
     run.output_dir.mkdir(parents=True, exist_ok=True)
     if kind == "jsonl":

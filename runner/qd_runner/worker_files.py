@@ -7,14 +7,14 @@ imported, C libraries, subprocesses, the interpreter's last words. Times are tho
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from qd_runner.capture import LevelGuess
 from qd_runner.spool import Tail
 
-_ACTOR = b":actor_name:"
-_MARKS = (_ACTOR, b":job_id:", b":task_name:", b":info_message:")
+_MARKS = (b":actor_name:", b":job_id:", b":task_name:", b":info_message:")
 # Ray says this about Xenna's own worker in every actor, and it is nothing a user could change.
 NOISE = ("Using blocking ray.get inside async actor.", "pynvml is not installed. Assuming no GPUs.")
 
@@ -23,34 +23,50 @@ def is_noise(line: str) -> bool:
     return any(said in line for said in NOISE)
 
 
+# How long lines wait for their worker to say which stage it is of (it does on unpickling the stage).
+_UNKNOWN_S = 3.0
+
+
 class WorkerFiles:
-    def __init__(self, session_dir: Path) -> None:
+    def __init__(self, session_dir: Path, stage_of_pid: Callable[[int], str | None]) -> None:
         self._folder = session_dir / "logs"
+        self._stage_of_pid = stage_of_pid
         self._tails: dict[str, tuple[Tail, LevelGuess]] = {}
-        self._stages: dict[str, str] = {}  # worker's file stem → Xenna's stage name
+        self._waiting: dict[str, tuple[float, list[tuple[str, str, str]]]] = {}
 
     def read(self, *, final: bool = False) -> Iterator[tuple[str | None, str, str, str]]:
-        """(Xenna's stage name or None, stream, level, line) since the last look."""
+        """(stage id or None, stream, level, line) since the last look."""
         try:
             names = sorted(e.name for e in os.scandir(self._folder) if e.name.startswith("worker-"))
         except FileNotFoundError:
             return
+        now = time.monotonic()
         for name in names:
             stem, _, ending = name.rpartition(".")
-            if ending not in ("out", "err"):
+            pid = stem.rpartition("-")[2]
+            if ending not in ("out", "err") or not pid.isdigit():
                 continue
-            if name not in self._tails:
-                self._tails[name] = (Tail(self._folder / name), LevelGuess())
-            tail, guess = self._tails[name]
-            for raw in tail.lines(final=final):
-                if raw.startswith(_MARKS):
-                    if raw.startswith(_ACTOR):
-                        self._stages[stem] = raw[len(_ACTOR) :].decode("utf-8", "replace")
-                    continue
-                line = raw.decode("utf-8", "replace").rstrip("\r")
-                if line and not is_noise(line):
-                    stream = "stdout" if ending == "out" else "stderr"
-                    yield self._stages.get(stem), stream, guess.of(line) or "info", line
+            since, held = self._waiting.pop(name, (now, []))
+            lines = held + self._new_lines(name, ending, final)
+            if not lines:
+                continue
+            stage = self._stage_of_pid(int(pid))
+            if stage is None and not final and now - since < _UNKNOWN_S:
+                self._waiting[name] = (since, lines)
+                continue
+            for stream, level, line in lines:
+                yield stage, stream, level, line
+
+    def _new_lines(self, name: str, ending: str, final: bool) -> list[tuple[str, str, str]]:
+        if name not in self._tails:
+            self._tails[name] = (Tail(self._folder / name), LevelGuess())
+        tail, guess = self._tails[name]
+        out = []
+        for raw in tail.lines(final=final):
+            line = raw.decode("utf-8", "replace").rstrip("\r")
+            if line and not raw.startswith(_MARKS) and not is_noise(line):
+                out.append(("stdout" if ending == "out" else "stderr", guess.of(line) or "info", line))
+        return out
 
     def close(self) -> None:
         for tail, _ in self._tails.values():

@@ -101,7 +101,7 @@ class DiesOnce(Pass):
 
     def process_data(self, in_data: list) -> list | None:
         if in_data[0] == self._item and not os.path.exists(self._mark):  # noqa: PTH110
-            open(self._mark, "w").close()  # noqa: PTH123, SIM115
+            open(self._mark, "w").close()  # noqa: PTH123
             print("about to die")
             os.kill(os.getpid(), 9)
         return in_data
