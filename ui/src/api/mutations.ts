@@ -1,0 +1,71 @@
+// Every write, as plain functions: one call of the API each. Those that create a job take their idempotency key
+// from the caller, which keeps it over retries of the same intent.
+import { api, segment } from "./client";
+import type {
+  Job,
+  JobStarted,
+  Json,
+  JsonObject,
+  Me,
+  Resource,
+  Revision,
+  Violation,
+  WorkingCopy,
+} from "./types";
+
+const at = (plural: string, name: string) => `/${segment(plural)}/${segment(name)}`;
+
+export const exchangeCode = (code: string) =>
+  api.post<{ principal: Me["principal"] }>("/auth/exchange", { body: { code } });
+
+export const signOut = () => api.post<void>("/auth/sign-out");
+
+export const resourceCreate = (plural: string, yaml: string) =>
+  api.post<Resource>(`/${segment(plural)}`, { text: { content: yaml, type: "application/yaml" } });
+
+export const resourceArchive = (plural: string, name: string, version: number | string) =>
+  api.delete<Resource>(at(plural, name), { ifMatch: version });
+
+export const resourceRestore = (plural: string, name: string) => api.post<Resource>(`${at(plural, name)}/restore`);
+
+export const workingCopySave = (plural: string, name: string, spec: JsonObject, version: number | string) =>
+  api.put<WorkingCopy>(`${at(plural, name)}/working-copy`, { body: { spec }, ifMatch: version });
+
+export const specValidate = (plural: string, name: string, spec?: JsonObject) =>
+  api.post<{ violations: Violation[] }>(`${at(plural, name)}/validate`, { body: spec ? { spec } : {} });
+
+export const revisionCut = (plural: string, name: string, message: string) =>
+  api.post<Revision>(`${at(plural, name)}/revisions`, { body: message ? { message } : {} });
+
+export const revisionPublish = (
+  plural: string,
+  name: string,
+  body: { revision?: number; reason?: string },
+  idempotencyKey: string,
+) => api.post<JobStarted>(`${at(plural, name)}/publish`, { body, idempotencyKey });
+
+export const revisionRollback = (
+  plural: string,
+  name: string,
+  body: { to: number; reason: string },
+  idempotencyKey: string,
+) => api.post<JobStarted>(`${at(plural, name)}/rollback`, { body, idempotencyKey });
+
+export const runStart = (
+  plural: string,
+  name: string,
+  body: { params?: JsonObject; revision?: number },
+  idempotencyKey: string,
+) => api.post<JobStarted>(`${at(plural, name)}/runs`, { body, idempotencyKey });
+
+export const runStop = (id: string, reason: string, idempotencyKey: string) =>
+  api.post<JobStarted>(`/runs/${segment(id)}/stop`, { body: reason ? { reason } : {}, idempotencyKey });
+
+export const runRetry = (id: string, reason: string, idempotencyKey: string) =>
+  api.post<JobStarted>(`/runs/${segment(id)}/retry`, { body: reason ? { reason } : {}, idempotencyKey });
+
+export const runRequest = (id: string, item: Json, timeoutMs: number) =>
+  api.post<{ result: Json }>(`/runs/${segment(id)}/requests`, { body: { item, timeout_ms: timeoutMs } });
+
+export const jobCancel = (id: string, idempotencyKey: string) =>
+  api.post<{ job: Job }>(`/jobs/${segment(id)}/cancel`, { body: {}, idempotencyKey });

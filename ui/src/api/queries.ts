@@ -1,0 +1,149 @@
+// Every read of server state, as query options: a key and a function. Pages use nothing else, and the live
+// stream finds what to refresh by these keys (see live/apply.ts).
+import { infiniteQueryOptions, keepPreviousData, queryOptions } from "@tanstack/react-query";
+import { api, segment } from "./client";
+import type {
+  AuditRecord,
+  Engine,
+  Event,
+  Job,
+  KindInfo,
+  Me,
+  Page,
+  Resource,
+  ResourceDetail,
+  ResultFile,
+  Revision,
+  RevisionDiff,
+  RevisionSummary,
+  Run,
+  RunMetrics,
+  WorkingCopy,
+} from "./types";
+
+const PAGE = 50;
+
+function pages<T>(key: readonly unknown[], path: string, query: Record<string, string | undefined> = {}, limit = PAGE) {
+  return infiniteQueryOptions({
+    queryKey: [...key, query, limit],
+    queryFn: ({ pageParam, signal }) => api.get<Page<T>>(path, { ...query, limit, cursor: pageParam }, signal),
+    initialPageParam: null as string | null,
+    getNextPageParam: (last) => last.next_cursor,
+    select: (data) => data.pages.flatMap((page) => page.items),
+    placeholderData: keepPreviousData,
+  });
+}
+
+export const meQuery = queryOptions({
+  queryKey: ["me"],
+  queryFn: ({ signal }) => api.get<Me>("/me", {}, signal),
+  staleTime: Infinity,
+});
+
+export const kindsQuery = queryOptions({
+  queryKey: ["kinds"],
+  queryFn: async ({ signal }) => (await api.get<{ items: KindInfo[] }>("/kinds", {}, signal)).items,
+  staleTime: Infinity,
+});
+
+export interface ResourceFilters {
+  q?: string;
+  label?: string;
+  state?: string;
+}
+
+export const resourcesQuery = (plural: string, filters: ResourceFilters = {}, limit = PAGE) =>
+  pages<Resource>(["resources", plural], `/${segment(plural)}`, { ...filters }, limit);
+
+export const resourceQuery = (plural: string, name: string) =>
+  queryOptions({
+    queryKey: ["resource", plural, name],
+    queryFn: ({ signal }) => api.get<ResourceDetail>(`/${segment(plural)}/${segment(name)}`, {}, signal),
+  });
+
+export const workingCopyQuery = (plural: string, name: string) =>
+  queryOptions({
+    queryKey: ["working-copy", plural, name],
+    queryFn: ({ signal }) => api.get<WorkingCopy>(`/${segment(plural)}/${segment(name)}/working-copy`, {}, signal),
+  });
+
+export const revisionsQuery = (plural: string, name: string) =>
+  pages<RevisionSummary>(["revisions", plural, name], `/${segment(plural)}/${segment(name)}/revisions`);
+
+export const revisionQuery = (plural: string, name: string, number: number) =>
+  queryOptions({
+    queryKey: ["revision", plural, name, number],
+    queryFn: ({ signal }) =>
+      api.get<Revision>(`/${segment(plural)}/${segment(name)}/revisions/${number}`, {}, signal),
+    // A revision's spec never changes; its state does, and that is read from the list.
+    staleTime: Infinity,
+  });
+
+export const diffQuery = (plural: string, name: string, from: number, to: number) =>
+  queryOptions({
+    queryKey: ["revision-diff", plural, name, from, to],
+    queryFn: ({ signal }) =>
+      api.get<RevisionDiff>(`/${segment(plural)}/${segment(name)}/revisions/${to}/diff`, { from }, signal),
+    staleTime: Infinity,
+  });
+
+export interface RunFilters {
+  state?: string;
+  kind?: string;
+  resource?: string;
+}
+
+export const runsQuery = (filters: RunFilters = {}, limit = PAGE) =>
+  pages<Run>(["runs"], "/runs", { ...filters }, limit);
+
+export const resourceRunsQuery = (plural: string, name: string, limit = PAGE) =>
+  pages<Run>(["runs", "of", plural, name], `/${segment(plural)}/${segment(name)}/runs`, {}, limit);
+
+export const runQuery = (id: string) =>
+  queryOptions({
+    queryKey: ["run", id],
+    queryFn: ({ signal }) => api.get<Run>(`/runs/${segment(id)}`, {}, signal),
+  });
+
+export const runMetricsQuery = (id: string) =>
+  queryOptions({
+    queryKey: ["run-metrics", id],
+    queryFn: ({ signal }) => api.get<RunMetrics>(`/runs/${segment(id)}/metrics`, {}, signal),
+    staleTime: Infinity,
+  });
+
+export const runResultsQuery = (id: string) =>
+  queryOptions({
+    queryKey: ["run-results", id],
+    queryFn: async ({ signal }) =>
+      (await api.get<{ items: ResultFile[] }>(`/runs/${segment(id)}/results`, {}, signal)).items,
+  });
+
+export const runEventsQuery = (id: string) =>
+  pages<Event>(["events", "of-run", id], `/runs/${segment(id)}/events`, {}, 200);
+
+export const jobsQuery = (filters: { state?: string } = {}, limit = PAGE) =>
+  pages<Job>(["jobs"], "/jobs", { ...filters }, limit);
+
+export const jobQuery = (id: string) =>
+  queryOptions({
+    queryKey: ["job", id],
+    queryFn: ({ signal }) => api.get<Job>(`/jobs/${segment(id)}`, {}, signal),
+  });
+
+/** The newest events first; older ones by cursor. */
+export const eventsQuery = (limit = PAGE) => pages<Event>(["events", "all"], "/events", { order: "desc" }, limit);
+
+export const resourceEventsQuery = (plural: string, name: string) =>
+  pages<Event>(["events", "of", plural, name], `/${segment(plural)}/${segment(name)}/events`);
+
+export const auditQuery = (filters: { object?: string; action?: string } = {}, limit = PAGE) =>
+  pages<AuditRecord>(["audit"], "/audit", { ...filters }, limit);
+
+export const resourceAuditQuery = (plural: string, name: string) =>
+  pages<AuditRecord>(["audit", "of", plural, name], `/${segment(plural)}/${segment(name)}/audit`);
+
+export const enginesQuery = queryOptions({
+  queryKey: ["engines"],
+  queryFn: async ({ signal }) => (await api.get<{ items: Engine[] }>("/engines", {}, signal)).items,
+});

@@ -1,0 +1,116 @@
+// Audit records: who did what to which object, why, and what changed by it.
+import type { UseInfiniteQueryResult } from "@tanstack/react-query";
+import { Link } from "@tanstack/react-router";
+import { ChevronRight } from "lucide-react";
+import { useState } from "react";
+import type { AuditRecord } from "@/api/types";
+import { usePluralOf } from "@/kinds/access";
+import { cn } from "@/lib/cn";
+import { plural as counted } from "@/lib/format";
+import { ChangeList } from "./change-list";
+import { Id } from "./copy";
+import { Empty } from "./situation";
+import { State } from "./state";
+import { Ago } from "./time";
+import { ListFrame } from "./list-frame";
+
+export function AuditRows({ query }: { query: UseInfiniteQueryResult<AuditRecord[]> }) {
+  return (
+    <ListFrame query={query} what="the audit" noun="record" empty={<Empty title="No records yet">Every change is written here, with who made it and why.</Empty>}>
+      {(records) => (
+        <ul>
+          {records.map((record) => (
+            <AuditRow key={record.id} record={record} />
+          ))}
+        </ul>
+      )}
+    </ListFrame>
+  );
+}
+
+function ObjectName({ record }: { record: AuditRecord }) {
+  const plural = usePluralOf()(record.object.kind);
+  const { kind, id, name } = record.object;
+  if (plural && name) {
+    return (
+      <Link to="/$plural/$name" params={{ plural, name }} search={{}} className="link">
+        {name}
+      </Link>
+    );
+  }
+  if (/^runs?$/i.test(kind)) {
+    return (
+      <Link to="/runs/$run" params={{ run: id }} search={{}} className="link">
+        {name ?? "run"}
+      </Link>
+    );
+  }
+  if (/^jobs?$/i.test(kind)) {
+    return (
+      <Link to="/jobs/$job" params={{ job: id }} className="link">
+        {name ?? "job"}
+      </Link>
+    );
+  }
+  return (
+    <span>
+      {kind} {name}
+    </span>
+  );
+}
+
+function AuditRow({ record }: { record: AuditRecord }) {
+  const [open, setOpen] = useState(false);
+  const good = /^(ok|success|succeeded|allowed|done)$/.test(record.outcome);
+  return (
+    <li className="border-t first:border-t-0">
+      <div className="flex flex-wrap items-center gap-x-3 gap-y-0.5 px-3.5 py-2 hover:bg-sunken/60">
+        <button
+          type="button"
+          aria-expanded={open}
+          aria-label={`Details of ${record.action}`}
+          onClick={() => setOpen(!open)}
+          className="-ml-1.5 grid size-6 place-items-center rounded text-ink3 hover:text-ink max-sm:size-11"
+        >
+          <ChevronRight className={cn("size-3.5 transition-transform", open && "rotate-90")} aria-hidden />
+        </button>
+        <Ago at={record.at} className="w-20 text-ink3" />
+        <span className="min-w-0">
+          <b className="font-[560]">{record.actor}</b> <span className="mono text-ink2">{record.action}</span> <ObjectName record={record} />
+          {record.reason ? <span className="text-ink2"> “{record.reason}”</span> : null}
+        </span>
+        <span className="ml-auto flex items-center gap-3">
+          {record.changes?.length ? <span className="text-xs text-ink3">{counted(record.changes.length, "change")}</span> : null}
+          {good ? null : <State state={/den/.test(record.outcome) ? "denied" : "failed"} word={record.outcome} />}
+          {record.job_id ? (
+            <Link to="/jobs/$job" params={{ job: record.job_id }} className="mono text-ink3 hover:text-ink hover:underline max-sm:hidden">
+              job …{record.job_id.slice(-6)}
+            </Link>
+          ) : null}
+        </span>
+      </div>
+      {open ? (
+        <div className="border-t bg-sunken/50">
+          {record.changes?.length ? <ChangeList changes={record.changes} /> : <p className="px-3.5 py-2 text-ink2">No field changed.</p>}
+          <p className="flex flex-wrap gap-x-5 border-t px-3.5 py-2 text-xs text-ink3">
+            <span>outcome {record.outcome}</span>
+            {(
+              [
+                ["record", record.id],
+                ["object", record.object.id],
+                ["request", record.request_id],
+                ["correlation", record.correlation_id],
+              ] as const
+            ).map(([label, id]) =>
+              id ? (
+                <span key={label} className="inline-flex items-center gap-1.5">
+                  {label} <Id id={id} label={`${label} id`} />
+                </span>
+              ) : null,
+            )}
+          </p>
+        </div>
+      ) : null}
+    </li>
+  );
+}

@@ -1,0 +1,81 @@
+// The one dialog before an action: what it does, the reason where one is kept, and what went wrong if it did.
+import { type ReactNode, useState } from "react";
+import { Button } from "@/components/ui/button";
+import { Dialog, DialogBody, DialogClose, DialogContent, DialogFooter, DialogHeader } from "@/components/ui/dialog";
+import { Input } from "@/components/ui/input";
+import { Failure } from "./situation";
+
+export function ConfirmDialog({
+  open,
+  onOpenChange,
+  title,
+  effect,
+  confirm,
+  danger = false,
+  reason = "none",
+  reasonLabel = "Reason",
+  pending,
+  error,
+  failed,
+  onConfirm,
+  wide = false,
+  blocked = false,
+  children,
+}: {
+  open: boolean;
+  onOpenChange: (open: boolean) => void;
+  title: string;
+  /** What will happen, before it is taken. */
+  effect: ReactNode;
+  confirm: string;
+  danger?: boolean;
+  reason?: "none" | "optional" | "required";
+  reasonLabel?: string;
+  pending: boolean;
+  error: unknown;
+  /** What to say when it fails: "The run was not stopped". */
+  failed: string;
+  onConfirm: (reason: string) => void;
+  wide?: boolean;
+  blocked?: boolean;
+  children?: ReactNode;
+}) {
+  const [text, setText] = useState("");
+  const missing = reason === "required" && !text.trim();
+  return (
+    <Dialog open={open} onOpenChange={onOpenChange}>
+      <DialogContent wide={wide}>
+        <form
+          className="contents"
+          onSubmit={(event) => {
+            event.preventDefault();
+            if (!missing && !pending && !blocked) onConfirm(text.trim());
+          }}
+        >
+          <DialogHeader title={title} />
+          <DialogBody className="space-y-4">
+            <div className="space-y-1 text-ink2 [&_b]:font-[560] [&_b]:text-ink">{effect}</div>
+            {children}
+            {reason !== "none" ? (
+              <label className="block">
+                <span className="mb-1 block text-xs text-ink2">
+                  {reasonLabel} <span className="text-ink3">{reason === "required" ? "(kept with the job and in the audit)" : "(optional)"}</span>
+                </span>
+                <Input value={text} onChange={(event) => setText(event.target.value)} required={reason === "required"} maxLength={500} />
+              </label>
+            ) : null}
+            {error ? <Failure what={failed} error={error} className="rounded-md border" /> : null}
+          </DialogBody>
+          <DialogFooter>
+            <DialogClose asChild>
+              <Button>Cancel</Button>
+            </DialogClose>
+            <Button type="submit" variant={danger ? "destructive" : "primary"} disabled={missing || pending || blocked}>
+              {pending ? "Sending…" : confirm}
+            </Button>
+          </DialogFooter>
+        </form>
+      </DialogContent>
+    </Dialog>
+  );
+}

@@ -1,0 +1,64 @@
+// An event in words: a verb, what it adds, and the state whose colour its dot takes. Types that are not known
+// here are shown by their own name, so that a new plane's events need nothing from this file.
+import type { Event, Json } from "@/api/types";
+import { count } from "@/lib/format";
+
+export interface EventWords {
+  verb: string;
+  detail: string;
+  state: string;
+}
+
+function text(value: Json | undefined): string {
+  return typeof value === "string" || typeof value === "number" ? String(value) : "";
+}
+
+function revisionOf(data: Event["data"]): string {
+  const number = text(data.number ?? data.revision);
+  return number ? `r${number}` : "";
+}
+
+const VERBS: Record<string, string> = {
+  "resource.created": "Created",
+  "resource.updated": "Updated",
+  "resource.archived": "Archived",
+  "resource.restored": "Restored",
+  "working_copy.saved": "Working copy saved",
+  "revision.created": "Revision cut",
+  "revision.published": "Published",
+  "run.attempt": "Attempt",
+  "run.dropped": "Dropped",
+  "run.stages": "Stages set up",
+  "run.stop_requested": "Stop asked",
+  "run.bottleneck": "Bottleneck",
+};
+
+export function wordsOf(event: Event): EventWords {
+  const data = event.data ?? {};
+  const [family = "", what = ""] = event.type.split(/\.(.*)/s);
+  const message = text(data.message) || text(data.detail) || text(data.reason);
+  switch (event.type) {
+    case "revision.created":
+    case "revision.published":
+      return { verb: VERBS[event.type] ?? what, detail: [revisionOf(data), text(data.message)].filter(Boolean).join(" "), state: "published" };
+    case "run.attempt":
+      return { verb: `Attempt ${text(data.attempt)}`.trim(), detail: [text(data.state), message].filter(Boolean).join(": "), state: text(data.state) };
+    case "run.dropped":
+      return {
+        verb: `Dropped ${typeof data.items === "number" ? count(data.items) : ""}`.trim(),
+        detail: [data.stage ? `in ${text(data.stage)}` : "", text(data.error)].filter(Boolean).join(": "),
+        state: "waiting",
+      };
+    case "run.failed":
+      return { verb: "Failed", detail: [text(data.stage), message || text(data.code)].filter(Boolean).join(": "), state: "failed" };
+    default:
+  }
+  if (family === "run" || family === "job") {
+    const word = VERBS[event.type] ?? what.replaceAll("_", " ");
+    const verb = word.charAt(0).toUpperCase() + word.slice(1);
+    const detail = family === "job" && what === "waiting" ? `for ${text(data.waiting_for) || message}` : message;
+    return { verb, detail, state: what };
+  }
+  const known = VERBS[event.type];
+  return { verb: known ?? event.type, detail: message, state: known ? "idle" : what };
+}

@@ -1,0 +1,75 @@
+import { memo, type Ref } from "react";
+import type { LogLine } from "@/api/types";
+import { withoutAnsi } from "@/lib/ansi";
+import { cn } from "@/lib/cn";
+import { absolute, clock, type Zone } from "@/lib/format";
+import { splitAt } from "@/lib/log-filter";
+
+export interface LogLineProps {
+  ref?: Ref<HTMLDivElement>;
+  index: number;
+  top: number;
+  line: LogLine;
+  stage: string;
+  search: string;
+  marked: boolean;
+  current: boolean;
+  wrap: boolean;
+  zone: Zone;
+  onPick: () => void;
+}
+
+export const LogLineRow = memo(function LogLineRow(props: LogLineProps) {
+  const { ref, index, top, line, stage, search, marked, current, wrap, zone, onPick } = props;
+  const at = Date.parse(line.at);
+  const text = withoutAnsi(line.text);
+  return (
+    <div
+      ref={ref}
+      data-index={index}
+      data-line={line.n}
+      style={{ transform: `translateY(${top}px)` }}
+      className={cn(
+        "absolute inset-x-0 top-0 flex gap-2.5 px-3.5",
+        wrap ? "min-h-5" : "h-5",
+        line.level === "error" && "bg-bad-soft",
+        current && "bg-warn-soft",
+        marked && "bg-accent-soft shadow-[inset_3px_0_0_var(--accent)]",
+      )}
+    >
+      <button
+        type="button"
+        tabIndex={-1}
+        onClick={onPick}
+        title={`line ${line.n}, ${absolute(at, zone)} – link to this line`}
+        aria-label={`Link to line ${line.n}`}
+        className="shrink-0 text-ink3 hover:text-accent hover:underline"
+      >
+        <span className="max-sm:hidden">{clock(at, zone, true)}</span>
+        <span className="sm:hidden">{clock(at, zone)}</span>
+      </button>
+      <span className="w-18 shrink-0 truncate text-ink2 max-sm:hidden" title={stage}>
+        {stage}
+      </span>
+      <span
+        className={cn(
+          wrap ? "min-w-0 break-all whitespace-pre-wrap" : "whitespace-pre",
+          line.level === "error" && "text-bad",
+          line.level === "warning" && "text-warn",
+          line.level === "debug" && "text-ink3",
+        )}
+      >
+        {line.level === "error" || line.level === "warning" ? <span className="sr-only">{line.level}: </span> : null}
+        {splitAt(text, search).map((part, i) =>
+          part.hit ? (
+            <mark key={i} className="rounded-[2px] bg-warn text-panel">
+              {part.text}
+            </mark>
+          ) : (
+            part.text
+          ),
+        )}
+      </span>
+    </div>
+  );
+});

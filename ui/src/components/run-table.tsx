@@ -1,0 +1,71 @@
+// The columns of a table of runs, wherever runs are listed.
+import { Link } from "@tanstack/react-router";
+import type { Run } from "@/api/types";
+import { usePluralOf } from "@/kinds/access";
+import { duration } from "@/lib/format";
+import { shownRunState } from "@/lib/state";
+import { columnsFor } from "./data-table";
+import { RunLink } from "./run-link";
+import { RunProgressCell } from "./run-progress";
+import { State } from "./state";
+import { Ago, Elapsed } from "./time";
+
+const column = columnsFor<Run>();
+
+function ResourceLink({ run }: { run: Run }) {
+  const plural = usePluralOf()(run.kind);
+  return plural ? (
+    <Link to="/$plural/$name" params={{ plural, name: run.resource.name }} search={{}} className="link">
+      {run.resource.name}
+    </Link>
+  ) : (
+    <>{run.resource.name}</>
+  );
+}
+
+export const runColumns = [
+  column.display({ id: "run", header: "Run", cell: ({ row }) => <RunLink run={row.original} /> }),
+  column.display({ id: "state", header: "State", cell: ({ row }) => <State state={shownRunState(row.original)} /> }),
+  column.display({ id: "of", header: "Of", meta: { from: "xl" }, cell: ({ row }) => <ResourceLink run={row.original} /> }),
+  column.display({ id: "revision", header: "Revision", meta: { from: "sm" }, cell: ({ row }) => `r${row.original.revision}` }),
+  column.display({
+    id: "progress",
+    header: "Items",
+    meta: { from: "md" },
+    cell: ({ row }) => <RunProgressCell run={row.original} />,
+  }),
+  column.display({
+    id: "elapsed",
+    header: "Elapsed",
+    meta: { align: "right", className: "whitespace-nowrap" },
+    cell: ({ row: { original: run } }) => (
+      <span title={run.usual_duration_s === null ? undefined : `usual ${duration(run.usual_duration_s)}`}>
+        <Elapsed from={run.started_at} to={run.ended_at} />
+      </span>
+    ),
+  }),
+  column.display({
+    id: "why",
+    header: "What happened",
+    meta: { from: "lg" },
+    cell: ({ row: { original: run } }) =>
+      run.failure || run.message ? (
+        <span className="line-clamp-1 text-ink2" title={run.failure?.message ?? run.message ?? undefined}>
+          {run.failure?.stage ? <b className="font-[560] text-ink">{run.failure.stage}: </b> : null}
+          {run.failure?.message ?? run.message}
+        </span>
+      ) : null,
+  }),
+  column.display({
+    id: "by",
+    header: "Started by",
+    meta: { from: "lg", className: "whitespace-nowrap" },
+    cell: ({ row }) => row.original.created_by ?? "–",
+  }),
+  column.display({
+    id: "at",
+    header: "Created",
+    meta: { align: "right", from: "sm", className: "whitespace-nowrap" },
+    cell: ({ row }) => <Ago at={row.original.created_at} className="text-ink2" />,
+  }),
+];

@@ -1,0 +1,60 @@
+// The one mapping from the API's state words to a tone. Colour never stands alone: the word goes with it.
+// A word that is not known here is grey, never green.
+
+export type Tone = "ok" | "run" | "warn" | "bad" | "idle";
+
+const TONES: Record<string, Tone> = {
+  succeeded: "ok",
+  healthy: "ok",
+  published: "ok",
+  active: "ok",
+  ready: "ok",
+  approved: "ok",
+  done: "ok",
+  running: "run",
+  progressing: "run",
+  starting: "run",
+  draining: "run",
+  finishing: "run",
+  undoing: "run",
+  waiting: "warn",
+  degraded: "warn",
+  in_review: "warn",
+  stopping: "warn",
+  paused: "warn",
+  denied: "bad",
+  failed: "bad",
+  error: "bad",
+  rejected: "bad",
+  missing: "bad",
+  unreachable: "bad",
+};
+
+export function toneOf(state: string): Tone {
+  return TONES[state] ?? "idle";
+}
+
+const WORDS: Record<string, string> = { in_review: "In review" };
+
+export function wordOf(state: string): string {
+  const known = WORDS[state];
+  if (known) return known;
+  const spaced = state.replaceAll("_", " ");
+  return spaced.charAt(0).toUpperCase() + spaced.slice(1);
+}
+
+export const RUN_STATES = ["queued", "running", "succeeded", "failed", "stopped"] as const;
+export const JOB_STATES = ["queued", "running", "waiting", "succeeded", "failed", "cancelled", "undoing", "undone"] as const;
+
+export function isRunOver(state: string): boolean {
+  return state === "succeeded" || state === "failed" || state === "stopped";
+}
+
+export function isJobOver(state: string): boolean {
+  return state === "succeeded" || state === "failed" || state === "cancelled" || state === "undone";
+}
+
+/** A run that was asked to stop but has not ended is shown as stopping; the API has no such state of its own. */
+export function shownRunState(run: { state: string; stop_requested_at?: string | null }): string {
+  return run.stop_requested_at && !isRunOver(run.state) ? "stopping" : run.state;
+}

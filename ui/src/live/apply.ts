@@ -1,0 +1,161 @@
+// What a live message does to the query cache. Progress carries its own numbers and is written straight into the
+// cached run; everything else marks what it touches as stale, collected for a moment so that a burst of events
+// costs one refetch of what is on screen.
+import type { QueryClient, QueryKey } from "@tanstack/react-query";
+import { type Event, type KindInfo, type Page, type Run, type RunMetrics, type RunProgress, type ServingStatus } from "@/api/types";
+import type { LogBuffer } from "./log-buffer";
+import type { LiveMessage } from "./protocol";
+
+const SETTLE_MS = 250;
+const MAX_POINTS = 1200;
+
+export const logBuffers = new Map<string, LogBuffer>();
+
+export class LiveApplier {
+  private stale = new Map<string, QueryKey>();
+  private timer: ReturnType<typeof setTimeout> | null = null;
+
+  constructor(private readonly client: QueryClient) {}
+
+  batch = (messages: LiveMessage[]): void => {
+    const lines = new Map<string, Extract<LiveMessage, { type: "log" }>["line"][]>();
+    for (const message of messages) {
+      switch (message.type) {
+        case "event":
+          this.event(message.event);
+          break;
+        case "log": {
+          const held = lines.get(message.run);
+          if (held) held.push(message.line);
+          else lines.set(message.run, [message.line]);
+          break;
+        }
+        case "end":
+          this.lines(lines);
+          logBuffers.get(message.run)?.mark({ ended: true });
+          break;
+        case "gap":
+          if (message.run) logBuffers.get(message.run)?.mark({ gap: true });
+          else this.everything();
+          break;
+        case "status":
+          break;
+      }
+    }
+    this.lines(lines);
+  };
+
+  private lines(collected: Map<string, Extract<LiveMessage, { type: "log" }>["line"][]>): void {
+    for (const [run, lines] of collected) logBuffers.get(run)?.append(lines);
+    collected.clear();
+  }
+
+  private event(event: Event): void {
+    if (event.type === "run.progress" && event.run_id) {
+      if (!this.progress(event, event.run_id)) this.mark(["run", event.run_id]);
+      return;
+    }
+    this.mark(["events"]);
+    const family = event.type.slice(0, event.type.indexOf("."));
+    const plural = this.pluralOf(event.kind);
+    if (family === "run") {
+      if (event.run_id) {
+        this.mark(["run", event.run_id]);
+        this.mark(["run-results", event.run_id]);
+      }
+      this.mark(["runs"]);
+    }
+    if (family === "job") {
+      this.mark(["jobs"]);
+      if (event.job_id) this.mark(["job", event.job_id]);
+    } else if (plural && event.resource_name) {
+      const name = event.resource_name;
+      this.mark(["resource", plural, name]);
+      this.mark(["resources", plural]);
+      if (family !== "run") {
+        this.mark(["working-copy", plural, name]);
+        this.mark(["revisions", plural, name]);
+      }
+    }
+    if (family === "engine") this.mark(["engines"]);
+    // Every mutation writes an audit record together with its event.
+    if (family !== "job" && event.type !== "run.attempt") this.mark(["audit"]);
+  }
+
+  /** Writes the numbers of a progress event into the cached run and its charts; false where it carries none. */
+  private progress(event: Event, id: string): boolean {
+    const data = event.data as unknown as {
+      progress?: RunProgress;
+      serving?: ServingStatus;
+    };
+    const progress = data.progress;
+    const serving = data.serving;
+    if (!progress && !serving) return false;
+    const update = (run: Run): Run => ({
+      ...run,
+      progress: progress ?? run.progress,
+      serving: serving ?? run.serving,
+    });
+    const ids = new Set([id]);
+    this.client.setQueriesData<Run>({ queryKey: ["run"] }, (run) => {
+      if (!run || run.id !== id) return run;
+      ids.add(run.ref);
+      return update(run);
+    });
+    this.client.setQueriesData<{ pages: Page<Run>[]; pageParams: unknown[] }>({ queryKey: ["runs"] }, (data) => {
+      if (!data?.pages.some((page) => page.items.some((run) => run.id === id))) return data;
+      return {
+        ...data,
+        pages: data.pages.map((page) => ({
+          ...page,
+          items: page.items.map((run) => (run.id === id ? update(run) : run)),
+        })),
+      };
+    });
+    if (progress) {
+      this.client.setQueriesData<RunMetrics>({ queryKey: ["run-metrics", id] }, (metrics) =>
+        metrics ? withPoint(metrics, progress, event.at) : metrics,
+      );
+    }
+    return true;
+  }
+
+  private pluralOf(kind: string | null): string | null {
+    if (!kind) return null;
+    const kinds = this.client.getQueryData<KindInfo[]>(["kinds"]);
+    return kinds?.find((each) => each.kind === kind || each.plural === kind)?.plural ?? null;
+  }
+
+  private everything(): void {
+    const now = Date.now();
+    void this.client.invalidateQueries({ predicate: (query) => query.state.dataUpdatedAt < now && query.queryKey[0] !== "me" });
+  }
+
+  private mark(key: QueryKey): void {
+    this.stale.set(JSON.stringify(key), key);
+    this.timer ??= setTimeout(() => {
+      this.timer = null;
+      const keys = [...this.stale.values()];
+      this.stale = new Map();
+      for (const queryKey of keys) void this.client.invalidateQueries({ queryKey }, { cancelRefetch: false });
+    }, SETTLE_MS);
+  }
+}
+
+export function withPoint(metrics: RunMetrics, progress: RunProgress, at: string): RunMetrics {
+  const known = new Map(metrics.stages.map((stage) => [stage.id, stage]));
+  return {
+    stages: progress.stages.map((stage) => {
+      const points = known.get(stage.id)?.points ?? [];
+      const last = points.at(-1);
+      if (last && last.at >= at) return { id: stage.id, points };
+      const point = {
+        at,
+        items_per_s: stage.items_per_s,
+        queue: stage.queue_in,
+        actors: stage.actors.running + stage.actors.idle,
+      };
+      return { id: stage.id, points: [...points, point].slice(-MAX_POINTS) };
+    }),
+  };
+}
