@@ -193,6 +193,7 @@ class Probe:
         else:
             self._attempt, self._failed_input = 1, None
             self._batch = batch_number_next(self._options.spool, self._options.index)
+        self._writer.write({"k": "s", "n": self._batch})
         serving = self._options.serving
         items = [e.value for e in in_data] if serving else in_data
         started = time.perf_counter()

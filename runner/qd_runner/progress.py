@@ -85,9 +85,15 @@ class StageBoard:
         self.items = Window()
         self.busy = Window()
         self.pids: set[int] = set()
+        self.begun: dict[int, float] = {}  # worker's pid → when it began the batch it has not finished
         self.cpu: float | None = None
         self.rss: int | None = None
         self._cpu_seen: dict[int, tuple[float, float]] = {}
+
+    def busy_share(self, now: float) -> float:
+        """How much of its workers' time goes into process_data, 0 to 1, batches under way included."""
+        under_way = sum(min(now - at, WINDOW_S) for at in self.begun.values()) / WINDOW_S
+        return min(1.0, (self.busy.rate(now) + under_way) / max(self.pool.ready or 1, 1))
 
     def usage_read(self, now: float) -> None:
         """CPU in cores and resident bytes of the stage's living workers."""
@@ -106,6 +112,7 @@ class StageBoard:
                     cpu += max(0.0, spent - before[0]) / (now - before[1])
                 self._cpu_seen[pid] = (spent, now)
         self.pids = alive
+        self.begun = {pid: at for pid, at in self.begun.items() if pid in alive}
         self.cpu, self.rss = (round(cpu, 3), rss) if alive else (None, None)
 
 
@@ -141,10 +148,16 @@ class Board:
             stage.accepted_ignored += items_in if ignored else 0
             self._seen(stage, items_in)
 
-    def spooled(self, index: int, record: dict[str, Any]) -> None:
+    def begun(self, index: int, pid: int) -> None:
+        """A worker has begun a batch: a long one must count as busy before it is done."""
+        with self._lock:
+            self.stages[index].begun[pid] = self._clock()
+
+    def spooled(self, index: int, pid: int, record: dict[str, Any]) -> None:
         """A worker has reported a finished batch (`b`) or attempts used up and ignored (`f`)."""
         with self._lock:
             stage, now = self.stages[index], self._clock()
+            stage.begun.pop(pid, None)
             spent = float(record.get("d") or 0.0)
             stage.busy_s += spent
             stage.batches += 1
@@ -264,12 +277,10 @@ class Board:
         if self.finished:
             stage = max(self.stages, key=lambda s: s.busy_s / max(s.most_ready, 1))
             return stage.id if stage.busy_s > 0 else None
-        running = [(s, r) for s, r in pairs if r["state"] == "running" and s.batches]
+        running = [(s, r) for s, r in pairs if r["state"] == "running" and (s.batches or s.begun)]
         if not running:
             return None
-        busiest, share = max(
-            ((s, s.busy.rate(now) / max(s.pool.ready or 1, 1)) for s, _ in running), key=lambda pair: pair[1]
-        )
+        busiest, share = max(((s, s.busy_share(now)) for s, _ in running), key=lambda pair: pair[1])
         if share >= _BUSY_SHARE:
             return busiest.id
         slowest, row = max(running, key=lambda pair: pair[1]["queue_in"] / max(pair[0].items.rate(now), 0.01))

@@ -104,13 +104,15 @@ class Reporter:
         if kind == "h":
             stage.pids.add(pid)
             self._stage_of_pid[pid] = stage.id
+        elif kind == "s":
+            self._board.begun(index, pid)
         elif kind == "b":
-            self._board.spooled(index, record)
+            self._board.spooled(index, pid, record)
         elif kind == "e":
             if self.bridge is not None:
                 self.bridge.fail(record["ids"], record["code"], record["message"])
         elif kind == "f" and record.get("ignored"):
-            self._board.spooled(index, record)
+            self._board.spooled(index, pid, record)
             self.dropped(stage.id, record["batch"], record["batch_size"], record["error"], record["item_preview"])
         elif kind == "f":
             fields = {

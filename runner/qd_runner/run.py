@@ -125,6 +125,7 @@ class _Runner:
             queues = ServingQueues(source=bridge.source, sink=bridge.sink)  # type: ignore[arg-type]
         self._reporter.start()
         session = self._ending.host.start(dashboard=not replace)
+        self._ending.signals_catch()  # Ray's C++ side prints a stack trace on SIGTERM before it hands on
         self._reporter.session_use(session)
         self._events.send("state", state="running")
         spec = PipelineSpec(input_data=items, stages=specs, config=self._built.config, serving_queues=queues)

@@ -1,0 +1,1 @@
+"""A text curation pipeline over the licence and copyright files that every machine has."""
