@@ -1,3 +1,10 @@
-//! The plane for pipelines on Xenna and Ray.
+//! The plane for pipelines on Xenna and Ray: what a pipeline is, whether it can work, and how its runs are carried
+//! out.
 
+pub mod describe;
+pub mod params;
+pub mod spec;
 pub mod supervisor;
+pub mod validate;
+
+mod conformance;
