@@ -4,8 +4,8 @@ A record is one `write` of one line to a file opened with O_APPEND, so that it i
 survives the worker's death (even by SIGKILL), and needs no connection. The driver tails the folder. Only the local
 machine is served: a Ray of several machines would need another road.
 
-Records (`k`): `h` worker process is up; `l` log line; `s` batch begun; `b` batch done; `r` attempt failed and will be retried;
-`f` attempts used up; `e` serving requests to be answered with an error.
+Records (`k`): `h` worker process is up; `l` log line; `s` batch begun; `b` batch done; `r` attempt failed and will be
+retried; `f` attempts used up; `e` serving requests to be answered with an error.
 """
 
 from __future__ import annotations

@@ -1,0 +1,1 @@
+"""A pipeline with a fault in its data."""

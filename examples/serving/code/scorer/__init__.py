@@ -1,0 +1,1 @@
+"""A small text scorer behind requests."""
