@@ -1,0 +1,85 @@
+//! The routes. Those of a kind are made for every registered kind; a route that a kind does not have is absent for it.
+
+mod apply;
+mod audit;
+mod auth;
+mod code;
+pub mod describe;
+mod engines;
+mod events;
+mod jobs;
+pub mod kind;
+mod kinds;
+mod runs;
+mod stream;
+mod system;
+
+use axum::{
+    Router,
+    extract::DefaultBodyLimit,
+    routing::{get, post, put},
+};
+use qd_core::error::Error;
+
+use crate::{
+    http::{body::MAX_BODY, problem::Problem},
+    state::{App, KindApp},
+};
+
+/// Archives are larger than documents.
+const MAX_CODE_BODY: usize = qd_kernel::code::MAX_BYTES + 1024;
+
+/// Every route of `/api/v1` and of the system.
+pub fn routes(app: &App) -> Router<App> {
+    let mut api = Router::new()
+        .route("/me", get(auth::me))
+        .route("/auth/exchange", post(auth::exchange))
+        .route("/auth/sign-out", post(auth::sign_out))
+        .route("/auth/links", post(auth::link))
+        .route("/kinds", get(kinds::list))
+        .route("/engines", get(engines::list))
+        .route("/apply", post(apply::apply))
+        .route("/code/{digest}", put(code::put).get(code::get).layer(DefaultBodyLimit::max(MAX_CODE_BODY)))
+        .route("/runs", get(runs::list))
+        .route("/runs/{id}", get(runs::get))
+        .route("/runs/{id}/stop", post(runs::stop))
+        .route("/runs/{id}/retry", post(runs::retry))
+        .route("/runs/{id}/logs", get(runs::logs::logs))
+        .route("/runs/{id}/events", get(runs::events))
+        .route("/runs/{id}/metrics", get(runs::metrics))
+        .route("/runs/{id}/results", get(runs::results::list))
+        .route("/runs/{id}/results/{*path}", get(runs::results::download))
+        .route("/runs/{id}/requests", post(runs::request))
+        .route("/jobs", get(jobs::list))
+        .route("/jobs/{id}", get(jobs::get))
+        .route("/jobs/{id}/cancel", post(jobs::cancel))
+        .route("/events", get(events::list))
+        .route("/stream", get(stream::stream))
+        .route("/audit", get(audit::list));
+    for kind in app.kernel.registry.kinds() {
+        let state = KindApp { app: app.clone(), kind: kind.clone() };
+        api = api.nest(&format!("/{}", kind.info().plural), kind::routes(kind.info()).with_state(state));
+    }
+    Router::new()
+        .nest("/api/v1", api.fallback(no_route).method_not_allowed_fallback(wrong_method))
+        .route("/health", get(system::health))
+        .route("/ready", get(system::ready))
+        .route("/version", get(system::version))
+        .route("/metrics", get(system::metrics))
+        .route("/openapi.json", get(system::openapi))
+        .layer(DefaultBodyLimit::max(MAX_BODY))
+}
+
+pub async fn no_route() -> Problem {
+    Problem(Error::not_found(
+        "route_not_found",
+        "there is nothing at this address; /openapi.json lists what there is",
+    ))
+}
+
+async fn wrong_method() -> Problem {
+    Problem(Error::malformed(
+        "method_not_allowed",
+        "this address does not take that method; /openapi.json lists what it takes",
+    ))
+}

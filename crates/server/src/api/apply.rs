@@ -1,0 +1,61 @@
+//! Applying documents: all of them, or none.
+
+use axum::{
+    Json,
+    extract::State,
+    http::{HeaderMap, Method, StatusCode, Uri},
+    response::{IntoResponse, Response},
+};
+use qd_kernel::{apply::Applied, jobs::Job};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    http::{body::Body, caller::Caller, condition::Key, problem::Problem, query::Params},
+    state::App,
+};
+
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+pub struct ApplyQuery {
+    /// Says what would happen and writes nothing.
+    #[serde(default)]
+    pub dry_run: bool,
+    /// Publishes what changed, a job each; wants an Idempotency-Key.
+    #[serde(default)]
+    pub publish: bool,
+    /// Why, for whoever reads the history.
+    #[serde(default)]
+    pub message: String,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct ApplyResult {
+    pub items: Vec<Applied>,
+    /// The jobs that publish what changed.
+    pub jobs: Vec<Job>,
+}
+
+pub async fn apply(
+    State(app): State<App>,
+    caller: Caller,
+    headers: HeaderMap,
+    method: Method,
+    uri: Uri,
+    Params(query): Params<ApplyQuery>,
+    body: Body,
+) -> Result<Response, Problem> {
+    let documents = body.documents()?;
+    if query.dry_run {
+        caller.may("documents.validate")?;
+        let items = app.kernel.apply_dry_run(&caller.context, documents).await?;
+        return Ok(Json(ApplyResult { items, jobs: vec![] }).into_response());
+    }
+    let key = match (query.publish, Key::optional(&headers, &method, &uri)) {
+        (true, Some(key)) => Some(key.with_body(&body.bytes)?),
+        (true, None) => return Err(Key::required()),
+        (false, _) => None,
+    };
+    let (items, jobs) = app.kernel.apply(&caller.context, documents, query.message, key).await?;
+    let status = if jobs.is_empty() { StatusCode::OK } else { StatusCode::ACCEPTED };
+    Ok((status, Json(ApplyResult { items, jobs })).into_response())
+}

@@ -1,0 +1,104 @@
+//! Signing in by a one-time code, signing out, and who one is.
+
+use axum::{
+    Json,
+    extract::State,
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use qd_core::{error::Error, time::Timestamp};
+use qd_kernel::{
+    access,
+    context::Principal,
+    tenants::{Project, Tenant},
+};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    http::{
+        body::Body,
+        caller::{Caller, SESSION_COOKIE, same_origin},
+        problem::Problem,
+    },
+    state::App,
+};
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ExchangeBody {
+    /// The part after `#code=` of a sign-in link.
+    pub code: String,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct SignedIn {
+    pub principal: Principal,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Link {
+    pub code: String,
+    pub url: String,
+    pub expires_at: Option<Timestamp>,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Me {
+    pub principal: Principal,
+    pub tenant: Tenant,
+    pub project: Project,
+    /// Actions that may be done; `*` stands for all.
+    pub permissions: Vec<String>,
+}
+
+pub async fn exchange(State(app): State<App>, headers: HeaderMap, body: Body) -> Result<Response, Problem> {
+    if headers.contains_key(header::ORIGIN) && !same_origin(&headers) {
+        return Err(Problem(Error::forbidden(
+            "cross_site",
+            "signing in must come from Quarterdeck's own pages",
+        )));
+    }
+    let ExchangeBody { code } = body.json()?;
+    let (principal, session) = app.kernel.link_exchange(&code).await?;
+    let secure = if app.public_url.starts_with("https://") { "; Secure" } else { "" };
+    let cookie = format!(
+        "{SESSION_COOKIE}={}; Path=/; HttpOnly; SameSite=Strict; Max-Age=43200{secure}",
+        session.secret
+    );
+    Ok(with_cookie(&cookie, Json(SignedIn { principal }).into_response()))
+}
+
+pub async fn sign_out(State(app): State<App>, caller: Caller) -> Result<Response, Problem> {
+    app.kernel.credential_revoke(&caller.secret).await?;
+    let cookie = format!("{SESSION_COOKIE}=; Path=/; HttpOnly; SameSite=Strict; Max-Age=0");
+    Ok(with_cookie(&cookie, StatusCode::NO_CONTENT.into_response()))
+}
+
+pub async fn link(State(app): State<App>, caller: Caller) -> Result<impl IntoResponse, Problem> {
+    let link = app.kernel.link_create(&caller.context).await?;
+    let url = format!("{}/sign-in#code={}", app.public_url, link.secret);
+    Ok((
+        StatusCode::CREATED,
+        [(header::CACHE_CONTROL, "no-store")],
+        Json(Link { code: link.secret, url, expires_at: link.expires_at }),
+    ))
+}
+
+pub async fn me(caller: Caller) -> Json<Me> {
+    let permissions = access::permissions(&caller.context.principal.role);
+    Json(Me {
+        principal: caller.context.principal,
+        tenant: caller.named.tenant,
+        project: caller.named.project,
+        permissions,
+    })
+}
+
+fn with_cookie(cookie: &str, mut response: Response) -> Response {
+    if let Ok(value) = HeaderValue::from_str(cookie) {
+        response.headers_mut().insert(header::SET_COOKIE, value);
+    }
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}

@@ -1,0 +1,15 @@
+//! The types of the fixed routes, for their description.
+
+pub use super::{
+    apply::{ApplyQuery, ApplyResult},
+    audit::AuditQuery,
+    auth::{ExchangeBody, Link, Me, SignedIn},
+    engines::EngineList,
+    events::{EventList, EventsQuery},
+    jobs::{Accepted, JobsQuery, ReasonBody},
+    kinds::KindList,
+    runs::{AttemptQuery, RequestBody, RequestResult, RunsQuery, logs::LogsQuery, results::ResultList},
+    stream::StreamQuery,
+    system::{Health, Ready},
+};
+pub use qd_kernel::logs::LogPage;

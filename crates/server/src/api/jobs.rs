@@ -1,0 +1,83 @@
+//! Jobs: list, read, cancel; and the reply of every request that starts one.
+
+use axum::{
+    Json,
+    extract::{Path, State},
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use qd_core::{error::Error, id::JobId, state::JobState};
+use qd_kernel::{
+    jobs::{Job, JobFilter},
+    page::Page,
+    runs::Run,
+};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::kind::resource::PageText;
+use crate::{
+    http::{body::Body, caller::Caller, problem::Problem, query::Params},
+    state::App,
+};
+
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+pub struct JobsQuery {
+    #[serde(flatten)]
+    pub page: PageText,
+    pub state: Option<JobState>,
+}
+
+/// The reply to a request that started a job.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Accepted {
+    pub job: Job,
+    /// The run that the job is about, where it is about one.
+    pub run: Option<Run>,
+}
+
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReasonBody {
+    #[serde(default)]
+    pub reason: String,
+}
+
+/// 202 with the job's address.
+pub fn accepted(job: Job, run: Option<Run>) -> Response {
+    let location = format!("/api/v1/jobs/{}", job.id);
+    (StatusCode::ACCEPTED, [("location", location)], Json(Accepted { job, run })).into_response()
+}
+
+pub async fn list(
+    State(app): State<App>,
+    caller: Caller,
+    Params(query): Params<JobsQuery>,
+) -> Result<Json<Page<Job>>, Problem> {
+    caller.may("jobs.list")?;
+    Ok(Json(app.kernel.job_list(caller.scope(), JobFilter { state: query.state }, query.page.page()?).await?))
+}
+
+pub async fn get(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Json<Job>, Problem> {
+    caller.may("jobs.read")?;
+    Ok(Json(app.kernel.job_get(caller.scope(), job_id(&id)?).await?))
+}
+
+pub async fn cancel(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<String>,
+    body: Body,
+) -> Result<Response, Problem> {
+    let ReasonBody { reason } = body.json()?;
+    let job = app.kernel.job_cancel(&caller.context, job_id(&id)?, reason).await?;
+    Ok(accepted(job, None))
+}
+
+fn job_id(id: &str) -> Result<JobId, Problem> {
+    id.parse().map_err(|_| Problem(Error::not_found("job_not_found", format!("there is no job {id} here"))))
+}

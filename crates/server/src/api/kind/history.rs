@@ -1,0 +1,47 @@
+//! What happened to a resource: its events and audit records.
+
+use axum::{
+    Json,
+    extract::{Path, State},
+};
+use qd_kernel::{
+    audit::{AuditFilter, AuditRecord},
+    events::EventFilter,
+    page::Page,
+};
+
+use crate::{
+    api::events::{EventList, EventsQuery, page_of_events},
+    http::{
+        caller::Caller,
+        problem::Problem,
+        query::{PageQuery, Params},
+    },
+    state::KindApp,
+};
+
+pub async fn events(
+    State(kind): State<KindApp>,
+    caller: Caller,
+    Path(name): Path<String>,
+    Params(query): Params<EventsQuery>,
+) -> Result<Json<EventList>, Problem> {
+    let info = kind.kind.info();
+    caller.may(&format!("{}.read", info.plural))?;
+    let resource = kind.app.kernel.resource_get(caller.scope(), info.kind, &name).await?;
+    let filter = EventFilter { resource_id: Some(resource.id), run_id: None };
+    page_of_events(&kind.app.kernel, caller.scope(), filter, &query).await
+}
+
+pub async fn audit(
+    State(kind): State<KindApp>,
+    caller: Caller,
+    Path(name): Path<String>,
+    Params(query): Params<PageQuery>,
+) -> Result<Json<Page<AuditRecord>>, Problem> {
+    let info = kind.kind.info();
+    caller.may("audit.read")?;
+    let resource = kind.app.kernel.resource_get(caller.scope(), info.kind, &name).await?;
+    let filter = AuditFilter { object_id: Some(resource.id.uuid()), action: None };
+    Ok(Json(kind.app.kernel.audit_list(caller.scope(), filter, query.page()?).await?))
+}

@@ -1,0 +1,253 @@
+//! One stream for a browser: the events of the scope, the newest numbers of its runs, and the log of the run in view.
+//!
+//! A frame's id is `<event position>.<log line>`, so that one `Last-Event-ID` resumes both without gap or repeat. Progress
+//! frames carry no id: they are the newest numbers and nothing is lost when one is missed.
+
+use std::time::Duration;
+
+use axum::{extract::State, http::HeaderMap, response::Response};
+use qd_core::{error::Error, id::RunId};
+use qd_kernel::{
+    context::Scope,
+    events::EventFilter,
+    logs::{LogFilter, LogRecord},
+};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use tokio::sync::broadcast::error::RecvError;
+
+use crate::{
+    http::{
+        caller::Caller,
+        problem::Problem,
+        query::Params,
+        sse::{self, Frames, Gone},
+    },
+    state::App,
+};
+
+/// The net below the wake-ups.
+const POLL: Duration = Duration::from_secs(2);
+const EVENTS_AT_ONCE: u32 = 500;
+const LINES_AT_ONCE: u32 = 1000;
+
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+pub struct StreamQuery {
+    /// Events after this position; only new ones where absent.
+    pub after: Option<i64>,
+    /// The id of a run whose log is wanted as well.
+    pub logs: Option<String>,
+    /// Log lines after this one.
+    pub log_after: Option<i64>,
+}
+
+/// What a stream carries, and from where on.
+pub struct Topics {
+    events: Option<i64>,
+    log: Option<(RunId, i64, LogFilter)>,
+    /// Frames name both positions, or the one that there is.
+    multiplexed: bool,
+}
+
+impl Topics {
+    /// Events alone; from the end where no position is given.
+    pub async fn events(app: &App, after: Option<i64>) -> Result<Self, Problem> {
+        Ok(Self { events: Some(position(app, after).await?), log: None, multiplexed: false })
+    }
+
+    /// One run's log alone.
+    pub fn log(run_id: RunId, after: i64, filter: LogFilter) -> Self {
+        Self { events: None, log: Some((run_id, after, filter)), multiplexed: false }
+    }
+}
+
+#[derive(Serialize)]
+struct LogFrame<'a> {
+    run_id: RunId,
+    #[serde(flatten)]
+    line: &'a LogRecord,
+}
+
+pub async fn stream(
+    State(app): State<App>,
+    caller: Caller,
+    headers: HeaderMap,
+    Params(query): Params<StreamQuery>,
+) -> Result<Response, Problem> {
+    caller.may("events.list")?;
+    let resumed = sse::last_event_id(&headers).and_then(resume_point);
+    let log = match &query.logs {
+        Some(id) => {
+            let run = app.kernel.run_log_info(caller.scope(), id).await?;
+            let after = resumed.map(|(_, line)| line).or(query.log_after).unwrap_or(0);
+            Some((run.id, after, LogFilter::default()))
+        }
+        None => None,
+    };
+    let events = position(&app, resumed.map(|(pos, _)| pos).or(query.after)).await?;
+    Ok(respond(app, caller.scope(), Topics { events: Some(events), log, multiplexed: true }))
+}
+
+async fn position(app: &App, after: Option<i64>) -> Result<i64, Problem> {
+    match after {
+        Some(after) if after >= 0 => Ok(after),
+        Some(_) => Err(Problem(Error::malformed("bad_position", "after must be 0 or more"))),
+        None => Ok(app.kernel.events_head().await?),
+    }
+}
+
+/// `<event position>.<log line>`
+fn resume_point(id: &str) -> Option<(i64, i64)> {
+    let (pos, line) = id.split_once('.')?;
+    Some((pos.parse().ok()?, line.parse().ok()?))
+}
+
+pub fn respond(app: App, scope: Scope, topics: Topics) -> Response {
+    sse::stream(move |frames| async move {
+        let stop = app.stop.clone();
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = frames.closed() => {}
+            _ = Writer { app, scope, frames: &frames, topics, log_ended: false }.run() => {}
+        }
+    })
+}
+
+struct Writer<'a> {
+    app: App,
+    scope: Scope,
+    frames: &'a Frames,
+    topics: Topics,
+    log_ended: bool,
+}
+
+impl Writer<'_> {
+    async fn run(mut self) -> Result<(), Gone> {
+        let mut events_moved = self.app.kernel.bus.follow_events();
+        let mut logs_grew = self.app.kernel.bus.follow_logs();
+        let mut progress = self.app.kernel.bus.follow_progress();
+        if !self.topics.multiplexed {
+            progress = progress.resubscribe();
+        }
+        self.gaps().await?;
+        loop {
+            events_moved.mark_unchanged();
+            logs_grew.mark_unchanged();
+            let more_events = self.events().await?;
+            let more_lines = self.log().await?;
+            if self.log_ended && self.topics.events.is_none() {
+                return Ok(());
+            }
+            if more_events || more_lines {
+                continue;
+            }
+            tokio::select! {
+                _ = events_moved.changed(), if self.topics.events.is_some() => {}
+                _ = logs_grew.changed(), if self.topics.log.is_some() && !self.log_ended => {}
+                newest = progress.recv(), if self.topics.multiplexed => match newest {
+                    Ok(newest) if newest.scope == self.scope => self.frames.send("progress", None, &newest).await?,
+                    Ok(_) | Err(RecvError::Lagged(_)) => {}
+                    Err(RecvError::Closed) => return Ok(()),
+                },
+                () = tokio::time::sleep(POLL) => {}
+            }
+        }
+    }
+
+    /// Says so when the reader asks for what is no longer kept.
+    async fn gaps(&self) -> Result<(), Gone> {
+        if let Some(after) = self.topics.events.filter(|after| *after > 0) {
+            let tail = self.app.kernel.events_tail().await.unwrap_or(0);
+            if tail > after + 1 {
+                self.frames
+                    .send("gap", None, &json!({ "topic": "events", "from": after + 1, "to": tail - 1 }))
+                    .await?;
+            }
+        }
+        Ok(())
+    }
+
+    fn id(&self) -> String {
+        let line = self.topics.log.as_ref().map_or(0, |(_, line, _)| *line);
+        match (self.topics.multiplexed, self.topics.events) {
+            (true, pos) => format!("{}.{line}", pos.unwrap_or(0)),
+            (false, Some(pos)) => pos.to_string(),
+            (false, None) => line.to_string(),
+        }
+    }
+
+    /// Sends what is new; true when there may be more at once.
+    async fn events(&mut self) -> Result<bool, Gone> {
+        let Some(after) = self.topics.events else { return Ok(false) };
+        let events = match self
+            .app
+            .kernel
+            .events_after(self.scope, EventFilter::default(), after, EVENTS_AT_ONCE)
+            .await
+        {
+            Ok(events) => events,
+            Err(error) => return self.unavailable(error).await,
+        };
+        let more = events.len() == EVENTS_AT_ONCE as usize;
+        for event in events {
+            self.topics.events = Some(event.pos);
+            let name = if self.topics.multiplexed { "event" } else { &event.event_type };
+            self.frames.send(name, Some(&self.id()), &event).await?;
+        }
+        Ok(more)
+    }
+
+    async fn log(&mut self) -> Result<bool, Gone> {
+        let Some((run_id, after, filter)) = self.topics.log.clone() else { return Ok(false) };
+        // Asked before the lines are read: what ends in between is seen at the next look.
+        let ended = match self.app.kernel.run_log_info(self.scope, &run_id.to_string()).await {
+            Ok(run) => run.ended,
+            Err(error) => return self.unavailable(error).await,
+        };
+        let page = match self.app.kernel.log_after(run_id, filter, after, LINES_AT_ONCE).await {
+            Ok(page) => page,
+            Err(error) => return self.unavailable(error).await,
+        };
+        if page.first > after + 1 && after > 0 {
+            self.frames
+                .send(
+                    "gap",
+                    None,
+                    &json!({ "topic": "log", "run_id": run_id, "from": after + 1, "to": page.first - 1 }),
+                )
+                .await?;
+        }
+        for line in &page.items {
+            self.set_line(line.n);
+            self.frames.send("log", Some(&self.id()), &LogFrame { run_id, line }).await?;
+            self.log_ended = false;
+        }
+        match page.next {
+            Some(next) => {
+                self.set_line(next);
+                Ok(true)
+            }
+            None => {
+                if ended && !self.log_ended {
+                    self.log_ended = true;
+                    self.frames.send("end", None, &json!({ "run_id": run_id, "last": page.last })).await?;
+                }
+                Ok(false)
+            }
+        }
+    }
+
+    fn set_line(&mut self, line: i64) {
+        if let Some((_, at, _)) = &mut self.topics.log {
+            *at = (*at).max(line);
+        }
+    }
+
+    /// The store does not answer: the reader keeps its connection and gets what it missed afterwards.
+    async fn unavailable(&self, error: Error) -> Result<bool, Gone> {
+        tracing::warn!(%error, "read for a stream: will try again");
+        tokio::time::sleep(POLL).await;
+        Ok(false)
+    }
+}

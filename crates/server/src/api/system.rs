@@ -1,0 +1,72 @@
+//! What operators and load balancers ask: alive, ready, version, metrics, the API's description.
+
+use axum::extract::FromRequestParts as _;
+use axum::{
+    Json,
+    extract::State,
+    http::{StatusCode, header, request::Parts},
+    response::{IntoResponse, Response},
+};
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::{
+    http::{caller::Caller, problem::Problem},
+    state::{App, BuildInfo},
+};
+
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Health {
+    pub status: &'static str,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Check {
+    pub name: &'static str,
+    pub ok: bool,
+    pub detail: String,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Ready {
+    pub ready: bool,
+    pub checks: Vec<Check>,
+}
+
+pub async fn health() -> Json<Health> {
+    Json(Health { status: "alive" })
+}
+
+pub async fn ready(State(app): State<App>, parts: Parts) -> Result<Response, Problem> {
+    off_loopback(&app, parts).await?;
+    let store = match app.kernel.store.health().await {
+        Ok(()) => Check { name: "store", ok: true, detail: "answers".into() },
+        Err(error) => Check { name: "store", ok: false, detail: error.to_string() },
+    };
+    let ready = Ready { ready: store.ok, checks: vec![store] };
+    let status = if ready.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    Ok((status, Json(ready)).into_response())
+}
+
+pub async fn version(State(app): State<App>) -> Json<BuildInfo> {
+    Json(app.build.clone())
+}
+
+pub async fn metrics(State(app): State<App>, parts: Parts) -> Result<Response, Problem> {
+    off_loopback(&app, parts).await?;
+    let text = app.metrics.render(&app.kernel.store.stats());
+    Ok(([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text)
+        .into_response())
+}
+
+pub async fn openapi(State(app): State<App>) -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], app.openapi.to_string()).into_response()
+}
+
+/// These pages say what runs here; off loopback they want a token.
+async fn off_loopback(app: &App, mut parts: Parts) -> Result<(), Problem> {
+    if app.loopback {
+        return Ok(());
+    }
+    Caller::from_request_parts(&mut parts, app).await?.may("system.read")
+}

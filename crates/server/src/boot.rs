@@ -1,0 +1,146 @@
+//! From a data folder to a listening server: store, migrations, planes, kernel, routes.
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use axum::ServiceExt;
+use axum::{extract::Request, serve::ListenerExt as _};
+use qd_core::error::{Error, Result};
+use qd_kernel::{
+    Kernel, KernelOptions, clock,
+    code::CodeStore,
+    kernel::Tasks,
+    registry::Registry,
+    store::{Store, StoreOptions},
+};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    app::app,
+    metrics::Metrics,
+    openapi,
+    state::{App, BuildInfo},
+};
+
+/// How long a stopping server waits for requests under way.
+const DRAIN: Duration = Duration::from_secs(10);
+
+/// What a server is started from.
+pub struct Boot {
+    pub build: BuildInfo,
+    /// Made where it is missing, readable by its owner alone.
+    pub data_dir: PathBuf,
+    /// `sqlite:…` in the data folder where absent, or `postgres://…`.
+    pub database_url: Option<String>,
+    /// Port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// How people reach it; `http://<listen>` where absent.
+    pub public_url: Option<String>,
+    /// The executable that supervises runs: it must answer `supervise <folder>`.
+    pub supervisor: PathBuf,
+    pub kernel: KernelOptions,
+    pub store: StoreOptions,
+    /// Planes beyond those that every server has.
+    pub register: Box<dyn FnOnce(&mut Registry) + Send>,
+}
+
+/// A server that listens; it answers once [`Server::run`] is polled.
+pub struct Server {
+    pub address: SocketAddr,
+    pub app: App,
+    listener: TcpListener,
+    tasks: Tasks,
+}
+
+impl Boot {
+    pub async fn start(self) -> Result<Server> {
+        make_private(&self.data_dir)?;
+        let listener = TcpListener::bind(self.listen).await.map_err(|error| {
+            Error::unavailable(
+                "address_in_use",
+                format!(
+                    "listen on {}: {error}; another Quarterdeck may run there: choose another port",
+                    self.listen
+                ),
+            )
+        })?;
+        let address = listener
+            .local_addr()
+            .map_err(|error| Error::internal("listen", "read the bound address").with_source(error))?;
+        let url =
+            self.database_url.unwrap_or_else(|| format!("sqlite:{}", self.data_dir.join("qd.db").display()));
+        let store = Store::open(&url, self.store).await?;
+        store.migrate().await?;
+        let source = clock::system();
+        let mut registry = Registry::default();
+        let _ = (CodeStore::new(store.clone()), self.supervisor);
+
+        (self.register)(&mut registry);
+        let kernel = Kernel::new(store, registry, source, self.kernel).await?;
+        let openapi: Arc<str> = openapi::document(&kernel.registry, &self.build).to_string().into();
+        let app = App {
+            started_at: kernel.source.now(),
+            metrics: Arc::new(Metrics::new(&self.build)),
+            build: self.build,
+            data_dir: Arc::new(self.data_dir),
+            public_url: self.public_url.unwrap_or_else(|| format!("http://{address}")).into(),
+            loopback: address.ip().is_loopback(),
+            stop: CancellationToken::new(),
+            openapi,
+            kernel,
+        };
+        let tasks = app.kernel.start().await?;
+        Ok(Server { address, app, listener, tasks })
+    }
+}
+
+impl Server {
+    /// Answers until `shutdown`, then ends streams, lets requests and steps under way finish, and closes the store.
+    pub async fn run(self, shutdown: impl Future<Output = ()> + Send + 'static) -> Result<()> {
+        let Self { app: state, listener, tasks, .. } = self;
+        let stop = state.stop.clone();
+        let told = stop.clone();
+        let listener = listener.tap_io(|stream| {
+            // Small answers should not wait for more; a failure only costs that.
+            let _ = stream.set_nodelay(true);
+        });
+        let service =
+            ServiceExt::<Request>::into_make_service_with_connect_info::<SocketAddr>(app(state.clone()));
+        let serving = axum::serve(listener, service).with_graceful_shutdown(async move {
+            shutdown.await;
+            told.cancel();
+        });
+        let drained = async {
+            stop.cancelled().await;
+            tokio::time::sleep(DRAIN).await;
+        };
+        let served = tokio::select! {
+            served = serving => served,
+            () = drained => Ok(()),
+        };
+        tasks.stop().await;
+        state.kernel.store.close().await;
+        served.map_err(|error| Error::internal("serve", "serve connections").with_source(error))
+    }
+}
+
+/// The data folder holds what only its owner may read: the database, tokens, code, results.
+fn make_private(dir: &Path) -> Result<()> {
+    use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+    let wrap = |error: std::io::Error| {
+        Error::unavailable("data_dir", format!("make the data folder {}: {error}", dir.display()))
+    };
+    if !dir.exists() {
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(wrap)?;
+    }
+    let mode = std::fs::metadata(dir).map_err(wrap)?.permissions().mode();
+    if mode & 0o077 != 0 {
+        tracing::warn!(dir = %dir.display(), "others on this machine can read the data folder; chmod 700 it");
+    }
+    Ok(())
+}

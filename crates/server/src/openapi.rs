@@ -1,0 +1,51 @@
+//! OpenAPI 3.1, assembled from the registry's schemas and the typed fixed routes. Deterministic: the same build and kinds
+//! give the same bytes, so that a snapshot can be committed and clients generated from it.
+
+mod fixed;
+mod kinds;
+pub mod page;
+mod route;
+mod schemas;
+
+use qd_kernel::registry::Registry;
+use serde_json::{Map, Value, json};
+
+use crate::state::BuildInfo;
+
+use self::{route::Route, schemas::Schemas};
+
+/// The whole description.
+pub fn document(registry: &Registry, build: &BuildInfo) -> Value {
+    let mut schemas = Schemas::default();
+    let mut routes: Vec<Route> = fixed::routes(&mut schemas);
+    for kind in registry.kinds() {
+        routes.extend(kinds::routes(kind.info(), &mut schemas));
+    }
+    kinds::unions(registry, &mut schemas);
+    let mut paths: Map<String, Value> = Map::new();
+    for route in routes {
+        let operation = route.operation(&mut schemas);
+        if let Value::Object(methods) = paths.entry(route.path.clone()).or_insert_with(|| json!({})) {
+            methods.insert(route.method.to_owned(), operation);
+        }
+    }
+    paths.sort_keys();
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Quarterdeck",
+            "version": build.version,
+            "summary": "One control plane for data and ML platforms",
+            "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" },
+        },
+        "security": [{ "bearer": [] }, { "session": [] }],
+        "paths": paths,
+        "components": {
+            "schemas": schemas.finish(),
+            "securitySchemes": {
+                "bearer": { "type": "http", "scheme": "bearer" },
+                "session": { "type": "apiKey", "in": "cookie", "name": "qd_session" },
+            },
+        },
+    })
+}

@@ -1,0 +1,319 @@
+//! The routes that do not depend on kinds.
+
+use qd_kernel::{audit::AuditRecord, code::CodeInfo, jobs::Job, logs::LogRecord, page::Page, runs::Run};
+use serde_json::{Value, json};
+
+use super::{
+    route::{Content, Route},
+    schemas::{Schemas, reference},
+};
+use crate::{api::describe::*, state::BuildInfo};
+
+pub fn routes(s: &mut Schemas) -> Vec<Route> {
+    let mut out = system(s);
+    out.extend(auth(s));
+    out.extend(documents(s));
+    out.extend(runs(s));
+    out.extend(jobs_and_facts(s));
+    out
+}
+
+fn system(s: &mut Schemas) -> Vec<Route> {
+    vec![
+        Route::get(
+            "/health",
+            "health",
+            "system",
+            "Whether the process is alive",
+            Content::Json(s.of::<Health>()),
+        )
+        .public(),
+        Route::get(
+            "/ready",
+            "ready",
+            "system",
+            "Whether it can do its work, check by check",
+            Content::Json(s.of::<Ready>()),
+        ),
+        Route::get(
+            "/version",
+            "version",
+            "system",
+            "What this binary is",
+            Content::Json(s.of::<BuildInfo>()),
+        )
+        .public(),
+        Route::get("/metrics", "metrics", "system", "OpenMetrics text", Content::Bytes),
+        Route::get(
+            "/openapi.json",
+            "openapi",
+            "system",
+            "This description",
+            Content::Json(json!({ "type": "object" })),
+        )
+        .public(),
+        Route::get(
+            "/api/v1/kinds",
+            "kind_list",
+            "system",
+            "What kinds of resources there are",
+            Content::Json(s.of::<KindList>()),
+        ),
+        Route::get(
+            "/api/v1/engines",
+            "engine_list",
+            "system",
+            "Every engine's health with the age of the reading",
+            Content::Json(s.of::<EngineList>()),
+        ),
+    ]
+}
+
+fn auth(s: &mut Schemas) -> Vec<Route> {
+    vec![
+        Route::with(
+            "post",
+            "/api/v1/auth/exchange",
+            "auth_exchange",
+            "auth",
+            "Exchange a one-time sign-in code for a session cookie",
+            Content::Json(s.of::<ExchangeBody>()),
+            200,
+            Content::Json(s.of::<SignedIn>()),
+        )
+        .public(),
+        Route::with(
+            "post",
+            "/api/v1/auth/sign-out",
+            "auth_sign_out",
+            "auth",
+            "End the session or revoke the token",
+            Content::None,
+            204,
+            Content::None,
+        ),
+        Route::with(
+            "post",
+            "/api/v1/auth/links",
+            "auth_link",
+            "auth",
+            "Make a one-time sign-in link for oneself",
+            Content::None,
+            201,
+            Content::Json(s.of::<Link>()),
+        ),
+        Route::get(
+            "/api/v1/me",
+            "me",
+            "auth",
+            "Who one is, where, and what one may do",
+            Content::Json(s.of::<Me>()),
+        ),
+    ]
+}
+
+fn documents(s: &mut Schemas) -> Vec<Route> {
+    let query = s.query::<ApplyQuery>();
+    let body = json!({ "anyOf": [reference("Document"), {
+        "type": "object",
+        "properties": { "documents": { "type": "array", "items": reference("Document") } },
+        "required": ["documents"],
+    }] });
+    let code = s.of::<CodeInfo>();
+    vec![
+        Route::with(
+            "post",
+            "/api/v1/apply",
+            "apply",
+            "documents",
+            "Apply documents: all of them, or none",
+            Content::Documents(body),
+            200,
+            Content::Json(s.of::<ApplyResult>()),
+        )
+        .query(query),
+        Route::with(
+            "put",
+            "/api/v1/code/{digest}",
+            "code_put",
+            "documents",
+            "Upload a code archive (tar.zst) by its content's digest",
+            Content::Bytes,
+            201,
+            Content::Json(code.clone()),
+        ),
+        Route::get(
+            "/api/v1/code/{digest}",
+            "code_get",
+            "documents",
+            "Whether a code archive is there",
+            Content::Json(code),
+        ),
+    ]
+}
+
+fn runs(s: &mut Schemas) -> Vec<Route> {
+    let (run, accepted) = (s.of::<Run>(), s.of::<Accepted>());
+    let reason = s.of::<ReasonBody>();
+    let (list, events, logs, attempt) =
+        (s.query::<RunsQuery>(), s.query::<EventsQuery>(), s.query::<LogsQuery>(), s.query::<AttemptQuery>());
+    let point = s.add("ChartPoint", json!({
+        "type": "object",
+        "properties": {
+            "at": { "type": "string", "format": "date-time" }, "items_per_s": { "type": ["number", "null"] },
+            "queue": { "type": ["number", "null"] }, "actors": { "type": ["number", "null"] },
+        },
+        "required": ["at"],
+    }));
+    let charts = s.add("RunCharts", json!({
+        "type": "object",
+        "properties": {
+            "attempt": { "type": "integer" },
+            "stages": { "type": "array", "items": {
+                "type": "object",
+                "properties": { "id": { "type": "string" }, "points": { "type": "array", "items": point } },
+                "required": ["id", "points"],
+            } },
+        },
+        "required": ["attempt", "stages"],
+    }));
+    s.of::<LogRecord>();
+    vec![
+        Route::get(
+            "/api/v1/runs",
+            "run_list",
+            "runs",
+            "Runs of all kinds, newest first",
+            Content::Json(s.of::<Page<Run>>()),
+        )
+        .query(list),
+        Route::get(
+            "/api/v1/runs/{id}",
+            "run_get",
+            "runs",
+            "One run, by id or reference (curate#42)",
+            Content::Json(run),
+        ),
+        Route::with(
+            "post",
+            "/api/v1/runs/{id}/stop",
+            "run_stop",
+            "runs",
+            "Ask a run to end",
+            Content::Json(reason.clone()),
+            202,
+            Content::Json(accepted.clone()),
+        )
+        .starts_job(),
+        Route::with(
+            "post",
+            "/api/v1/runs/{id}/retry",
+            "run_retry",
+            "runs",
+            "Start the next attempt of a failed or stopped run",
+            Content::Json(reason),
+            202,
+            Content::Json(accepted),
+        )
+        .starts_job(),
+        Route::get(
+            "/api/v1/runs/{id}/logs",
+            "run_logs",
+            "runs",
+            "A run's log",
+            Content::JsonOrStream(s.of::<LogPage>()),
+        )
+        .query(logs),
+        Route::get(
+            "/api/v1/runs/{id}/events",
+            "run_events",
+            "runs",
+            "What happened to a run",
+            Content::Json(s.of::<EventList>()),
+        )
+        .query(events),
+        Route::get(
+            "/api/v1/runs/{id}/metrics",
+            "run_metrics",
+            "runs",
+            "The points of a run's charts",
+            Content::Json(charts),
+        )
+        .query(attempt),
+        Route::get(
+            "/api/v1/runs/{id}/results",
+            "run_results",
+            "runs",
+            "The files that a run wrote",
+            Content::Json(s.of::<ResultList>()),
+        ),
+        Route::get("/api/v1/runs/{id}/results/{path}", "run_result", "runs", "One of them", Content::Bytes),
+        Route::with(
+            "post",
+            "/api/v1/runs/{id}/requests",
+            "run_request",
+            "runs",
+            "One item through a serving run",
+            Content::Json(s.of::<RequestBody>()),
+            200,
+            Content::Json(s.of::<RequestResult>()),
+        ),
+    ]
+}
+
+fn jobs_and_facts(s: &mut Schemas) -> Vec<Route> {
+    let (jobs, events, audit, stream): (Vec<Value>, Vec<Value>, Vec<Value>, Vec<Value>) =
+        (s.query::<JobsQuery>(), s.query::<EventsQuery>(), s.query::<AuditQuery>(), s.query::<StreamQuery>());
+    let reason = s.of::<ReasonBody>();
+    vec![
+        Route::get(
+            "/api/v1/jobs",
+            "job_list",
+            "jobs",
+            "Jobs, newest first",
+            Content::Json(s.of::<Page<Job>>()),
+        )
+        .query(jobs),
+        Route::get(
+            "/api/v1/jobs/{id}",
+            "job_get",
+            "jobs",
+            "One job with its steps",
+            Content::Json(s.of::<Job>()),
+        ),
+        Route::with(
+            "post",
+            "/api/v1/jobs/{id}/cancel",
+            "job_cancel",
+            "jobs",
+            "Ask a job to end early",
+            Content::Json(reason),
+            202,
+            Content::Json(s.of::<Accepted>()),
+        ),
+        Route::get(
+            "/api/v1/events",
+            "event_list",
+            "events",
+            "The events of the scope",
+            Content::JsonOrStream(s.of::<EventList>()),
+        )
+        .query(events),
+        Route::get(
+            "/api/v1/stream",
+            "stream",
+            "events",
+            "Events, progress and a run's log in one stream",
+            Content::Stream,
+        )
+        .query(stream),
+        Route::get(
+            "/api/v1/audit",
+            "audit_list",
+            "audit",
+            "Who did what, newest first",
+            Content::Json(s.of::<Page<AuditRecord>>()),
+        )
+        .query(audit),
+    ]
+}

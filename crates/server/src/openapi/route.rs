@@ -1,0 +1,155 @@
+//! One route as the description says it.
+
+use serde_json::{Value, json};
+
+use super::schemas::Schemas;
+use crate::http::problem::ProblemBody;
+
+/// What a body or reply looks like.
+pub enum Content {
+    Json(Value),
+    /// JSON or YAML.
+    Documents(Value),
+    Bytes,
+    /// JSON, or server-sent events where asked for.
+    JsonOrStream(Value),
+    Stream,
+    None,
+}
+
+pub struct Route {
+    pub method: &'static str,
+    pub path: String,
+    pub id: String,
+    pub tag: String,
+    pub summary: String,
+    pub query: Vec<Value>,
+    pub body: Content,
+    pub status: u16,
+    pub reply: Content,
+    pub if_match: bool,
+    pub idempotent: bool,
+    /// Needs no token.
+    pub public: bool,
+}
+
+impl Route {
+    pub fn get(path: &str, id: &str, tag: &str, summary: &str, reply: Content) -> Self {
+        Self {
+            method: "get",
+            path: path.to_owned(),
+            id: id.to_owned(),
+            tag: tag.to_owned(),
+            summary: summary.to_owned(),
+            query: vec![],
+            body: Content::None,
+            status: 200,
+            reply,
+            if_match: false,
+            idempotent: false,
+            public: false,
+        }
+    }
+
+    pub fn with(
+        method: &'static str,
+        path: &str,
+        id: &str,
+        tag: &str,
+        summary: &str,
+        body: Content,
+        status: u16,
+        reply: Content,
+    ) -> Self {
+        Self { method, body, status, ..Self::get(path, id, tag, summary, reply) }
+    }
+
+    pub fn query(mut self, query: Vec<Value>) -> Self {
+        self.query = query;
+        self
+    }
+
+    pub fn if_match(mut self) -> Self {
+        self.if_match = true;
+        self
+    }
+
+    /// Starts a job: wants an Idempotency-Key.
+    pub fn starts_job(mut self) -> Self {
+        self.idempotent = true;
+        self
+    }
+
+    pub fn public(mut self) -> Self {
+        self.public = true;
+        self
+    }
+
+    pub fn operation(&self, schemas: &mut Schemas) -> Value {
+        let mut parameters: Vec<Value> = self
+            .path
+            .split('/')
+            .filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
+            .map(|name| {
+                let kind = if name == "number" { "integer" } else { "string" };
+                json!({ "name": name, "in": "path", "required": true, "schema": { "type": kind } })
+            })
+            .collect();
+        parameters.extend(self.query.iter().cloned());
+        let header = |name: &str, required: bool, description: &str| json!({ "name": name, "in": "header", "required": required, "schema": { "type": "string" }, "description": description });
+        if self.if_match {
+            parameters.push(header("If-Match", true, "The ETag that was last read."));
+        }
+        if self.idempotent {
+            parameters.push(header("Idempotency-Key", true, "1 to 255 visible characters, such as a new UUID: a repeat with the same key starts nothing twice."));
+        }
+        let problem = schemas.of::<ProblemBody>();
+        let mut operation = json!({
+            "operationId": self.id,
+            "tags": [self.tag],
+            "summary": self.summary,
+            "parameters": parameters,
+            "responses": {
+                self.status.to_string(): response(&self.reply),
+                "default": { "description": "What went wrong", "content": { "application/problem+json": { "schema": problem } } },
+            },
+        });
+        match &self.body {
+            Content::Json(schema) => {
+                operation["requestBody"] =
+                    json!({ "required": true, "content": { "application/json": { "schema": schema } } })
+            }
+            Content::Documents(schema) => {
+                operation["requestBody"] = json!({ "required": true, "content": {
+                    "application/json": { "schema": schema },
+                    "application/yaml": { "schema": schema },
+                } });
+            }
+            Content::Bytes => {
+                operation["requestBody"] =
+                    json!({ "required": true, "content": { "application/octet-stream": {} } })
+            }
+            _ => {}
+        }
+        if self.public {
+            operation["security"] = json!([]);
+        }
+        operation
+    }
+}
+
+fn response(content: &Content) -> Value {
+    let content = match content {
+        Content::None => return json!({ "description": "Done" }),
+        Content::Json(schema) | Content::Documents(schema) => {
+            json!({ "application/json": { "schema": schema } })
+        }
+        Content::Bytes => json!({ "application/octet-stream": {} }),
+        Content::JsonOrStream(schema) => json!({
+            "application/json": { "schema": schema },
+            "text/event-stream": { "schema": { "type": "string" } },
+        }),
+        Content::Stream => json!({ "text/event-stream": { "schema": { "type": "string" } } }),
+    };
+    json!({ "description": "Done", "content": content })
+}

@@ -1,0 +1,60 @@
+//! What every handler shares.
+
+use std::{path::PathBuf, sync::Arc};
+
+use qd_core::time::Timestamp;
+use qd_kernel::{Kernel, kind::Kind};
+use schemars::JsonSchema;
+use serde::Serialize;
+use tokio_util::sync::CancellationToken;
+
+use crate::metrics::Metrics;
+
+/// What this binary is.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct BuildInfo {
+    pub service: &'static str,
+    pub version: &'static str,
+    /// `unknown` outside a git checkout.
+    pub git_sha: &'static str,
+}
+
+impl BuildInfo {
+    pub const fn new(service: &'static str) -> Self {
+        let git_sha = match option_env!("QD_GIT_SHA") {
+            Some(sha) => sha,
+            None => "unknown",
+        };
+        Self { service, version: env!("CARGO_PKG_VERSION"), git_sha }
+    }
+}
+
+/// Cheap to clone.
+#[derive(Clone)]
+pub struct App {
+    pub kernel: Kernel,
+    pub metrics: Arc<Metrics>,
+    pub build: BuildInfo,
+    pub data_dir: Arc<PathBuf>,
+    pub started_at: Timestamp,
+    /// How people reach this server: `http://127.0.0.1:7070`.
+    pub public_url: Arc<str>,
+    /// Bound to loopback only: `/metrics` and `/ready` need no token then.
+    pub loopback: bool,
+    /// Ends every stream when the server stops.
+    pub stop: CancellationToken,
+    pub openapi: Arc<str>,
+}
+
+/// The state of the routes of one kind.
+#[derive(Clone)]
+pub struct KindApp {
+    pub app: App,
+    pub kind: Arc<dyn Kind>,
+}
+
+impl axum::extract::FromRef<KindApp> for App {
+    fn from_ref(kind: &KindApp) -> Self {
+        kind.app.clone()
+    }
+}
