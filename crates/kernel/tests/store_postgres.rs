@@ -1,0 +1,230 @@
+//! What only Postgres does: connections that die between, during and at the end of a transaction.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use qd_kernel::params;
+use qd_kernel::store::{Store, StoreError, StoreOptions, StoreResult, Tx};
+use qd_testkit::TestDatabase;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+
+const SCHEMA: &str = "CREATE TABLE n (id bigint PRIMARY KEY)";
+
+async fn store(db: &TestDatabase) -> Store {
+    db.with_schema("", SCHEMA).await
+}
+
+fn insert(tx: &mut Tx<'_>, id: i64) -> StoreResult<u64> {
+    tx.exec("INSERT INTO n (id) VALUES ($1)", params![id])
+}
+
+async fn ids(store: &Store) -> Vec<i64> {
+    store.read(|tx| tx.rows("SELECT id FROM n ORDER BY id", &[], |row| row.get(0))).await.unwrap()
+}
+
+fn backend(tx: &mut Tx<'_>) -> StoreResult<i64> {
+    tx.one("SELECT CAST(pg_backend_pid() AS bigint)", &[], |row| row.get(0))
+}
+
+/// Ends a backend from another store's connection, and waits until it is gone.
+async fn kill(other: &Store, pid: i64) {
+    let gone = move |tx: &mut Tx<'_>| -> StoreResult<i64> {
+        tx.exec("SELECT pg_terminate_backend(CAST($1 AS integer))", params![i32::try_from(pid).unwrap()])?;
+        tx.one(
+            "SELECT count(*) FROM pg_stat_activity WHERE pid = $1",
+            params![i32::try_from(pid).unwrap()],
+            |row| row.get(0),
+        )
+    };
+    while other.read(gone).await.unwrap() > 0 {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_backend_killed_between_transactions_is_not_noticed() {
+    let db = TestDatabase::postgres().await;
+    let one = StoreOptions { connections: 1, ..StoreOptions::default() };
+    let (store, other) = (store(&db).await, db.open_with(one.clone()).await);
+    store.close().await;
+    let store = db.open_with(one).await;
+    for round in 0..10i64 {
+        let pid = store.read(backend).await.unwrap();
+        kill(&other, pid).await;
+        // A transaction that is put off wholly: nothing is sent before COMMIT.
+        store.write(move |tx| tx.exec_later("INSERT INTO n (id) VALUES ($1)", params![round])).await.unwrap();
+    }
+    assert_eq!(ids(&store).await.len(), 10);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_backend_killed_during_a_transaction_runs_it_once_more() {
+    let db = TestDatabase::postgres().await;
+    let (store, other) = (store(&db).await, db.open().await);
+    let (pids, mut killed) = tokio::sync::mpsc::unbounded_channel();
+    let (go, wait) = std::sync::mpsc::channel::<()>();
+    let writer = store.clone();
+    let runs = Arc::new(AtomicUsize::new(0));
+    let seen = runs.clone();
+    let write = tokio::spawn(async move {
+        writer
+            .write(move |tx| -> StoreResult<()> {
+                insert(tx, 1)?;
+                if seen.fetch_add(1, Ordering::SeqCst) == 0 {
+                    let pid = backend(tx)?;
+                    let _ = pids.send(pid);
+                    let _ = wait.recv();
+                }
+                insert(tx, 2).map(drop)
+            })
+            .await
+    });
+    kill(&other, killed.recv().await.unwrap()).await;
+    go.send(()).unwrap();
+    write.await.unwrap().unwrap();
+    assert_eq!(runs.load(Ordering::SeqCst), 2);
+    assert_eq!(ids(&store).await, [1, 2]);
+}
+
+/// Where the proxy cuts both ends once it sees COMMIT.
+#[derive(Clone, Copy, PartialEq)]
+enum Cut {
+    BeforeServer,
+    AfterServer,
+}
+
+/// A proxy to the database's server; its own URL, and whether it cuts.
+async fn proxy(url: &str, cut: Cut) -> (String, Arc<AtomicBool>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let server = url.split('@').nth(1).unwrap().split('/').next().unwrap().to_owned();
+    let proxied = url.replace(&server, &format!("127.0.0.1:{port}"));
+    let armed = Arc::new(AtomicBool::new(false));
+    let arm = armed.clone();
+    tokio::spawn(async move {
+        while let Ok((client, _)) = listener.accept().await {
+            let to_server = TcpStream::connect(&server).await.unwrap();
+            tokio::spawn(forward(client, to_server, cut, arm.clone()));
+        }
+    });
+    (proxied, armed)
+}
+
+async fn forward(client: TcpStream, server: TcpStream, cut: Cut, armed: Arc<AtomicBool>) {
+    let (mut from_client, mut to_client) = client.into_split();
+    let (mut from_server, mut to_server) = server.into_split();
+    let answers = tokio::spawn(async move { tokio::io::copy(&mut from_server, &mut to_client).await });
+    let mut buffer = vec![0u8; 64 * 1024];
+    while let Ok(count @ 1..) = from_client.read(&mut buffer).await {
+        let bytes = &buffer[..count];
+        let commits = armed.load(Ordering::SeqCst) && bytes.windows(7).any(|window| window == b"COMMIT\0");
+        if commits {
+            answers.abort();
+        }
+        if !commits || cut == Cut::AfterServer {
+            to_server.write_all(bytes).await.unwrap();
+        }
+        if commits {
+            armed.store(false, Ordering::SeqCst);
+            // Dropping both ends closes both connections; the server still reads what it was sent.
+            break;
+        }
+    }
+}
+
+async fn commit_is_cut(cut: Cut) -> (TestDatabase, Store, usize, StoreResult<()>) {
+    let db = TestDatabase::postgres().await;
+    let direct = store(&db).await;
+    let (url, armed) = proxy(&db.url, cut).await;
+    let through = Store::open(&url, StoreOptions::default()).await.unwrap();
+    through.write(|tx| insert(tx, 1)).await.unwrap();
+    armed.store(true, Ordering::SeqCst);
+    let runs = Arc::new(AtomicUsize::new(0));
+    let seen = runs.clone();
+    let result = through
+        .write(move |tx| -> StoreResult<()> {
+            seen.fetch_add(1, Ordering::SeqCst);
+            insert(tx, 2)?;
+            tx.exec_later("INSERT INTO n (id) VALUES ($1)", params![3])
+        })
+        .await;
+    through.write(|tx| insert(tx, 4)).await.unwrap();
+    (db, direct, runs.load(Ordering::SeqCst), result)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_commit_that_never_arrived_has_an_unknown_outcome() {
+    let (_db, direct, runs, result) = commit_is_cut(Cut::BeforeServer).await;
+    assert!(matches!(result, Err(StoreError::UnknownOutcome(_))), "{result:?}");
+    assert_eq!((runs, ids(&direct).await), (1, vec![1, 4]));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_commit_whose_answer_was_lost_has_an_unknown_outcome_and_is_not_run_again() {
+    let (_db, direct, runs, result) = commit_is_cut(Cut::AfterServer).await;
+    assert!(matches!(result, Err(StoreError::UnknownOutcome(_))), "{result:?}");
+    assert_eq!(runs, 1);
+    let all = async {
+        while ids(&direct).await != [1, 2, 3, 4] {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), all).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_is_down_is_unavailable_soon() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    drop(listener);
+    let start = Instant::now();
+    let result = Store::open(&format!("postgres://u@127.0.0.1:{port}/d"), StoreOptions::default()).await;
+    assert!(matches!(result.err(), Some(StoreError::Unavailable(_))));
+    assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_table_changed_under_a_prepared_statement_is_read_anew() {
+    let db = TestDatabase::postgres().await;
+    let one = StoreOptions { connections: 1, ..StoreOptions::default() };
+    store(&db).await.close().await;
+    let (store, other) = (db.open_with(one).await, db.open().await);
+    store.write(|tx| insert(tx, 1)).await.unwrap();
+    assert_eq!(ids(&store).await, [1]);
+    other.write(|tx| tx.exec("ALTER TABLE n ALTER COLUMN id TYPE integer", &[])).await.unwrap();
+    assert_eq!(ids(&store).await, [1]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_busy_pool_answers_in_time() {
+    let db = TestDatabase::postgres().await;
+    let options =
+        StoreOptions { connections: 1, patience: Duration::from_millis(50), ..StoreOptions::default() };
+    let store = db.open_with(options).await;
+    let (go, wait) = std::sync::mpsc::channel::<()>();
+    let (began, has_begun) = tokio::sync::oneshot::channel::<()>();
+    let (holder, mut began) = (store.clone(), Some(began));
+    let hold = tokio::spawn(async move {
+        holder
+            .read(move |_| -> StoreResult<()> {
+                if let Some(began) = began.take() {
+                    let _ = began.send(());
+                }
+                let _ = wait.recv();
+                Ok(())
+            })
+            .await
+    });
+    has_begun.await.unwrap();
+    let waiting = tokio::spawn({
+        let store = store.clone();
+        async move { store.health().await }
+    });
+    tokio::time::sleep(Duration::from_millis(60)).await;
+    go.send(()).unwrap();
+    hold.await.unwrap().unwrap();
+    let late = waiting.await.unwrap();
+    assert!(matches!(late, Err(StoreError::Unavailable(_))), "{late:?}");
+}
