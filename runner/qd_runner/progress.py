@@ -239,7 +239,7 @@ class Board:
         stage.most_ready = max(stage.most_ready, pool.ready or 0)
         if stage.failed:
             state = "failed"
-        elif done and (self.succeeded or not self.finished):
+        elif done:
             state = "succeeded"
         else:
             state = "running" if done_in or pool.ready or stage.pids else "pending"

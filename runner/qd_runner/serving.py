@@ -88,7 +88,7 @@ class Bridge:
             while self._latencies and self._latencies[0][0] < now - _LATENCY_WINDOW_S:
                 self._latencies.popleft()
             times = sorted(ms for _, ms in self._latencies)
-            queued = self.source.qsize()
+            queued = min(self.source.qsize(), len(self._open))  # the closing None is no request
             fields = {
                 "ready": self.ready and not self.closing.is_set(),
                 "rate": round(self._rate.rate(now), 2),

@@ -65,9 +65,7 @@ def _files(base: Path, options: dict[str, Any], items: list[Any]) -> list[dict[s
     for index, item in enumerate(items):
         name = _field(item, name_field, index)
         if not inside(name):
-            raise OutputError(
-                f"result {index}: {name_field} {preview(name, 80)} is not a path inside the output folder"
-            )
+            raise OutputError(f"result {index}: {name_field} {preview(name, 80)} leaves the output folder")
         if name in written:
             raise OutputError(f"result {index}: a result named {name!r} was already written")
         content = _field(item, content_field, index)

@@ -129,7 +129,7 @@ def _stage(shape: _Shape, index: int, entry: Any) -> StageEntry:
         shape.add(pointer, "type_mismatch", "a stage must be an object")
         entry = {}
     uses = shape.typed(entry, f"{pointer}/uses", "uses", str, "")
-    if not uses:
+    if entry.get("uses") in (None, ""):
         shape.add(f"{pointer}/uses", "missing", 'a stage names its class: uses: "module:Class"')
     batch = shape.typed(entry, f"{pointer}/batch_size", "batch_size", int, None)
     if batch is not None and batch < 1:
