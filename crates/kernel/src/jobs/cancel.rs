@@ -20,6 +20,7 @@ impl Kernel {
     pub async fn job_cancel(&self, context: &Context, id: JobId, reason: String) -> Result<Job> {
         self.mutate(context, Act::new("jobs", "cancel").because(reason), move |m| {
             let scope: Scope = m.context.scope;
+            queue_lock(m, id)?;
             let found: Option<(String, String)> = m.tx.opt(
                 "SELECT state, operation FROM job WHERE project_id = $1 AND id = $2",
                 params![scope.project_id, id],
@@ -49,17 +50,27 @@ impl Kernel {
 
 /// Marks the job and makes it due, so that a waiting one is looked at now.
 pub(crate) fn request(m: &mut Mutation<'_, '_>, id: JobId) -> Result<()> {
+    queue_lock(m, id)?;
     m.tx.exec("UPDATE job SET cancel_requested = $2 WHERE id = $1", params![id, true])?;
     wake(m, id)
 }
 
 /// Makes a queued or waiting job due now; a running one keeps its lease.
 pub(crate) fn wake(m: &mut Mutation<'_, '_>, id: JobId) -> Result<()> {
+    queue_lock(m, id)?;
     m.tx.exec(
         "UPDATE job_queue SET due_at = $2
          WHERE job_id = $1 AND EXISTS (SELECT 1 FROM job WHERE job.id = $1 AND job.state IN ('queued', 'waiting'))",
         params![id, m.now],
     )?;
     m.wake_jobs();
+    Ok(())
+}
+
+/// Takes the queue's row before the job's, as workers do: two that lock in different orders deadlock. What is read
+/// afterwards is what a worker that held the row has left.
+fn queue_lock(m: &mut Mutation<'_, '_>, id: JobId) -> Result<()> {
+    let sql = format!("SELECT job_id FROM job_queue WHERE job_id = $1{}", m.tx.backend().for_update());
+    m.tx.opt(&sql, params![id], |row| row.get::<JobId>(0))?;
     Ok(())
 }

@@ -54,14 +54,14 @@ impl Kernel {
         let claimed = self
             .store
             .write(move |tx| -> Result<Vec<Claimed>> {
-                let skip = match tx.backend() {
-                    Backend::Sqlite => "",
-                    Backend::Postgres => " FOR UPDATE SKIP LOCKED",
+                let due = "SELECT job_id FROM job_queue WHERE prio = $2 AND due_at <= $3 ORDER BY due_at, job_id LIMIT $4";
+                // An array, because Postgres may run a subquery of IN again for each row and so take more than the limit.
+                let chosen = match tx.backend() {
+                    Backend::Sqlite => format!("IN ({due})"),
+                    Backend::Postgres => format!("= ANY(ARRAY({due} FOR UPDATE SKIP LOCKED))"),
                 };
                 let sql = format!(
-                    "UPDATE job_queue SET due_at = $1, token = token + 1
-                     WHERE job_id IN (SELECT job_id FROM job_queue WHERE prio = $2 AND due_at <= $3 ORDER BY due_at, job_id LIMIT $4{skip})
-                     RETURNING job_id, token, step"
+                    "UPDATE job_queue SET due_at = $1, token = token + 1 WHERE job_id {chosen} RETURNING job_id, token, step"
                 );
                 let mut held: Vec<(JobId, i64, i64)> = vec![];
                 for prio in PRIORITIES {

@@ -151,12 +151,20 @@ fn fence(rows: u64) -> Result<()> {
     if rows == 1 { Ok(()) } else { Err(Error::conflict(FENCED, "another worker holds this job now")) }
 }
 
+/// Gives the lease up. The token moves on, so that a heartbeat under way cannot make a lease of the wait.
 fn later(m: &mut Mutation<'_, '_>, job: &Claimed, after: Duration) -> Result<()> {
     let due = m.now.checked_add(after).unwrap_or(Timestamp::MAX);
     fence(m.tx.exec(
-        "UPDATE job_queue SET due_at = $3 WHERE job_id = $1 AND token = $2",
+        "UPDATE job_queue SET due_at = $3, token = token + 1 WHERE job_id = $1 AND token = $2",
         params![job.id, job.token, due],
-    )?)
+    )?)?;
+    // Whoever asked to cancel while the step ran found a lease to respect; the job is looked at now, not after its wait.
+    let cancelled: bool =
+        m.tx.one("SELECT cancel_requested FROM job WHERE id = $1", params![job.id], |row| row.get(0))?;
+    if cancelled {
+        m.tx.exec_later("UPDATE job_queue SET due_at = $2 WHERE job_id = $1", params![job.id, m.now])?;
+    }
+    Ok(())
 }
 
 fn wait(m: &mut Mutation<'_, '_>, job: &Claimed, waiting_for: &str) -> Result<()> {

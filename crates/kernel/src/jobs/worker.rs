@@ -5,17 +5,19 @@
 
 use std::{
     collections::HashMap,
+    panic::AssertUnwindSafe,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
+use futures::FutureExt as _;
 use qd_core::{
-    error::{Error, Result},
+    error::{Error, ErrorKind, Result},
     id::JobId,
 };
 use serde_json::Value;
 use tokio::{
-    sync::{Notify, Semaphore},
+    sync::{Notify, OwnedSemaphorePermit, Semaphore},
     task::JoinSet,
 };
 use tokio_util::sync::CancellationToken;
@@ -43,13 +45,61 @@ const BACKOFF_MOST: Duration = Duration::from_mins(1);
 #[derive(Default)]
 pub(crate) struct InFlight(Mutex<HashMap<JobId, (i64, CancellationToken)>>);
 
+/// A job on the list of those in flight, until dropped.
+struct Held<'a> {
+    list: &'a InFlight,
+    id: JobId,
+    token: i64,
+    cancel: CancellationToken,
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        let mut list = self.list.lock();
+        if list.get(&self.id).is_some_and(|(token, _)| *token == self.token) {
+            list.remove(&self.id);
+        }
+    }
+}
+
+/// A slot, given back and called out however its job's task ends.
+struct Slot {
+    permit: Option<OwnedSemaphorePermit>,
+    freed: Arc<Notify>,
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.permit = None;
+        self.freed.notify_one();
+    }
+}
+
 impl InFlight {
+    /// An older claim of the same job has lost its lease, and is told so.
+    fn hold(&self, id: JobId, token: i64) -> Held<'_> {
+        let cancel = CancellationToken::new();
+        if let Some((_, older)) = self.lock().insert(id, (token, cancel.clone())) {
+            older.cancel();
+        }
+        Held { list: self, id, token, cancel }
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<JobId, (i64, CancellationToken)>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn cancel(&self, id: JobId) {
         if let Some((_, cancel)) = self.lock().get(&id) {
+            cancel.cancel();
+        }
+    }
+
+    /// Only the claim with this token: the job may have come back under another one meanwhile.
+    fn cancel_claim(&self, id: JobId, token: i64) {
+        if let Some((held, cancel)) = self.lock().get(&id)
+            && *held == token
+        {
             cancel.cancel();
         }
     }
@@ -74,11 +124,11 @@ impl Kernel {
                     sleep = next;
                     for job in claimed {
                         let Ok(permit) = slots.clone().try_acquire_owned() else { continue };
-                        let (kernel, freed) = (self.clone(), freed.clone());
+                        let (kernel, slot) =
+                            (self.clone(), Slot { permit: Some(permit), freed: freed.clone() });
                         running.spawn(async move {
                             kernel.job_run(job).await;
-                            drop(permit);
-                            freed.notify_one();
+                            drop(slot);
                         });
                     }
                 }
@@ -134,15 +184,10 @@ impl Kernel {
 
     /// Carries a claimed job as far as it goes now.
     async fn job_run(&self, mut job: Claimed) {
-        let cancel = CancellationToken::new();
-        self.in_flight.lock().insert(job.id, (job.token, cancel.clone()));
-        if let Err(error) = self.job_steps(&mut job, &cancel).await {
+        let held = self.in_flight.hold(job.id, job.token);
+        if let Err(error) = self.job_steps(&mut job, &held.cancel).await {
             // The lease runs out and the step is tried again, here or elsewhere: nothing is lost by leaving it.
             tracing::warn!(job_id = %job.id, operation = job.operation, %error, "commit a step: left to its lease");
-        }
-        let mut held = self.in_flight.lock();
-        if held.get(&job.id).is_some_and(|(token, _)| *token == job.token) {
-            held.remove(&job.id);
         }
     }
 
@@ -162,9 +207,19 @@ impl Kernel {
                 Commit::Done { output, .. } => output.clone(),
                 _ => Value::Null,
             };
-            if self.step_commit(job, commit).await? == Committed::Fenced {
-                tracing::info!(job_id = %job.id, "the lease was taken over; nothing was written");
-                return Ok(());
+            match self.step_commit(job, commit).await {
+                Ok(Committed::Yes) => {}
+                Ok(Committed::Fenced) => {
+                    tracing::info!(job_id = %job.id, "the lease was taken over; nothing was written");
+                    return Ok(());
+                }
+                // What the step wants to write is refused, and would be again: the job fails with that reason.
+                Err(error) if !matches!(error.kind, ErrorKind::Unavailable | ErrorKind::Internal) => {
+                    let ending = Ending::Failed { code: error.code.into(), message: error.detail };
+                    self.step_commit(job, Commit::ended(&*operation, &job.input, ending)).await?;
+                    return Ok(());
+                }
+                Err(error) => return Err(error),
             }
             if !goes_on {
                 return Ok(());
@@ -217,8 +272,13 @@ impl Kernel {
             now: self.source.now(),
         };
         let timeout = operation.timeout(&step.name);
-        let outcome = match tokio::time::timeout(timeout, operation.run(&context)).await {
-            Ok(outcome) => outcome,
+        // A step that panics is one that went wrong, not one that takes its slot and its lease with it.
+        let run = AssertUnwindSafe(operation.run(&context)).catch_unwind();
+        let outcome = match tokio::time::timeout(timeout, run).await {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(_)) => {
+                Outcome::Retry(Error::internal("step_panicked", format!("{} failed unexpectedly", step.name)))
+            }
             Err(_) => Outcome::Retry(Error::unavailable(
                 "step_timeout",
                 format!("{} took longer than {} s", step.name, timeout.as_secs()),
@@ -260,17 +320,17 @@ impl Kernel {
                 continue;
             }
             match self.leases_extend(held).await {
-                Ok(gone) => gone.into_iter().for_each(|id| self.in_flight.cancel(id)),
+                Ok(gone) => gone.into_iter().for_each(|(id, token)| self.in_flight.cancel_claim(id, token)),
                 Err(error) => tracing::warn!(%error, "extend leases: will try again"),
             }
         }
     }
 
     /// Returns the jobs that are no longer ours, or that somebody asked to cancel.
-    async fn leases_extend(&self, held: Vec<(JobId, i64)>) -> Result<Vec<JobId>> {
+    async fn leases_extend(&self, held: Vec<(JobId, i64)>) -> Result<Vec<(JobId, i64)>> {
         let lease_end = self.source.now().checked_add(self.options.lease);
         self.store
-            .write(move |tx| -> Result<Vec<JobId>> {
+            .write(move |tx| -> Result<Vec<(JobId, i64)>> {
                 let mut gone = vec![];
                 for (id, token) in &held {
                     let kept = tx.exec(
@@ -282,7 +342,7 @@ impl Kernel {
                             row.get(0)
                         })?;
                     if kept == 0 || cancelled == Some(true) {
-                        gone.push(*id);
+                        gone.push((*id, *token));
                     }
                 }
                 Ok(gone)
