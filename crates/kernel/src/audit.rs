@@ -100,7 +100,7 @@ impl Kernel {
         filter: AuditFilter,
         page: PageRequest,
     ) -> Result<Page<AuditRecord>> {
-        let (before, fetch) = (page.after_uuid()?, page.fetch());
+        let (before, fetch) = (page.after_uuid("audit")?, page.fetch());
         let items = self
             .store
             .read(move |tx| -> Result<Vec<AuditRecord>> {
@@ -123,7 +123,7 @@ impl Kernel {
                 Ok(query.rows(tx, row)?)
             })
             .await?;
-        Ok(page.cut(items, |record| record.id.to_string()))
+        Ok(page.cut("audit", items, |record| record.id.to_string()))
     }
 }
 

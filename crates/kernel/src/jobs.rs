@@ -11,6 +11,7 @@ mod worker;
 use std::collections::HashMap;
 
 use qd_core::{
+    diff::Change,
     error::{Error, Result},
     id::{JobId, ResourceId, RunId},
     state::{JobState, StepState},
@@ -24,7 +25,7 @@ use crate::{
     context::{Context, Scope},
     idempotency::{self, Claimed, IdempotencyKey},
     kernel::Kernel,
-    mutation::{Act, Mutation, Subject},
+    mutation::{Act, Mutation, Object, Subject},
     operation::Operation,
     page::{Page, PageRequest},
     params,
@@ -175,6 +176,27 @@ impl Kernel {
         .await
     }
 
+    /// Asks for an operation that acts on no resource or run of the kernel's: what a plane registered, with its input.
+    pub async fn job_create(
+        &self,
+        context: &Context,
+        act: Act,
+        operation: &str,
+        input: Value,
+        key: IdempotencyKey,
+    ) -> Result<Job> {
+        let operation = self.operation(operation)?;
+        let (job_id, _) = self
+            .create_job(context, act, key, move |m, job_id| {
+                NewJob { id: job_id, operation: &*operation, input: &input, resource_id: None, run_id: None }
+                    .insert(m)?;
+                let object = Object { kind: "Job", id: job_id.uuid(), name: operation.name() };
+                m.audit(&object, &[Change::add("/input", input.clone())], Some(job_id))
+            })
+            .await?;
+        self.job_get(context.scope, job_id).await
+    }
+
     pub async fn job_get(&self, scope: Scope, id: JobId) -> Result<Job> {
         self.store
             .read(move |tx| -> Result<Option<Job>> {
@@ -191,7 +213,7 @@ impl Kernel {
 
     /// Newest first.
     pub async fn job_list(&self, scope: Scope, filter: JobFilter, page: PageRequest) -> Result<Page<Job>> {
-        let (before, fetch) = (page.after_uuid()?, page.fetch());
+        let (before, fetch) = (page.after_uuid("jobs")?, page.fetch());
         let items = self
             .store
             .read(move |tx| -> Result<Vec<Job>> {
@@ -210,7 +232,7 @@ impl Kernel {
                 with_steps(tx, jobs)
             })
             .await?;
-        Ok(page.cut(items, |job| job.id.to_string()))
+        Ok(page.cut("jobs", items, |job| job.id.to_string()))
     }
 }
 

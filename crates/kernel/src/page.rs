@@ -45,24 +45,29 @@ impl PageRequest {
         i64::from(self.limit) + 1
     }
 
-    /// The key of the last item of the page before.
-    pub fn after(&self) -> Option<&str> {
-        self.cursor.as_deref()
+    /// The key of the last item of the page before. Refuses a cursor that another list than `list` gave out.
+    pub fn after(&self, list: &str) -> Result<Option<&str>> {
+        let Some(cursor) = self.cursor.as_deref() else { return Ok(None) };
+        match cursor.split_once(' ') {
+            Some((from, key)) if from == list => Ok(Some(key)),
+            _ => Err(bad_cursor()),
+        }
     }
 
-    pub fn after_uuid(&self) -> Result<Option<Uuid>> {
-        self.cursor.as_deref().map(|c| c.parse().map_err(|_| bad_cursor())).transpose()
+    pub fn after_uuid(&self, list: &str) -> Result<Option<Uuid>> {
+        self.after(list)?.map(|key| key.parse().map_err(|_| bad_cursor())).transpose()
     }
 
-    pub fn after_number(&self) -> Result<Option<i64>> {
-        self.cursor.as_deref().map(|c| c.parse().map_err(|_| bad_cursor())).transpose()
+    pub fn after_number(&self, list: &str) -> Result<Option<i64>> {
+        self.after(list)?.map(|key| key.parse().map_err(|_| bad_cursor())).transpose()
     }
 
-    /// Cuts the extra item off and names the key to go on from.
-    pub fn cut<T>(&self, mut items: Vec<T>, key: impl Fn(&T) -> String) -> Page<T> {
+    /// Cuts the extra item off and names the list and the key to go on from.
+    pub fn cut<T>(&self, list: &str, mut items: Vec<T>, key: impl Fn(&T) -> String) -> Page<T> {
         let more = items.len() > self.limit as usize;
         items.truncate(self.limit as usize);
-        let next_cursor = if more { items.last().map(|last| encode(&key(last))) } else { None };
+        let next_cursor =
+            if more { items.last().map(|last| encode(&format!("{list} {}", key(last)))) } else { None };
         Page { items, next_cursor }
     }
 }
@@ -89,15 +94,19 @@ mod tests {
 
     #[test]
     fn a_cursor_leads_to_the_item_after() {
-        let page = PageRequest::first(2).cut(vec![1, 2, 3], ToString::to_string);
+        let page = PageRequest::first(2).cut("numbers", vec![1, 2, 3], ToString::to_string);
         assert_eq!(page.items, [1, 2]);
         let next = PageRequest::new(Some(2), page.next_cursor.as_deref()).unwrap();
-        assert_eq!(next.after(), Some("2"));
+        assert_eq!(next.after("numbers").unwrap(), Some("2"));
+        assert_eq!(next.after("letters").unwrap_err().code, "bad_cursor");
     }
 
     #[test]
     fn the_last_page_has_no_cursor() {
-        assert_eq!(PageRequest::first(3).cut(vec![1, 2, 3], ToString::to_string).next_cursor, None);
+        assert_eq!(
+            PageRequest::first(3).cut("numbers", vec![1, 2, 3], ToString::to_string).next_cursor,
+            None
+        );
     }
 
     #[test]

@@ -121,14 +121,12 @@ impl Kernel {
         message: String,
     ) -> Result<Revision> {
         let copy = self.working_copy_get(context.scope, kind.info().kind, name).await?;
-        let pinned = self
-            .spec_prepare(context.scope, kind, &copy.spec)
-            .await?
-            .map_err(|violations| spec_invalid(violations))?;
+        let pinned = self.spec_prepare(context.scope, kind, &copy.spec).await?.map_err(spec_invalid)?;
         let (kind_name, plural, wanted) = (kind.info().kind, kind.info().plural, name.to_owned());
         let number = self
             .mutate(context, Act::new(plural, "revise"), move |m| {
                 let resource = lock(m.tx, m.context.scope, kind_name, &wanted)?;
+                require_active(resource.state, &resource.name)?;
                 let version: i64 = m.tx.one(
                     "SELECT version FROM working_copy WHERE resource_id = $1",
                     params![resource.id],
@@ -170,7 +168,8 @@ impl Kernel {
         page: PageRequest,
     ) -> Result<Page<RevisionSummary>> {
         let resource = self.resource_get(scope, kind, name).await?;
-        let (before, fetch) = (page.after_number()?, page.fetch());
+        let list = format!("revisions/{}", resource.id);
+        let (before, fetch) = (page.after_number(&list)?, page.fetch());
         let items = self
             .store
             .read(move |tx| -> Result<Vec<RevisionSummary>> {
@@ -183,7 +182,7 @@ impl Kernel {
                 Ok(query.rows(tx, summary)?)
             })
             .await?;
-        Ok(page.cut(items, |revision| revision.number.to_string()))
+        Ok(page.cut(&list, items, |revision| revision.number.to_string()))
     }
 
     pub async fn revision_get(&self, scope: Scope, kind: &str, name: &str, number: i64) -> Result<Revision> {

@@ -65,7 +65,8 @@ impl Kernel {
         filter: ResourceFilter,
         page: PageRequest,
     ) -> Result<Page<Resource>> {
-        let (kind, after, fetch) = (kind.to_owned(), page.after().map(str::to_owned), page.fetch());
+        let list = format!("resources/{kind}");
+        let (kind, after, fetch) = (kind.to_owned(), page.after(&list)?.map(str::to_owned), page.fetch());
         let items = self
             .store
             .read(move |tx| -> Result<Vec<Resource>> {
@@ -96,7 +97,7 @@ impl Kernel {
                 with_runs(tx, rows)
             })
             .await?;
-        Ok(page.cut(items, |resource| resource.name.clone()))
+        Ok(page.cut(&list, items, |resource| resource.name.clone()))
     }
 
     /// `name` takes a name or an id.

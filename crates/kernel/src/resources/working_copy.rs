@@ -21,6 +21,7 @@ use crate::{
     mutation::{Act, Mutation, Object},
     params,
     resources::{change::subject, read},
+    revisions::require_active,
     store::Row,
 };
 
@@ -81,6 +82,7 @@ impl Kernel {
         let (kind_name, plural, wanted) = (kind.info().kind, kind.info().plural, name.to_owned());
         self.mutate(context, Act::new(plural, "edit"), move |m| {
             let resource = read::lock(m.tx, m.context.scope, kind_name, &wanted)?;
+            require_active(resource.state, &resource.name)?;
             let (old, actual): (String, i64) = m.tx.one(
                 "SELECT spec, version FROM working_copy WHERE resource_id = $1",
                 params![resource.id],

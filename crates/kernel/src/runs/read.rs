@@ -42,7 +42,16 @@ const COLUMNS: &str = "u.id, u.number, u.kind, u.resource_id, r.name, u.revision
 impl Kernel {
     /// Newest first.
     pub async fn run_list(&self, scope: Scope, filter: RunFilter, page: PageRequest) -> Result<Page<Run>> {
-        let (before, fetch) = (page.after_uuid()?, page.fetch());
+        // Within one resource the number is the order and has the index; ids of two processes sort differently.
+        let (list, order) = match filter.resource_id {
+            Some(id) => (format!("runs/{id}"), " ORDER BY u.number DESC"),
+            None => ("runs".to_owned(), " ORDER BY u.id DESC"),
+        };
+        let (before_number, before_id) = match filter.resource_id {
+            Some(_) => (page.after_number(&list)?, None),
+            None => (None, page.after_uuid(&list)?),
+        };
+        let (numbered, fetch) = (filter.resource_id.is_some(), page.fetch());
         let items = self
             .store
             .read(move |tx| -> Result<Vec<Run>> {
@@ -59,20 +68,17 @@ impl Kernel {
                 if let Some(kind) = &filter.kind {
                     query.push(" AND u.kind = ?", kind.clone());
                 }
-                if let Some(before) = before {
+                if let Some(before) = before_number {
+                    query.push(" AND u.number < ?", before);
+                }
+                if let Some(before) = before_id {
                     query.push(" AND u.id < ?", before);
                 }
-                // Numbers grow with ids within one resource, and there the index is on the number.
-                let order = if filter.resource_id.is_some() {
-                    " ORDER BY u.number DESC"
-                } else {
-                    " ORDER BY u.id DESC"
-                };
                 query.text(order).push(" LIMIT ?", fetch);
                 Ok(query.rows(tx, row)?)
             })
             .await?;
-        Ok(page.cut(items, |run| run.id.to_string()))
+        Ok(page.cut(&list, items, |run| if numbered { run.number.to_string() } else { run.id.to_string() }))
     }
 
     /// `id` takes a run's id or a reference such as `curate#42`.
@@ -250,7 +256,7 @@ impl Wanted {
             Self::Id(id) => query.push(" AND u.id = ?", *id),
             Self::Ref(run) => query
                 .push(" AND r.name = ?", run.resource_name.to_string())
-                .push(" AND u.number = ?", i64::try_from(run.number).unwrap_or(i64::MAX)),
+                .push(" AND u.number = ?", run.number),
         };
     }
 }
