@@ -86,9 +86,11 @@ fn forwards(tx: &mut Tx<'_>, run_id: RunId, filter: &LogFilter, after: i64, limi
         let chunks =
             chunks(tx, run_id, filter, " AND first_line >= ?", from, " ORDER BY first_line LIMIT ?")?;
         let Some(newest) = chunks.last().map(|chunk| chunk.first_line) else { return Ok(page) };
+        let mut read = newest;
         for chunk in chunks {
             scanned += chunk.bytes;
             for record in records(&chunk) {
+                read = record.n;
                 if record.n > after && matches(&record, filter) {
                     if page.items.len() == limit {
                         page.next = page.items.last().map(|line| line.n);
@@ -100,7 +102,7 @@ fn forwards(tx: &mut Tx<'_>, run_id: RunId, filter: &LogFilter, after: i64, limi
         }
         from = newest + 1;
         if scanned > SCAN_BYTES {
-            page.next = Some(newest);
+            page.next = Some(read);
             return Ok(page);
         }
     }
