@@ -12,8 +12,7 @@ use qd_core::{
     error::Result,
     id::{ProjectId, RunId, TenantId},
 };
-use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use crate::{context::Scope, engine::RunEngine, kernel::Kernel};
 
@@ -25,7 +24,7 @@ const BACKOFF_MOST: Duration = Duration::from_secs(10);
 impl Kernel {
     /// Keeps one task per active run until cancelled.
     pub(crate) async fn observer_run(self, stop: CancellationToken) {
-        let mut watched: HashMap<(RunId, i64), JoinHandle<()>> = HashMap::new();
+        let mut watched: HashMap<(RunId, i64), AbortOnDropHandle<()>> = HashMap::new();
         let mut failing = false;
         while !stop.is_cancelled() {
             watched.retain(|_, task| !task.is_finished());
@@ -36,9 +35,9 @@ impl Kernel {
                         let Some(engine) = self.registry.find_engine(&engine).cloned() else { continue };
                         watched.entry((run_id, attempt)).or_insert_with(|| {
                             let (kernel, stop) = (self.clone(), stop.clone());
-                            tokio::spawn(async move {
+                            AbortOnDropHandle::new(tokio::spawn(async move {
                                 kernel.run_watch(scope, run_id, attempt, &*engine, stop).await
-                            })
+                            }))
                         });
                     }
                 }
