@@ -64,6 +64,7 @@ impl Kernel {
             let name = item.document.metadata.name.to_string();
             let (before, revision, exists) = match self.resource_get(context.scope, kind.kind, &name).await {
                 Ok(resource) => {
+                    require_active(resource.state, &name)?;
                     let number = resource.latest_revision.as_ref().map(|r| r.number);
                     let spec = match number {
                         Some(number) => {
@@ -236,6 +237,9 @@ fn apply_one(m: &mut Mutation<'_, '_>, item: &Prepared, message: &str) -> Result
             changes,
         });
     }
+    if outcome == ApplyOutcome::Created {
+        changes = diff(&json!({}), &described(item));
+    }
     if outcome == ApplyOutcome::Changed {
         m.audit(&object, &changes, None)?;
         m.event("resource.updated", subject(kind, id, &name), &json!({ "changes": changes.len() }))?;
@@ -254,7 +258,11 @@ fn publish_one(
     let resource = lock(m.tx, m.context.scope, kind, item.document.metadata.name.as_ref())?;
     let job_id = m.id();
     match crate::idempotency::claim(m, key, job_id)? {
-        crate::idempotency::Claimed::Replay(job_id) => return Ok(Some(job_id)),
+        crate::idempotency::Claimed::Replay(job_id) => {
+            // The first time there may have been nothing to publish, and so no job.
+            let made = m.tx.opt("SELECT id FROM job WHERE id = $1", params![job_id], |row| row.get(0))?;
+            return Ok(made);
+        }
         crate::idempotency::Claimed::New => {}
     }
     if resource.published_number == Some(number) {
