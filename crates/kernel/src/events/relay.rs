@@ -32,21 +32,30 @@ WITH head AS (
 UPDATE event_head SET pos = event_head.pos + (SELECT count(*) FROM placed)
 FROM head WHERE event_head.id = 1 RETURNING (SELECT count(*) FROM placed)";
 
+/// What one look at the outbox came to.
+struct Moved {
+    rows: i64,
+    /// The newest position, whoever gave it out.
+    head: i64,
+}
+
 impl Kernel {
     /// Runs until cancelled. Errors are logged and tried again: nothing is lost in the outbox meanwhile.
     pub(crate) async fn relay_run(self, stop: CancellationToken) {
         if self.store.backend() == Backend::Sqlite {
             return;
         }
-        let mut failing = false;
+        let (mut failing, mut known) = (false, 0);
         while !stop.is_cancelled() {
             match self.relay_once().await {
                 Ok(moved) => {
                     failing = false;
-                    if moved > 0 {
+                    // Also when another process moved them: this one's readers wait for its call alone.
+                    if moved.head != known {
+                        known = moved.head;
                         self.bus.events_moved();
                     }
-                    if moved == BATCH {
+                    if moved.rows == BATCH {
                         continue;
                     }
                 }
@@ -65,10 +74,24 @@ impl Kernel {
         }
     }
 
-    /// Moves one batch; returns how many.
-    pub(crate) async fn relay_once(&self) -> Result<i64> {
+    /// Moves one batch. Where there is nothing to move it only reads: an idle process writes nothing.
+    async fn relay_once(&self) -> Result<Moved> {
+        let (waiting, head) = self
+            .store
+            .read(|tx| -> Result<(bool, i64)> {
+                let sql = "SELECT EXISTS (SELECT 1 FROM event_outbox), pos FROM event_head WHERE id = 1";
+                Ok(tx.one(sql, &[], |row| Ok((row.get(0)?, row.get(1)?)))?)
+            })
+            .await?;
+        if !waiting {
+            return Ok(Moved { rows: 0, head });
+        }
         self.store
-            .write(|tx| -> Result<i64> { Ok(tx.opt(MOVE, &[&BATCH], |row| row.get::<i64>(0))?.unwrap_or(0)) })
+            .write(|tx| -> Result<Moved> {
+                let rows = tx.opt(MOVE, &[&BATCH], |row| row.get::<i64>(0))?.unwrap_or(0);
+                let head = tx.one("SELECT pos FROM event_head WHERE id = 1", &[], |row| row.get(0))?;
+                Ok(Moved { rows, head })
+            })
             .await
     }
 }
