@@ -5,7 +5,13 @@ use qd_core::{
     id::JobId,
 };
 
-use crate::{mutation::Mutation, params};
+use crate::{
+    context::Context,
+    kernel::Kernel,
+    mutation::Mutation,
+    params,
+    store::{Row, StoreResult},
+};
 
 /// A client's `Idempotency-Key` with the fingerprint of what it came with.
 #[derive(Debug, Clone)]
@@ -36,6 +42,38 @@ pub(crate) enum Claimed {
     Replay(JobId),
 }
 
+impl Kernel {
+    /// The job that the key made before. What a repeat would be refused for today does not matter then.
+    pub(crate) async fn job_of_key(&self, context: &Context, key: &IdempotencyKey) -> Result<Option<JobId>> {
+        let (scope, principal_id, key) = (context.scope, context.principal.id, key.clone());
+        self.store
+            .read(move |tx| -> Result<Option<JobId>> {
+                let found = tx.opt(FIND, params![scope.tenant_id, principal_id, key.key], stored)?;
+                found
+                    .map(|(fingerprint, job_id)| same_request(&key, &fingerprint).map(|()| job_id))
+                    .transpose()
+            })
+            .await
+    }
+}
+
+const FIND: &str =
+    "SELECT fingerprint, job_id FROM idempotency WHERE tenant_id = $1 AND principal_id = $2 AND key = $3";
+
+fn stored(row: &Row<'_>) -> StoreResult<(String, JobId)> {
+    Ok((row.get(0)?, row.get(1)?))
+}
+
+fn same_request(key: &IdempotencyKey, fingerprint: &str) -> Result<()> {
+    if fingerprint == key.fingerprint {
+        return Ok(());
+    }
+    Err(Error::invalid(
+        "idempotency_mismatch",
+        "this Idempotency-Key was used with another request; take a new key for a new request",
+    ))
+}
+
 /// Claims the key for a job. A racing request with the same key waits here for the first to commit.
 pub(crate) fn claim(m: &mut Mutation<'_, '_>, key: &IdempotencyKey, job_id: JobId) -> Result<Claimed> {
     let inserted = m.tx.exec(
@@ -46,17 +84,9 @@ pub(crate) fn claim(m: &mut Mutation<'_, '_>, key: &IdempotencyKey, job_id: JobI
     if inserted == 1 {
         return Ok(Claimed::New);
     }
-    let (fingerprint, job_id): (String, JobId) = m.tx.one(
-        "SELECT fingerprint, job_id FROM idempotency WHERE tenant_id = $1 AND principal_id = $2 AND key = $3",
-        params![m.context.scope.tenant_id, m.context.principal.id, key.key],
-        |row| Ok((row.get(0)?, row.get(1)?)),
-    )?;
-    if fingerprint != key.fingerprint {
-        return Err(Error::invalid(
-            "idempotency_mismatch",
-            "this Idempotency-Key was used with another request; take a new key for a new request",
-        ));
-    }
+    let (fingerprint, job_id) =
+        m.tx.one(FIND, params![m.context.scope.tenant_id, m.context.principal.id, key.key], stored)?;
+    same_request(key, &fingerprint)?;
     m.unchanged();
     Ok(Claimed::Replay(job_id))
 }

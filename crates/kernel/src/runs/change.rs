@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::{Run, StoredRun, read::run_lock};
 use crate::{
-    context::Context,
+    context::{Context, Scope},
     idempotency::IdempotencyKey,
     jobs::{Job, NewJob, cancel_request},
     kernel::Kernel,
@@ -38,27 +38,15 @@ impl Kernel {
             return Err(Error::conflict("kind_not_runnable", format!("{} has no runs", info.plural)));
         };
         let (kind_name, plural) = (info.kind, info.plural);
-        let resource = self.resource_get(context.scope, kind_name, name).await?;
-        let number = match (revision, &resource.published) {
-            (Some(number), _) => number,
-            (None, Some(published)) => published.number,
-            (None, None) => {
-                return Err(Error::conflict(
-                    "nothing_published",
-                    format!("{name} has no published revision to run; publish one first"),
-                ));
-            }
+        let checked = self.run_check(context.scope, kind, name, &run_params, revision).await;
+        let (wanted, number, checked) = match checked {
+            Ok(checked) => checked,
+            Err(error) => match self.job_of_key(context, &key).await? {
+                Some(job_id) => return self.job_and_run(context, job_id).await,
+                None => return Err(error),
+            },
         };
-        let pinned = self.revision_get(context.scope, kind_name, name, number).await?;
-        if pinned.summary.published_at.is_none() {
-            return Err(Error::conflict(
-                "revision_never_published",
-                format!("revision {number} of {name} was never published; only published specs run"),
-            ));
-        }
-        let checked = kind.run_params(&pinned.spec, &run_params).map_err(params_invalid)?.to_string();
         let operation = self.operation(run_start::START)?;
-        let wanted = resource.name.clone();
         let (job_id, _) = self
             .create_job(context, Act::new(plural, "run"), key, move |m, job_id| {
                 let resource = lock(m.tx, m.context.scope, kind_name, &wanted)?;
@@ -104,6 +92,38 @@ impl Kernel {
             })
             .await?;
         self.job_and_run(context, job_id).await
+    }
+
+    /// What a run would start from: the resource's name, the revision's number, and the parameters with their defaults.
+    async fn run_check(
+        &self,
+        scope: Scope,
+        kind: &dyn Kind,
+        name: &str,
+        run_params: &Value,
+        revision: Option<i64>,
+    ) -> Result<(String, i64, String)> {
+        let kind_name = kind.info().kind;
+        let resource = self.resource_get(scope, kind_name, name).await?;
+        let number = match (revision, &resource.published) {
+            (Some(number), _) => number,
+            (None, Some(published)) => published.number,
+            (None, None) => {
+                return Err(Error::conflict(
+                    "nothing_published",
+                    format!("{name} has no published revision to run; publish one first"),
+                ));
+            }
+        };
+        let pinned = self.revision_get(scope, kind_name, name, number).await?;
+        if pinned.summary.published_at.is_none() {
+            return Err(Error::conflict(
+                "revision_never_published",
+                format!("revision {number} of {name} was never published; only published specs run"),
+            ));
+        }
+        let checked = kind.run_params(&pinned.spec, run_params).map_err(params_invalid)?;
+        Ok((resource.name, number, checked.to_string()))
     }
 
     /// Asks a run to end. Its job ends when it has.
