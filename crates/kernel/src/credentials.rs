@@ -19,7 +19,7 @@ use crate::{
     clock::Source,
     context::{Context, Principal, PrincipalKind},
     kernel::Kernel,
-    mutation::{Act, Object},
+    mutation::{Act, Object, Subject},
     params,
     store::{Row, StoreResult},
 };
@@ -111,6 +111,7 @@ impl Kernel {
                 "INSERT INTO credential (hash, principal_id, kind, created_at, expires_at) VALUES ($1, $2, 'link', $3, $4)",
                 params![digest, principal.id, m.now, expires_at],
             )?;
+            m.event("link.created", Subject::default(), &serde_json::json!({ "principal": principal.name }))?;
             m.audit(&Object { kind: "Principal", id: principal.id.uuid(), name: &principal.name }, &[], None)
         })
         .await?;

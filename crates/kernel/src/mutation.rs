@@ -1,6 +1,6 @@
 //! The one way to change anything: access check, then the change, its audit record and its events in one transaction.
 //!
-//! A closure that changes something without saying what it audited is refused, so that no mutation can slip by.
+//! A closure that changes something and leaves no audit record or no event is refused, so that no mutation can slip by.
 
 use qd_core::{
     diff::Change,
@@ -67,12 +67,22 @@ pub struct Mutation<'m, 't> {
     source: &'m Source,
     act: Option<&'m Act>,
     audited: bool,
+    unchanged: bool,
     pub(crate) wake: Wake,
 }
 
 impl<'m, 't> Mutation<'m, 't> {
     fn new(tx: &'m mut Tx<'t>, context: &'m Context, source: &'m Source, act: Option<&'m Act>) -> Self {
-        Self { tx, context, now: source.now(), source, act, audited: false, wake: Wake::default() }
+        Self {
+            tx,
+            context,
+            now: source.now(),
+            source,
+            act,
+            audited: false,
+            unchanged: false,
+            wake: Wake::default(),
+        }
     }
 
     /// A new id, ordered by time.
@@ -106,7 +116,7 @@ impl<'m, 't> Mutation<'m, 't> {
 
     /// Nothing was changed: a repeat of what already is.
     pub fn unchanged(&mut self) {
-        self.audited = true;
+        self.unchanged = true;
     }
 
     pub fn wake_jobs(&mut self) {
@@ -118,10 +128,17 @@ impl<'m, 't> Mutation<'m, 't> {
     }
 
     fn finish(self) -> Result<Wake> {
-        if self.act.is_some() && !self.audited {
+        let excused = self.act.is_none() || (self.unchanged && !self.audited && !self.wake.events);
+        if !excused && !self.audited {
             return Err(Error::internal(
                 "mutation_without_audit",
                 "a mutation left no audit record and was rolled back",
+            ));
+        }
+        if !excused && !self.wake.events {
+            return Err(Error::internal(
+                "mutation_without_event",
+                "a mutation left no event and was rolled back",
             ));
         }
         Ok(self.wake)
