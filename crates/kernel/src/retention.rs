@@ -41,33 +41,32 @@ impl Kernel {
     pub async fn retention_sweep(&self) -> Result<Swept> {
         let now = self.source.now();
         let before = |age: Duration| now.checked_sub(age).unwrap_or(qd_core::time::Timestamp::MIN);
-        let mut swept = Swept::default();
-        swept.log_chunks = self
+        let log_chunks = self
             .delete_batches(
                 "DELETE FROM run_log WHERE (run_id, first_line) IN (
                    SELECT l.run_id, l.first_line FROM run_log l JOIN run u ON u.id = l.run_id
-                   WHERE l.last_at < $1 AND u.ended_at IS NOT NULL LIMIT $2)",
+                   WHERE l.last_at < $1 AND u.ended_at < $1 LIMIT $2)",
                 before(self.options.log_retention),
             )
             .await?;
-        swept.events = self
+        let events = self
             .delete_batches(
                 "DELETE FROM event WHERE pos IN (
                    SELECT pos FROM (SELECT pos, at FROM event ORDER BY pos LIMIT $2) AS oldest WHERE at < $1)",
                 before(self.options.event_retention),
             )
             .await?;
-        swept.idempotency_keys = self
+        let idempotency_keys = self
             .delete_batches(
                 "DELETE FROM idempotency WHERE (tenant_id, principal_id, key) IN (
                    SELECT tenant_id, principal_id, key FROM idempotency WHERE created_at < $1 LIMIT $2)",
                 before(self.options.idempotency_retention),
             )
             .await?;
-        swept.credentials = self
+        let credentials = self
             .delete_batches("DELETE FROM credential WHERE hash IN (SELECT hash FROM credential WHERE expires_at < $1 LIMIT $2)", now)
             .await?;
-        Ok(swept)
+        Ok(Swept { log_chunks, events, idempotency_keys, credentials })
     }
 
     async fn delete_batches(&self, sql: &'static str, before: qd_core::time::Timestamp) -> Result<u64> {
