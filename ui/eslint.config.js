@@ -33,5 +33,6 @@ export default ts.config(
       "@typescript-eslint/no-unsafe-assignment": "off",
     },
   },
-  { files: ["**/*.{js,mjs}"], languageOptions: { globals: globals.node } },
+  { files: ["public/**/*.js"], languageOptions: { globals: globals.browser } },
+  { files: ["*.js", "mock/*.mjs"], languageOptions: { globals: globals.node } },
 );

@@ -23,6 +23,13 @@ export const signOut = () => api.post<void>("/auth/sign-out");
 export const resourceCreate = (plural: string, yaml: string) =>
   api.post<Resource>(`/${segment(plural)}`, { text: { content: yaml, type: "application/yaml" } });
 
+export type ResourceDetails = Partial<
+  Pick<Resource, "display_name" | "description" | "labels" | "tags" | "owners" | "teams">
+>;
+
+export const resourceUpdate = (plural: string, name: string, details: ResourceDetails, version: number | string) =>
+  api.patch<Resource>(at(plural, name), { body: details, ifMatch: version });
+
 export const resourceArchive = (plural: string, name: string, version: number | string) =>
   api.delete<Resource>(at(plural, name), { ifMatch: version });
 

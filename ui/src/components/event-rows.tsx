@@ -24,8 +24,12 @@ export function EventRows({ query, clock = false }: { query: UseInfiniteQueryRes
   );
 }
 
-export function EventList({ events, clock = false }: { events: Event[]; clock?: boolean }) {
-  const sorted = useMemo(() => [...events].sort((a, b) => b.pos - a.pos), [events]);
+export function EventList({ events, clock = false, limit }: { events: Event[]; clock?: boolean; limit?: number }) {
+  // Progress is many a minute and is shown as numbers where it belongs; as lines it would bury what happened.
+  const sorted = useMemo(
+    () => events.filter((event) => event.type !== "run.progress").sort((a, b) => b.pos - a.pos).slice(0, limit),
+    [events, limit],
+  );
   return (
     <ul>
       {sorted.map((event) => (
@@ -75,7 +79,7 @@ export function EventRow({ event, clock }: { event: Event; clock: boolean }) {
           aria-expanded={open}
           aria-label={`Details of ${event.type}`}
           onClick={() => setOpen(!open)}
-          className="-ml-1.5 grid size-5 shrink-0 place-items-center rounded text-ink3 hover:text-ink max-sm:size-11"
+          className="-ml-1.5 grid size-5 shrink-0 place-items-center rounded text-ink3 hover:text-ink max-sm:-my-3 max-sm:-ml-4 max-sm:-mr-2 max-sm:size-11"
         >
           <ChevronRight className={cn("size-3.5 transition-transform", open && "rotate-90")} aria-hidden />
         </button>

@@ -1,6 +1,6 @@
 // Publishing and rolling back: each says before what it will do, and for which runs.
 import { useQuery } from "@tanstack/react-query";
-import { useRef, useState } from "react";
+import { useId, useRef, useState } from "react";
 import { revisionCut, revisionPublish, revisionRollback } from "@/api/mutations";
 import { diffQuery } from "@/api/queries";
 import type { Change, KindInfo, ResourceDetail } from "@/api/types";
@@ -61,6 +61,7 @@ export function PublishWorkingCopyDialog({
 }) {
   const [message, setMessage] = useState("");
   const cut = useRef<number | null>(null);
+  const id = useId();
   const publish = useJobMutation({
     start: async ({ message: text, reason }: { message: string; reason: string }, key) => {
       // A second press after the publish failed must not cut a second revision.
@@ -109,12 +110,12 @@ export function PublishWorkingCopyDialog({
           {changes ? <Changes changes={changes} /> : <Skeleton className="h-16" />}
         </div>
       ) : null}
-      <label className="block">
-        <span className="mb-1 block text-xs text-ink2">
+      <div>
+        <label htmlFor={id} className="mb-1 block text-xs text-ink2">
           Message <span className="text-ink3">(what changed, and why)</span>
-        </span>
-        <Input value={message} onChange={(event) => setMessage(event.target.value)} maxLength={500} />
-      </label>
+        </label>
+        <Input id={id} value={message} onChange={(event) => setMessage(event.target.value)} maxLength={500} />
+      </div>
     </ConfirmDialog>
   );
 }

@@ -11,7 +11,7 @@ const SQUARE: Record<SquareState, string> = {
   succeeded: "bg-ok-solid",
   failed: "bg-bad",
   running: "bg-run motion-safe:animate-pulse-slow",
-  stopped: "bg-idle",
+  stopped: "bg-idle/60",
   pending: "bg-idle-solid",
   skipped: "bg-idle-solid",
 };
@@ -36,6 +36,9 @@ export function RunSquares({ runs }: { runs: readonly { id: string; ref: string;
   );
 }
 
+/** How many columns a narrow screen has room for. */
+const NARROW = 18;
+
 function squareOf(state: string): SquareState {
   return state === "succeeded" || state === "failed" || state === "running" || state === "stopped" ? state : "pending";
 }
@@ -44,15 +47,19 @@ export function RunGrid({ runs, stages, columns = 24 }: { runs: readonly Run[]; 
   const grid = gridOf(runs, stages, columns);
   return (
     <div className="overflow-x-auto px-3.5 py-3">
-      <div className="flex min-w-max gap-[3px]">
-        <div className="sticky left-0 z-1 mr-2 flex min-w-24 flex-col gap-[3px] bg-panel pr-1" aria-hidden>
+      <div className="flex gap-[3px]">
+        <div className="sticky left-0 z-1 mr-2 flex min-w-24 max-sm:min-w-16 flex-col gap-[3px] bg-panel pr-1" aria-hidden>
           {grid.rows.map((row) => (
             <span key={row.id} className="h-4 max-w-40 truncate text-xs leading-4 text-ink2">
               {row.name}
             </span>
           ))}
         </div>
-        {grid.columns.map(({ run, squares }) => (
+        <span aria-hidden className="flex-1" />
+        {Array.from({ length: Math.max(0, columns - grid.columns.length) }, (_, i) => (
+          <span key={i} aria-hidden className="max-w-6 min-w-2 flex-1 max-sm:hidden" />
+        ))}
+        {grid.columns.map(({ run, squares }, at) => (
           <Tooltip
             key={run.id}
             content={
@@ -80,7 +87,10 @@ export function RunGrid({ runs, stages, columns = 24 }: { runs: readonly Run[]; 
               params={{ run: run.id }}
               search={{}}
               aria-label={`${run.ref}, ${run.state}: ${grid.rows.map((row, i) => `${row.name} ${squares[i]}`).join(", ")}`}
-              className="flex min-w-3.5 flex-1 flex-col gap-[3px] hover:opacity-75"
+              className={cn(
+                "flex max-w-6 min-w-2 flex-1 flex-col gap-[3px] hover:opacity-75",
+                at < grid.columns.length - NARROW && "max-sm:hidden",
+              )}
               data-tone={toneOf(run.state)}
             >
               {squares.map((square, i) => (
@@ -88,9 +98,6 @@ export function RunGrid({ runs, stages, columns = 24 }: { runs: readonly Run[]; 
               ))}
             </Link>
           </Tooltip>
-        ))}
-        {Array.from({ length: Math.max(0, columns - grid.columns.length) }, (_, i) => (
-          <span key={i} aria-hidden className="min-w-3.5 flex-1" />
         ))}
       </div>
     </div>

@@ -1,13 +1,13 @@
 // How far a run is: items of the total where the total is known, else what it has put out.
 import type { Run } from "@/api/types";
-import { count, percent, rate } from "@/lib/format";
+import { count, percent } from "@/lib/format";
 import { Meter } from "./panel";
 
 export function RunProgressCell({ run }: { run: Run }) {
   if (run.serving) {
     return (
       <span className="whitespace-nowrap text-ink2">
-        {rate(run.serving.rate)} requests/s, {count(run.serving.answered)} answered
+        {count(run.serving.answered)} answered
       </span>
     );
   }
@@ -18,7 +18,7 @@ export function RunProgressCell({ run }: { run: Run }) {
   if (run.state === "running" && share !== null) {
     return (
       <span className="flex items-center gap-2">
-        <Meter value={share} label={`Progress of ${run.ref}`} className="w-22" />
+        <Meter value={share} label={`Progress of ${run.ref}`} className="w-20" />
         <span className="w-10 text-right">{Math.floor(share)} %</span>
       </span>
     );

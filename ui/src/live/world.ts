@@ -13,6 +13,6 @@ export const browserWorld: HubWorld = {
   },
   now: () => Date.now(),
   random: () => Math.random(),
-  setTimeout: (run, ms) => globalThis.setTimeout(run, ms) as unknown as number,
+  setTimeout: (run, ms) => globalThis.setTimeout(run, ms),
   clearTimeout: (id) => globalThis.clearTimeout(id),
 };

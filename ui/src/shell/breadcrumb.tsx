@@ -36,7 +36,11 @@ export function Breadcrumb() {
         const last = i === crumbs.length - 1;
         return (
           <Fragment key={i}>
-            {i > 0 ? <span aria-hidden> / </span> : null}
+            {i > 0 ? (
+              <span aria-hidden className="max-sm:hidden">
+                {" / "}
+              </span>
+            ) : null}
             {last || !crumb.to ? (
               <span aria-current={last ? "page" : undefined} className={last ? "font-[560] text-ink" : undefined}>
                 {crumb.label}

@@ -53,7 +53,7 @@ function PaletteBody({ close }: { close: () => void }) {
 
   return (
     <Command shouldFilter={false} label="Search and commands">
-      <CommandInput autoFocus value={text} onValueChange={setText} placeholder="Search names, runs (curate#42), ids, or type a command" />
+      <CommandInput value={text} onValueChange={setText} placeholder="Search names, runs (curate#42), ids, or type a command" />
       <CommandList>
         <CommandEmpty>Nothing has this name or id.</CommandEmpty>
         {resources.length > 0 ? (

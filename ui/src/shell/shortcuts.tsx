@@ -39,7 +39,14 @@ const SHEET: { group: string; keys: [string[], string][] }[] = [
 export function Shortcuts({ open, onOpenChange }: { open: boolean; onOpenChange: (open: boolean) => void }) {
   return (
     <Dialog open={open} onOpenChange={onOpenChange}>
-      <DialogContent>
+      <DialogContent
+        tabIndex={-1}
+        className="outline-none"
+        onOpenAutoFocus={(event) => {
+          event.preventDefault();
+          (event.currentTarget as HTMLElement).focus();
+        }}
+      >
         <DialogHeader title="Keyboard shortcuts" />
         <DialogBody className="grid gap-x-8 gap-y-5 sm:grid-cols-2">
           {SHEET.map(({ group, keys }) => (

@@ -11,5 +11,9 @@ class NoResize implements ResizeObserver {
   disconnect() {}
 }
 globalThis.ResizeObserver ??= NoResize;
-Element.prototype.scrollIntoView ??= () => {};
-Element.prototype.hasPointerCapture ??= () => false;
+for (const [name, stub] of [
+  ["scrollIntoView", () => undefined],
+  ["hasPointerCapture", () => false],
+] as const) {
+  if (!(name in Element.prototype)) Object.defineProperty(Element.prototype, name, { value: stub });
+}

@@ -77,6 +77,6 @@ export function markersFor(text: string, violations: readonly Violation[], prefi
       return { from, to: Math.max(from + 1, end < 0 ? text.length : end), message: violation.detail };
     }
     const pointer = prefix && violation.pointer.startsWith(`${prefix}/`) ? violation.pointer.slice(prefix.length) : violation.pointer;
-    return { ...placeOf(doc.contents as Node | null, partsOf(pointer), text), message: violation.detail };
+    return { ...placeOf(doc.contents, partsOf(pointer), text), message: violation.detail };
   });
 }

@@ -46,6 +46,8 @@ export function LogView({ runId, runRef, log, live, stages, attempts, focus, onF
   const lines = useMemo(() => filterLines(all, filter), [all, filter]);
   const matches = useMemo(() => matchesOf(lines, filter.text), [lines, filter.text]);
 
+  // The compiler is told to keep off: the virtualizer hands out functions that must not be memoised.
+  // eslint-disable-next-line react-hooks/incompatible-library
   const virtual = useVirtualizer({
     count: lines.length,
     getScrollElement: () => scroller.current,
@@ -142,6 +144,8 @@ export function LogView({ runId, runRef, log, live, stages, attempts, focus, onF
         compact={compact}
       />
       <div className="relative min-h-0 flex-1">
+        {/* A scrolling region is reached by keyboard; its listeners only tell a person's scrolling from our own. */}
+        {/* eslint-disable-next-line jsx-a11y/no-noninteractive-element-interactions */}
         <div
           ref={scroller}
           onScroll={onScroll}
@@ -152,7 +156,6 @@ export function LogView({ runId, runRef, log, live, stages, attempts, focus, onF
           role="log"
           aria-label={`Log of ${runRef}`}
           aria-live="off"
-          // A scrolling region must be reachable by keyboard.
           // eslint-disable-next-line jsx-a11y/no-noninteractive-tabindex
           tabIndex={0}
           className="h-full overflow-auto overscroll-contain rounded-b-lg bg-sunken -outline-offset-2 [overflow-anchor:none]"
@@ -209,10 +212,12 @@ export function LogView({ runId, runRef, log, live, stages, attempts, focus, onF
               {following && live && !buffer.ended ? "following" : live && !buffer.ended ? "paused" : "complete"} · {lines.length.toLocaleString("en-US")}
               {lines.length === all.length ? "" : ` of ${all.length.toLocaleString("en-US")}`} lines
             </span>
+            {following && !live ? null : (
             <Button size="sm" className="pointer-events-auto" onClick={() => setFollow(!following)} aria-pressed={following}>
               {following ? <Pause aria-hidden /> : <ArrowDownToLine aria-hidden />}
-              {following ? (live ? "Pause" : "At the end") : live ? "Follow" : "To the end"}
+              {following ? "Pause" : live ? "Follow" : "To the end"}
             </Button>
+            )}
           </div>
         ) : null}
       </div>

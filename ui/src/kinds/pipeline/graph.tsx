@@ -9,8 +9,8 @@ import { cn } from "@/lib/cn";
 import { count, rate } from "@/lib/format";
 import { type PipelineView, sizeOf, type StageView } from "./spec";
 
-const WIDTH = 208;
-const GAP_X = 56;
+const WIDTH = 188;
+const GAP_X = 40;
 const GAP_Y = 44;
 
 type StageNode = Node<{ stage: StageView; live: StageProgress | null; hot: boolean; problem: string | null; turn: Turn }, "stage">;
@@ -27,8 +27,8 @@ function StageNodeView({ data }: NodeProps<StageNode>) {
       )}
       style={{ width: WIDTH }}
     >
-      <Handle type="target" position={turn.in} className="!size-1.5 !border-0 !bg-line2" />
-      <Handle type="source" position={turn.out} className="!size-1.5 !border-0 !bg-line2" />
+      <Handle type="target" position={turn.in} className="!opacity-0" />
+      <Handle type="source" position={turn.out} className="!opacity-0" />
       <div className="flex items-center gap-2">
         <b className="truncate font-semibold">{stage.name}</b>
         {hot ? <State state="degraded" word="Bottleneck" className="ml-auto" /> : live ? <State state={live.state} className="ml-auto" /> : null}
@@ -87,7 +87,7 @@ export default function PipelineGraph({
     return () => observer.disconnect();
   }, []);
 
-  const perRow = Math.max(1, Math.floor((width - 32) / (WIDTH + GAP_X)));
+  const perRow = Math.max(1, Math.floor((width - 32 + GAP_X) / (WIDTH + GAP_X)));
   const live = progress ?? null;
   const rowHeight = (live ? 142 : 96) + GAP_Y;
   const rows = Math.ceil(pipeline.stages.length / perRow);
@@ -126,7 +126,7 @@ export default function PipelineGraph({
   );
 
   return (
-    <div ref={host} className={className} style={{ height: Math.min(720, Math.max(240, rows * rowHeight + 60)) }}>
+    <div ref={host} className={className} style={{ height: Math.min(perRow === 1 ? 2400 : 720, Math.max(240, rows * rowHeight + 60)) }}>
       {width > 0 ? (
         <ReactFlow
           key={`${perRow}-${pipeline.stages.length}`}

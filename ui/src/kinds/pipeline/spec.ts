@@ -44,7 +44,7 @@ function number(value: Json | undefined): number | null {
 
 export function paramsSchemaOf(spec: JsonObject | null | undefined): JsonSchema | null {
   const schema = object(spec?.params);
-  return Object.keys(object(schema.properties)).length > 0 ? (schema as JsonSchema) : null;
+  return Object.keys(object(schema.properties)).length > 0 ? (schema) : null;
 }
 
 function stageOf(value: Json, at: number): StageView {

@@ -36,21 +36,21 @@ function RunRow({ run }: { run: Run }) {
   const value = outRate(run);
   return (
     <tr className="border-t hover:bg-sunken/60">
-      <td className="px-3.5 py-2">
+      <td className="px-3 py-2 first:pl-3.5 last:pr-3.5">
         <RunLink run={run} />
       </td>
-      <td className="px-3.5 py-2">
+      <td className="px-3 py-2 first:pl-3.5 last:pr-3.5">
         <State state={shownRunState(run)} />
       </td>
-      <td className="px-3.5 py-2 text-right whitespace-nowrap">
+      <td className="px-3 py-2 first:pl-3.5 last:pr-3.5 text-right whitespace-nowrap">
         <Elapsed from={run.started_at ?? run.created_at} to={run.ended_at} />
       </td>
-      <td className="px-3.5 py-2 max-sm:hidden">
+      <td className="px-3 py-2 first:pl-3.5 last:pr-3.5 max-sm:hidden">
         <RunProgressCell run={run} />
       </td>
-      <td className="px-3.5 py-2 max-xl:hidden">
+      <td className="px-3 py-2 first:pl-3.5 last:pr-3.5 max-xl:hidden">
         <span className="flex items-center justify-end gap-2">
-          <Spark values={rates} label={`Items out a second of ${run.ref}, now ${rate(value)}`} />
+          <Spark width={64} values={rates} label={`Items out a second of ${run.ref}, now ${rate(value)}`} />
           <span className="w-10 text-right">{rate(value)}</span>
         </span>
       </td>
@@ -59,7 +59,7 @@ function RunRow({ run }: { run: Run }) {
 }
 
 export function RunningNow({ runs, jobs }: { runs: Run[]; jobs: Job[] }) {
-  const th = "px-3.5 py-1.5 text-left text-xs font-[520] text-ink3";
+  const th = "px-3 py-1.5 first:pl-3.5 last:pr-3.5 text-left text-xs font-[520] text-ink3";
   return (
     <div className="overflow-x-auto">
       <table className="w-full border-collapse" aria-label="Running now">
@@ -88,19 +88,21 @@ export function RunningNow({ runs, jobs }: { runs: Run[]; jobs: Job[] }) {
           ))}
           {jobs.map((job) => (
             <tr key={job.id} className="border-t hover:bg-sunken/60">
-              <td className="px-3.5 py-2">
+              <td className="px-3 py-2 first:pl-3.5 last:pr-3.5">
                 <Link to="/jobs/$job" params={{ job: job.id }} className="link">
                   {job.operation} {job.resource?.name}
                 </Link>
               </td>
-              <td className="px-3.5 py-2">
+              <td className="px-3 py-2 first:pl-3.5 last:pr-3.5">
                 <State state={job.state} />
               </td>
-              <td className="px-3.5 py-2 text-right whitespace-nowrap">
+              <td className="px-3 py-2 first:pl-3.5 last:pr-3.5 text-right whitespace-nowrap">
                 <Elapsed from={job.started_at ?? job.created_at} to={job.ended_at} />
               </td>
-              <td colSpan={2} className="px-3.5 py-2 text-ink2 max-sm:hidden">
-                {job.waiting_for ? `waits for ${job.waiting_for}` : ""}
+              <td colSpan={2} className="px-3 py-2 first:pl-3.5 last:pr-3.5 text-ink2 max-sm:hidden">
+                <span className="line-clamp-1" title={job.waiting_for ?? undefined}>
+                  {job.waiting_for ? `waits for ${job.waiting_for}` : ""}
+                </span>
               </td>
             </tr>
           ))}

@@ -38,6 +38,7 @@ export function StageGrids({ runs, pending }: { runs: Run[] | undefined; pending
   }
   return (
     <Panel title="Runs by stage" aside={`last ${COLUMNS}, newest at the right`}>
+      <div>
       {groups.map((group) => {
         const [first] = group;
         if (!first) return null;
@@ -57,6 +58,7 @@ export function StageGrids({ runs, pending }: { runs: Run[] | undefined; pending
           </div>
         );
       })}
+      </div>
     </Panel>
   );
 }

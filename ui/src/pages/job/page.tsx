@@ -164,7 +164,7 @@ function Step({ step, number }: { step: JobStep; number: number }) {
       </div>
       <div className="flex items-center gap-3">
         {step.attempts > 1 ? <span className="text-xs text-warn">{step.attempts} attempts</span> : null}
-        <span className="text-ink3 max-sm:hidden">{step.started_at ? <Elapsed from={step.started_at} to={step.ended_at} /> : null}</span>
+        <span className="text-ink3 max-sm:hidden">{step.started_at && step.state !== "pending" ? <Elapsed from={step.started_at} to={step.ended_at} /> : null}</span>
         <State state={step.state} />
       </div>
     </li>

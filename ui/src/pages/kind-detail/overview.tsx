@@ -39,7 +39,7 @@ export function GenericOverview({ kind, resource }: TabProps) {
             </p>
           </div>
         ) : (
-          <Empty title="No description or labels">Set them in the document’s metadata with `qd apply`.</Empty>
+          <Empty title="No description or labels">Write them under “Edit details…”, or in the document’s metadata.</Empty>
         )}
       </Panel>
     </div>

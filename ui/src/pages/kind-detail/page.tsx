@@ -1,7 +1,7 @@
 // One item of any kind: the same frame and tabs for all, plus what kinds/registry.tsx adds.
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router";
-import { Archive, ArchiveRestore, MoreHorizontal, Pencil, Play } from "lucide-react";
+import { Archive, ArchiveRestore, MoreHorizontal, Pencil, Play, Tags } from "lucide-react";
 import { lazy, Suspense, useState } from "react";
 import { ApiError } from "@/api/error";
 import { resourceArchive, resourceRestore } from "@/api/mutations";
@@ -22,6 +22,7 @@ import { SkeletonRows } from "@/components/ui/skeleton";
 import { hasRoute, nounOf, useKind } from "@/kinds/access";
 import { type ExtraTab, extensionOf } from "@/kinds/registry";
 import { NotFound, PagePending } from "@/shell/fallback";
+import { DetailsDialog } from "./details-dialog";
 import { GenericOverview } from "./overview";
 
 const RevisionsTab = lazy(() => import("./revisions-tab"));
@@ -105,6 +106,7 @@ function Header({ kind, resource }: { kind: KindInfo; resource: ResourceDetail }
   const navigate = useNavigate({ from: "/$plural/$name" });
   const { start } = useSearch({ from: "/app/$plural/$name" });
   const [archiving, setArchiving] = useState(false);
+  const [details, setDetails] = useState(false);
   const client = useQueryClient();
   const archived = resource.state === "archived";
   const refresh = () => {
@@ -137,7 +139,7 @@ function Header({ kind, resource }: { kind: KindInfo; resource: ResourceDetail }
           <State state="archived" />
         ) : resource.changed ? (
           <Link to="." search={{ tab: "yaml" }} title="The working copy differs from the newest revision">
-            <State state="draft" word="Changed since the newest revision" />
+            <State state="draft" word={resource.latest_revision ? `Changed since r${resource.latest_revision.number}` : "Not published yet"} />
           </Link>
         ) : null
       }
@@ -169,9 +171,14 @@ function Header({ kind, resource }: { kind: KindInfo; resource: ResourceDetail }
                   <ArchiveRestore aria-hidden /> Restore
                 </DropdownMenuItem>
               ) : (
-                <DropdownMenuItem onSelect={() => setArchiving(true)}>
-                  <Archive aria-hidden /> Archive…
-                </DropdownMenuItem>
+                <>
+                  <DropdownMenuItem onSelect={() => setDetails(true)}>
+                    <Tags aria-hidden /> Edit details…
+                  </DropdownMenuItem>
+                  <DropdownMenuItem onSelect={() => setArchiving(true)}>
+                    <Archive aria-hidden /> Archive…
+                  </DropdownMenuItem>
+                </>
               )}
             </DropdownMenuContent>
           </DropdownMenu>
@@ -217,6 +224,7 @@ function Header({ kind, resource }: { kind: KindInfo; resource: ResourceDetail }
           <Id id={resource.id} label={`${nounOf(kind)} id`} />
         </Fact>
       </Facts>
+      {details ? <DetailsDialog kind={kind} resource={resource} onClose={() => setDetails(false)} /> : null}
       {restore.isError ? <Failure what="It was not restored" error={restore.error} className="mt-3 rounded-md border" /> : null}
       {kind.runnable ? <StartRunDialog plural={kind.plural} resource={resource} open={Boolean(start)} onOpenChange={setStart} /> : null}
       <ConfirmDialog

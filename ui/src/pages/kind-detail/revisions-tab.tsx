@@ -10,7 +10,7 @@ import { SpecDiff, YamlView } from "@/components/code/lazy";
 import { Id } from "@/components/copy";
 import { Panel } from "@/components/panel";
 import { RevisionActionDialog } from "@/components/publish-dialogs";
-import { Empty, Failure } from "@/components/situation";
+import { CommandLine, Empty, Failure } from "@/components/situation";
 import { State } from "@/components/state";
 import { Ago } from "@/components/time";
 import { Button } from "@/components/ui/button";
@@ -48,7 +48,7 @@ export default function RevisionsTab({ kind, resource }: TabProps) {
         {query.isPending ? (
           <SkeletonRows rows={5} />
         ) : revisions.length === 0 ? (
-          <Empty title="No revisions yet">A revision is cut from the working copy when you publish it, or by `qd apply`.</Empty>
+          <Empty title="No revisions yet">A revision is cut from the working copy when you publish it, or by <CommandLine>qd apply</CommandLine>.</Empty>
         ) : (
           <ol className="max-h-[70vh] overflow-y-auto">
             {revisions.map((revision) => (

@@ -5,7 +5,7 @@ import { DataTable } from "@/components/data-table";
 import { Panel } from "@/components/panel";
 import { RunGrid } from "@/components/run-grid";
 import { runColumns } from "@/components/run-table";
-import { Empty } from "@/components/situation";
+import { CommandLine, Empty } from "@/components/situation";
 import { pipelineOf } from "@/kinds/pipeline/spec";
 import type { TabProps } from "@/kinds/registry";
 
@@ -27,7 +27,7 @@ export default function RunsTab({ kind, resource }: TabProps) {
           columns={columns}
           query={runs}
           rowKey={(run) => run.id}
-          empty={<Empty title="No runs yet">Start one with “Start run…”, or with `qd run {kind.plural}/{resource.name}`.</Empty>}
+          empty={<Empty title="No runs yet">Start one with “Start run…”, or with <CommandLine>{`qd run ${kind.plural}/${resource.name}`}</CommandLine>.</Empty>}
         />
       </Panel>
     </div>

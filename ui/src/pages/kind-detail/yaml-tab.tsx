@@ -21,6 +21,7 @@ import { useChecks } from "./use-checks";
 import { type SaveState, useWorkingCopy, type WorkingCopyEditor } from "./use-working-copy";
 
 type Shown = "edit" | "diff" | "published";
+const NO_MARKERS: Marker[] = [];
 
 export default function YamlTab({ kind, resource }: TabProps) {
   const editor = useWorkingCopy(kind.plural, resource.name);
@@ -166,24 +167,23 @@ export default function YamlTab({ kind, resource }: TabProps) {
   );
 }
 
+/** Syntax errors while the text is no YAML, else the violations of what is saved, placed in the text. */
 function useMarkers(editor: WorkingCopyEditor, violations: Violation[] | null): Marker[] {
-  const [markers, setMarkers] = useState<Marker[]>([]);
   const { text, syntax } = editor;
-  const settled = editor.state === "saved";
+  const settled = editor.state === "saved" && text !== null;
+  const [placed, setPlaced] = useState<{ of: string; markers: Marker[] } | null>(null);
   useEffect(() => {
-    if (syntax.length > 0 || !settled || text === null) {
-      setMarkers(syntax);
-      return;
-    }
+    if (!settled || !violations) return;
     let left = false;
     void import("@/components/code/yaml").then(({ markersFor }) => {
-      if (!left) setMarkers(markersFor(text, violations ?? [], "/spec"));
+      if (!left) setPlaced({ of: text, markers: markersFor(text, violations, "/spec") });
     });
     return () => {
       left = true;
     };
-  }, [text, syntax, violations, settled]);
-  return markers;
+  }, [text, violations, settled]);
+  if (syntax.length > 0) return syntax;
+  return settled && placed?.of === text ? placed.markers : NO_MARKERS;
 }
 
 function Problem({ pointer, detail, code }: { pointer: string; detail: string; code?: string }) {

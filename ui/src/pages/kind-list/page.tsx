@@ -28,7 +28,7 @@ function useColumns(kind: KindInfo, byResource: Map<string, Run[]>) {
         id: "name",
         header: "Name",
         cell: ({ row: { original: each } }) => (
-          <div className="min-w-40">
+          <div className="sm:min-w-40">
             <Link to="/$plural/$name" params={{ plural: kind.plural, name: each.name }} search={{}} className="link font-[540] max-sm:inline-flex max-sm:min-h-11 max-sm:items-center">
               {each.name}
             </Link>
@@ -39,6 +39,7 @@ function useColumns(kind: KindInfo, byResource: Map<string, Run[]>) {
       column.display({
         id: "revision",
         header: "Published",
+        meta: { from: "sm" },
         cell: ({ row: { original: each } }) => (
           <span className="whitespace-nowrap">
             {each.published ? `r${each.published.number}` : <span className="text-ink3">not yet</span>}

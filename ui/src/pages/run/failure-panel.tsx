@@ -1,11 +1,15 @@
 // Why it failed: the stage, the batch, the item where it is known, the traceback.
+import { ChevronRight } from "lucide-react";
+import { useState } from "react";
 import type { Run } from "@/api/types";
 import { CopyButton } from "@/components/copy";
 import { Fact, Facts, Panel } from "@/components/panel";
+import { cn } from "@/lib/cn";
 import { count } from "@/lib/format";
 
 export function FailurePanel({ run, stages }: { run: Run; stages: { id: string; name: string }[] }) {
   const failure = run.failure;
+  const [open, setOpen] = useState(true);
   if (!failure) {
     return (
       <Panel className="border-bad">
@@ -56,18 +60,22 @@ export function FailurePanel({ run, stages }: { run: Run; stages: { id: string; 
           </div>
         ) : null}
         {failure.traceback ? (
-          <details className="group rounded-md border" open>
-            <summary className="hit flex list-none items-center gap-2 px-2.5 text-ink2 hover:text-ink">
-              <span aria-hidden className="transition-transform group-open:rotate-90">
-                ›
-              </span>
-              Traceback
-              <span className="ml-auto">
-                <CopyButton text={failure.traceback} label="Copy traceback" />
-              </span>
-            </summary>
-            <pre className="mono max-h-80 overflow-auto border-t bg-sunken px-3 py-2 leading-5">{failure.traceback}</pre>
-          </details>
+          <div className="rounded-md border">
+            <div className="flex items-center gap-2 px-1.5">
+              <button type="button" aria-expanded={open} onClick={() => setOpen(!open)} className="hit flex items-center gap-1.5 rounded px-1 text-ink2 hover:text-ink">
+                <ChevronRight className={cn("size-3.5 transition-transform", open && "rotate-90")} aria-hidden />
+                Traceback
+              </button>
+              <CopyButton text={failure.traceback} label="Copy traceback" className="ml-auto border-transparent shadow-none" />
+            </div>
+            {open ? (
+              // A scrolling region must be reachable by keyboard.
+              // eslint-disable-next-line jsx-a11y/no-noninteractive-tabindex
+              <pre tabIndex={0} aria-label="Traceback" className="mono max-h-80 overflow-auto rounded-b-md border-t bg-sunken px-3 py-2 leading-5">
+                {failure.traceback}
+              </pre>
+            ) : null}
+          </div>
         ) : null}
       </div>
     </Panel>

@@ -49,7 +49,7 @@ export function RunOverview({ run, pipeline, stages }: RunTabProps) {
             ) : events.isError && !events.data ? (
               <Failure what="Could not read the events" error={events.error} retry={() => void events.refetch()} />
             ) : events.data && events.data.length > 0 ? (
-              <EventList events={events.data.slice(-TIMELINE)} clock />
+              <EventList events={events.data} limit={TIMELINE} clock />
             ) : (
               <Empty title="No events yet" />
             )}

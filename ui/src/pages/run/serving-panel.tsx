@@ -15,13 +15,13 @@ import { isRunOver } from "@/lib/state";
 export function ServingPanel({ run, serving }: { run: Run; serving: ServingStatus }) {
   const over = isRunOver(run.state);
   const numbers: [string, string, string][] = [
-    ["Rate", rate(serving.rate), "requests/s"],
+    ["Rate", rate(serving.rate), "/s"],
     ["p50", rate(serving.p50_ms), "ms"],
     ["p95", rate(serving.p95_ms), "ms"],
-    ["Queued", count(serving.queued), "requests"],
-    ["In flight", count(serving.in_flight), "requests"],
-    ["Answered", count(serving.answered), "requests"],
-    ["Failed", count(serving.failed), "requests"],
+    ["Queued", count(serving.queued), ""],
+    ["In flight", count(serving.in_flight), ""],
+    ["Answered", count(serving.answered), ""],
+    ["Failed", count(serving.failed), ""],
   ];
   return (
     <div className="grid gap-3.5 xl:grid-cols-[minmax(0,1fr)_minmax(0,1.2fr)]">
@@ -31,8 +31,8 @@ export function ServingPanel({ run, serving }: { run: Run; serving: ServingStatu
             <div key={label} className="bg-panel px-3.5 py-2.5 last:col-span-2 last:sm:col-span-2">
               <dt className="text-xs text-ink3">{label}</dt>
               <dd>
-                <b className={label === "Failed" && serving.failed > 0 ? "text-lg font-[560] text-bad" : "text-lg font-[560]"}>{value}</b>{" "}
-                <span className="text-xs text-ink3">{unit}</span>
+                <b className={label === "Failed" && serving.failed > 0 ? "text-lg font-[560] text-bad" : "text-lg font-[560]"}>{value}</b>
+                <span className="ml-1 text-2xs text-ink3">{unit}</span>
               </dd>
             </div>
           ))}
@@ -97,11 +97,11 @@ function RequestTester({ run, closed }: { run: Run; closed: boolean }) {
           ) : null}
         </div>
         <div className="flex flex-wrap items-center gap-2">
-          <label className="flex items-center gap-2 text-xs text-ink2">
+          <label htmlFor={`${id}-timeout`} className="text-xs text-ink2">
             Give up after
-            <Input value={timeout} onChange={(event) => setTimeoutText(event.target.value)} inputMode="numeric" className="w-20 text-right" />
-            ms
           </label>
+          <Input id={`${id}-timeout`} value={timeout} onChange={(event) => setTimeoutText(event.target.value)} inputMode="numeric" className="w-20 text-right" />
+          <span className="text-xs text-ink2">ms</span>
           <Button type="submit" variant="primary" className="ml-auto" disabled={closed || send.isPending} title={closed ? "The intake is closed" : undefined}>
             {send.isPending ? "Waiting for the answer…" : "Send"}
           </Button>

@@ -17,7 +17,7 @@ export default function SignInPage() {
   const navigate = useNavigate();
   const router = useRouter();
   const [typed, setTyped] = useState("");
-  const taken = useRef(false);
+  const taken = useRef<string | null>(null);
   const exchange = useMutation({
     mutationFn: exchangeCode,
     onSuccess: async () => {
@@ -31,11 +31,17 @@ export default function SignInPage() {
   const { mutate } = exchange;
   useEffect(() => {
     document.title = "Sign in · Quarterdeck";
-    const code = codeFrom(window.location.hash);
-    if (!code || taken.current) return;
-    taken.current = true;
-    window.history.replaceState(window.history.state, "", window.location.pathname + window.location.search);
-    mutate(code);
+    // Also on hashchange: a link opened while this page is shown changes nothing but the fragment.
+    const take = () => {
+      const code = codeFrom(window.location.hash);
+      if (!code || taken.current === code) return;
+      taken.current = code;
+      window.history.replaceState(window.history.state, "", window.location.pathname + window.location.search);
+      mutate(code);
+    };
+    take();
+    window.addEventListener("hashchange", take);
+    return () => window.removeEventListener("hashchange", take);
   }, [mutate]);
 
   const fromLink = exchange.isPending && !typed;
