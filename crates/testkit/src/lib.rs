@@ -1,9 +1,22 @@
-//! What tests share: real services started on free ports, and a database for each test. A dev-dependency only, so
-//! it may panic where a test would.
+//! What tests share: real services started on free ports, a database for each test, a kernel with a fake engine and a
+//! fake world, a clock that a test moves. A dev-dependency only, so it may panic where a test would.
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "only tests use it")]
 
+pub mod clock;
 pub mod database;
+pub mod engine;
+pub mod eventually;
+pub mod kernel;
 pub mod postgres;
+pub mod sample;
+pub mod scripted;
+pub mod world;
 
+pub use clock::ManualClock;
 pub use database::TestDatabase;
+pub use engine::FakeEngine;
+pub use eventually::eventually;
+pub use kernel::TestKernel;
+pub use scripted::Scripted;
+pub use world::{Gate, World};

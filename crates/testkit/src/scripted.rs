@@ -1,0 +1,112 @@
+//! An operation whose steps a test writes: the names come from the job's input, what they do from a closure.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures::future::BoxFuture;
+use qd_core::{error::Result, id::JobId, plan::Plan, time::Timestamp};
+use qd_kernel::operation::{Apply, Ending, Operation, Outcome, Step, plan};
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+
+/// The operation of [`Scripted`].
+pub const SCRIPTED: &str = "test.scripted";
+
+/// One attempt of one step, as the closure sees it.
+pub struct Call {
+    pub job_id: JobId,
+    pub step: String,
+    pub attempt: u32,
+    pub input: Value,
+    pub outputs: Vec<Value>,
+    pub cancelled: CancellationToken,
+    pub fencing_token: i64,
+    pub now: Timestamp,
+}
+
+type Behaviour = Box<dyn Fn(Call) -> BoxFuture<'static, Outcome> + Send + Sync>;
+type OnEnd = Box<dyn Fn(&Value, &Ending) -> Option<Apply> + Send + Sync>;
+
+pub struct Scripted {
+    run: Behaviour,
+    ended: OnEnd,
+    timeout: Duration,
+    max_attempts: u32,
+}
+
+impl Scripted {
+    pub fn new<F>(run: impl Fn(Call) -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Outcome> + Send + 'static,
+    {
+        Self {
+            run: Box::new(move |call| Box::pin(run(call))),
+            ended: Box::new(|_, _| None),
+            timeout: Duration::from_secs(60),
+            max_attempts: 5,
+        }
+    }
+
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    pub fn max_attempts(mut self, most: u32) -> Self {
+        self.max_attempts = most;
+        self
+    }
+
+    pub fn on_end(
+        mut self,
+        ended: impl Fn(&Value, &Ending) -> Option<Apply> + Send + Sync + 'static,
+    ) -> Self {
+        self.ended = Box::new(ended);
+        self
+    }
+
+    /// The input of a job with these steps.
+    pub fn input(steps: &[&str]) -> Value {
+        json!({ "steps": steps })
+    }
+}
+
+#[async_trait]
+impl Operation for Scripted {
+    fn name(&self) -> &'static str {
+        SCRIPTED
+    }
+
+    fn plan(&self, input: &Value) -> Result<Plan> {
+        let names: Vec<&str> =
+            input["steps"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        let steps: Vec<(&str, &str)> = names.into_iter().map(|name| (name, name)).collect();
+        plan(SCRIPTED, input, "test", &steps)
+    }
+
+    async fn run(&self, step: &Step<'_>) -> Outcome {
+        let call = Call {
+            job_id: step.job_id,
+            step: step.name.to_owned(),
+            attempt: step.attempt,
+            input: step.input.clone(),
+            outputs: step.outputs.to_vec(),
+            cancelled: step.cancelled.clone(),
+            fencing_token: step.fencing_token,
+            now: step.now,
+        };
+        (self.run)(call).await
+    }
+
+    fn timeout(&self, _step: &str) -> Duration {
+        self.timeout
+    }
+
+    fn max_attempts(&self, _step: &str) -> u32 {
+        self.max_attempts
+    }
+
+    fn ended(&self, input: &Value, ending: &Ending) -> Option<Apply> {
+        (self.ended)(input, ending)
+    }
+}
