@@ -109,3 +109,17 @@ class DiesOnce(Pass):
 
 def numbers(count: int) -> list[int]:
     return list(range(count))
+
+
+class NoSetup(Pass):
+    """Cannot be set up."""
+
+    def setup(self, worker_metadata: px.WorkerMetadata) -> None:
+        raise RuntimeError("no model here")
+
+
+class HangsOnDestroy(Pass):
+    """Would hold up a stop for ever."""
+
+    def destroy(self) -> None:
+        time.sleep(600)
