@@ -25,6 +25,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def main(argv: list[str] | None = None) -> int:
     args = _parser().parse_args(argv)
+    sys.dont_write_bytecode = True  # the pipeline's code lies in content-addressed folders
     # Imported late: `describe` must not pay for what only `run` needs.
     if args.command == "describe":
         from qd_runner.describe import main as describe_main

@@ -52,6 +52,7 @@ class RayHost:
             "RAY_AUTH_MODE": "token",
             "RAY_AUTH_TOKEN_PATH": str(self.token_path),
             "RAY_USAGE_STATS_ENABLED": "0",
+            "PYTHONDONTWRITEBYTECODE": "1",
             # With this off Ray takes 127.0.0.1 as the node's address and every server of it binds to loopback;
             # it exists for macOS and Windows and works on Linux.
             "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
