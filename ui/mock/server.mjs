@@ -141,7 +141,7 @@ function answer(method, parts, url, body) {
   if (sub === "working-copy") { if (method === "PUT") Object.assign(copy, { spec: body.spec, version: copy.version + 1, updated_at: now(), violations: [] }); return ok(head === "pipelines" ? copy : { ...copy, spec: itsSpec, violations: [] }); }
   if (sub === "validate") return ok({ violations: copy.violations });
   if (sub === "runs" && method === "GET") return ok(page([...runs].reverse().filter((run) => run.resource.id === item.id), url));
-  if (sub === "runs") { const run = addRun(item, "running", 0, 0); return ok({ job: addJob("run.start", "running", item, 0, { run_id: run.id }), run }, 202); }
+  if (sub === "runs") { const run = addRun(item, "running", 0, 0, { ends: 15 }); return ok({ job: addJob("run.start", "running", item, 0, { run_id: run.id }), run }, 202); }
   if (sub === "revisions" && arg && deep === "diff") return ok({ from: Number(q.get("from")), to: Number(arg), changes: [{ pointer: "/params/properties/threshold/default", op: "replace", before: revisions[q.get("from") - 1]?.spec.params.properties.threshold.default, after: revisions[arg - 1]?.spec.params.properties.threshold.default }, { pointer: "/observability", op: "add", after: { metrics: true, log_level: "info" } }] });
   if (sub === "revisions" && arg) return ok(revisions[arg - 1] ?? revisions[0]);
   if (sub === "revisions") return method === "POST" ? ok(revisions[3], 201) : ok(page([...revisions].reverse().filter((each) => each.number <= (item.published?.number ?? 0)), url));
@@ -169,6 +169,12 @@ setInterval(() => {
       run.serving = { ...run.serving, rate: 13 + Math.random() * 3, answered: run.serving.answered + 14 };
       addEvent("run.progress", now(), { ...about, data: { serving: run.serving } });
     } else {
+      const lasted = (Date.now() - Date.parse(run.started_at)) / 1000;
+      if (run.ends && lasted > run.ends) {
+        Object.assign(run, { state: "succeeded", ended_at: now(), progress: progressOf(60, { over: true }), results: { outputs: 461, dropped: 3, files: [{ path: "curated.jsonl", bytes: 1_284_113, items: 461 }] } });
+        addEvent("run.succeeded", now(), about);
+        continue;
+      }
       const t = ((Date.now() - Date.parse(run.started_at)) / 1000) % 55;
       run.progress = progressOf(t);
       addEvent("run.progress", now(), { ...about, data: { progress: run.progress } });

@@ -31,7 +31,7 @@ const TONES: Record<string, Tone> = {
 };
 
 export function toneOf(state: string): Tone {
-  return TONES[state] ?? "idle";
+  return Object.hasOwn(TONES, state) ? (TONES[state] ?? "idle") : "idle";
 }
 
 const WORDS: Record<string, string> = { in_review: "In review" };
