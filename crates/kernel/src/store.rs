@@ -14,6 +14,7 @@ mod error;
 mod migrate;
 mod postgres;
 mod row;
+mod schema;
 mod sqlite;
 mod tx;
 mod value;
@@ -29,6 +30,9 @@ pub use self::counters::Stats;
 pub use self::error::{StoreError, StoreResult};
 pub use self::migrate::{MigrationReport, MigrationSet};
 pub use self::row::Row;
+pub use self::schema::{
+    Difference, ForeignKey, LogicalColumn, LogicalIndex, LogicalSchema, LogicalTable, LogicalType,
+};
 pub use self::tx::Tx;
 pub use self::value::{Column, Json, Param, Value};
 use self::work::{Queued, pack};
@@ -165,6 +169,11 @@ impl Store {
     /// Brings the schema up or down to `version`; 0 is empty.
     pub async fn migrate_to(&self, version: i64) -> StoreResult<MigrationReport> {
         migrate::migrate_to(self, version).await
+    }
+
+    /// The schema as the database has it now.
+    pub async fn schema(&self) -> StoreResult<LogicalSchema> {
+        self.read(schema::read).await
     }
 
     /// Whether the database answers.
