@@ -1,5 +1,7 @@
 //! Migrations go up, down and up on both databases, the two schemas say the same, and what does not fit is refused.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
 use qd_kernel::store::{Backend, MigrationSet, StoreError, StoreOptions};
 use qd_testkit::{TestDatabase, both_stores};
 

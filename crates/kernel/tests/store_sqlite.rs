@@ -1,5 +1,7 @@
 //! What only SQLite does: a full disk that takes the whole transaction with it, the folder's lock, the log's size.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
 use std::time::Duration;
 
 use qd_kernel::params;
@@ -21,11 +23,10 @@ async fn count(store: &Store) -> i64 {
     store.read(|tx| tx.one("SELECT count(*) FROM b", &[], |row| row.get(0))).await.unwrap()
 }
 
+type Call = Box<dyn FnMut(&mut Tx<'_>) -> StoreResult<u64> + Send>;
+
 /// Runs writes while the writer is held, so that they all share one commit.
-async fn in_one_group<T: Send + 'static>(
-    store: &Store,
-    calls: Vec<Box<dyn FnMut(&mut Tx<'_>) -> StoreResult<T> + Send>>,
-) -> Vec<StoreResult<T>> {
+async fn in_one_group(store: &Store, calls: Vec<Call>) -> Vec<StoreResult<u64>> {
     let (go, wait) = std::sync::mpsc::channel::<()>();
     let (began, has_begun) = tokio::sync::oneshot::channel::<()>();
     let (holder, mut began) = (store.clone(), Some(began));
@@ -63,7 +64,7 @@ async fn a_full_disk_fails_the_closure_that_filled_it_and_no_other() {
     let db = TestDatabase::sqlite().await;
     let store = db.open_with(StoreOptions { sqlite_max_pages: Some(100), ..options() }).await;
     store.migrate().await.unwrap();
-    let mut calls: Vec<Box<dyn FnMut(&mut Tx<'_>) -> StoreResult<u64> + Send>> = Vec::new();
+    let mut calls: Vec<Call> = Vec::new();
     for id in 0..20i64 {
         calls.push(match id {
             10 => Box::new(move |tx| insert(tx, id, 1 << 20)),
@@ -97,7 +98,7 @@ async fn a_closure_that_overruns_its_time_is_undone_alone() {
     store.migrate().await.unwrap();
     let endless = "INSERT INTO b (id, body) WITH RECURSIVE c(x) AS (SELECT 10 UNION ALL SELECT x + 1 FROM c) \
                    SELECT x, zeroblob(1) FROM c";
-    let calls: Vec<Box<dyn FnMut(&mut Tx<'_>) -> StoreResult<u64> + Send>> = vec![
+    let calls: Vec<Call> = vec![
         Box::new(|tx| insert(tx, 1, 1)),
         Box::new(move |tx| tx.exec(endless, &[])),
         Box::new(|tx| insert(tx, 2, 1)),

@@ -1,5 +1,7 @@
 //! What a closure wrote is there or not there, whole, on both databases, whatever happens in it or beside it.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 

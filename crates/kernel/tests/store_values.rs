@@ -1,5 +1,7 @@
 //! Every type survives the trip through both databases, and what only one would take is refused by both.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
 use qd_core::id::RunId;
 use qd_core::time::Timestamp;
 use qd_kernel::params;

@@ -128,6 +128,10 @@ fn open(path: &Path) -> File {
 }
 
 /// Makes the cluster and starts the server under the watcher; its port once it answers.
+#[expect(
+    clippy::zombie_processes,
+    reason = "the watcher outlives this process by design, and ends by itself"
+)]
 fn launch(folder: &Path, linger_s: u32) -> u16 {
     let binaries = Binaries::find();
     fs::set_permissions(folder, fs::Permissions::from_mode(0o755)).expect("open the server's folder");

@@ -1,6 +1,5 @@
 //! Where Postgres' programs are, and as whom they run: `initdb` and `postgres` refuse root.
 
-use std::ffi::OsString;
 use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -17,7 +16,7 @@ impl Binaries {
     /// # Panics
     /// With what to install where there is no Postgres.
     pub fn find() -> Self {
-        let path = std::env::var_os("PATH").unwrap_or_else(OsString::new);
+        let path = std::env::var_os("PATH").unwrap_or_default();
         let mut folders: Vec<PathBuf> = std::env::split_paths(&path).collect();
         let mut debian: Vec<(u32, PathBuf)> = std::fs::read_dir("/usr/lib/postgresql")
             .into_iter()

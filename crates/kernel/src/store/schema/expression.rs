@@ -132,8 +132,8 @@ fn tokens(sql: &str) -> Vec<Token> {
             let (text, used) = quoted(rest, first);
             length = used;
             tokens.push(if first == '"' { Token::Word(text) } else { Token::Text(text) });
-        } else if rest.starts_with("::") {
-            let (used, number) = cast(&rest[2..]);
+        } else if let Some(kind) = rest.strip_prefix("::") {
+            let (used, number) = cast(kind);
             length = used + 2;
             if number && let Some(Token::Text(text)) = tokens.last().cloned() {
                 tokens.pop();
