@@ -1,8 +1,8 @@
 // Publishing and rolling back: each says before what it will do, and for which runs.
-import { useQuery } from "@tanstack/react-query";
+import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
 import { useId, useRef, useState } from "react";
 import { revisionCut, revisionPublish, revisionRollback } from "@/api/mutations";
-import { diffQuery } from "@/api/queries";
+import { diffQuery, resourceRunsQuery } from "@/api/queries";
 import type { Change, KindInfo, ResourceDetail } from "@/api/types";
 import { wantsReason } from "@/kinds/access";
 import { plural as counted } from "@/lib/format";
@@ -20,14 +20,15 @@ function refresh(kind: KindInfo, name: string) {
 }
 
 function RunsStay({ resource, kind }: { resource: ResourceDetail; kind: KindInfo }) {
+  const runs = useInfiniteQuery({ ...resourceRunsQuery(kind.plural, resource.name, 24), enabled: kind.runnable }).data ?? [];
   if (!kind.runnable) return null;
-  const live = resource.last_run && (resource.last_run.state === "running" || resource.last_run.state === "queued");
+  const live = runs.filter((run) => run.state === "running" || run.state === "queued");
   return (
     <p>
       Only runs that start afterwards use it.{" "}
-      {live ? (
+      {live.length > 0 ? (
         <>
-          <b>{resource.last_run?.ref}</b> is {resource.last_run?.state} and stays on its own revision.
+          <b>{live.map((run) => run.ref).join(", ")}</b> {live.length === 1 ? "stays on its" : "stay on their"} own revision.
         </>
       ) : (
         "No run is touched now."

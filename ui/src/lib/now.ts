@@ -21,6 +21,11 @@ function subscribe(listener: () => void): () => void {
   };
 }
 
+/** The same in whole minutes, for what need not move every second. */
+export function useMinute(): number {
+  return useSyncExternalStore(subscribe, () => Math.floor(now / 60_000) * 60_000);
+}
+
 export function useNow(): number {
   return useSyncExternalStore(subscribe, () => now);
 }

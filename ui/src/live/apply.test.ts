@@ -54,3 +54,14 @@ it("adds no second point for the same moment", () => {
   expect(twice.stages[0]?.points).toHaveLength(1);
   expect(withPoint(twice, progress(3), "2026-11-20T12:00:02Z").stages[0]?.points).toHaveLength(2);
 });
+
+it("asks again after an answer that was on its way when the event came", async () => {
+  let answers = 0;
+  const query = { queryKey: ["jobs", {}], queryFn: () => new Promise((resolve) => setTimeout(() => resolve(++answers), 600)) };
+  void client.fetchQuery(query);
+  applier.batch([{ type: "event", event: event("job.running", { job_id: "j1" }) }]);
+  await vi.advanceTimersByTimeAsync(500);
+  expect(isStale(["jobs", {}])).toBe(false);
+  await vi.advanceTimersByTimeAsync(500);
+  expect([answers, isStale(["jobs", {}])]).toEqual([1, true]);
+});

@@ -135,10 +135,19 @@ export class LiveApplier {
     this.stale.set(JSON.stringify(key), key);
     this.timer ??= setTimeout(() => {
       this.timer = null;
-      const keys = [...this.stale.values()];
-      this.stale = new Map();
-      for (const queryKey of keys) void this.client.invalidateQueries({ queryKey }, { cancelRefetch: false });
+      this.refresh();
     }, SETTLE_MS);
+  }
+
+  private refresh(): void {
+    const keys = [...this.stale.values()];
+    this.stale = new Map();
+    for (const queryKey of keys) {
+      // An answer on its way may be older than this event: it is let in, and asked for again afterwards. To
+      // cancel it instead would show nothing at all for as long as events keep coming.
+      if (this.client.isFetching({ queryKey }) > 0) this.mark(queryKey);
+      else void this.client.invalidateQueries({ queryKey });
+    }
   }
 }
 

@@ -15,6 +15,11 @@ export class StreamCursor {
     return true;
   }
 
+  /** The server's newest position, where it is below ours: another history has begun (a new data folder). */
+  startAgain(newest: number): void {
+    if (this.pos !== null && newest < this.pos) this.pos = newest;
+  }
+
   acceptLine(run: string, n: number): boolean {
     const seen = this.lines.get(run);
     if (seen !== undefined && n <= seen) return false;

@@ -178,7 +178,8 @@ export class LiveHub {
       }
     });
     stream.addEventListener("gap", (message) => {
-      const data = message.data ? (JSON.parse(message.data as string) as { run_id?: string }) : {};
+      const data = message.data ? (JSON.parse(message.data as string) as { run_id?: string; position?: number }) : {};
+      if (typeof data.position === "number") this.cursor.startAgain(data.position);
       this.queue({ type: "gap", run: data.run_id ?? null });
     });
   }

@@ -82,12 +82,11 @@ export function Shell() {
             <button
               type="button"
               onClick={() => setPalette(true)}
-              aria-label="Search and commands"
               className="hit flex items-center gap-2 rounded-md border bg-sunken px-2.5 text-ink3 hover:border-line2 max-sm:size-11 max-sm:justify-center max-sm:border-transparent max-sm:bg-transparent lg:w-80"
             >
               <Search className="size-3.5 max-sm:size-[18px]" aria-hidden />
               <span className="truncate max-lg:sr-only">Search names, runs, ids</span>
-              <span className="ml-auto flex gap-0.5 max-sm:hidden">
+              <span aria-hidden className="ml-auto flex gap-0.5 max-sm:hidden">
                 <Kbd>{modKey} K</Kbd>
               </span>
             </button>

@@ -45,8 +45,8 @@ export const LogLineRow = memo(function LogLineRow(props: LogLineProps) {
         aria-label={`Link to line ${line.n}`}
         className="shrink-0 text-ink3 hover:text-accent hover:underline"
       >
-        <span className="max-sm:hidden">{clock(at, zone, true)}</span>
-        <span className="sm:hidden">{clock(at, zone)}</span>
+        <span aria-hidden className="max-sm:hidden">{clock(at, zone, true)}</span>
+        <span aria-hidden className="sm:hidden">{clock(at, zone)}</span>
       </button>
       <span className="w-18 shrink-0 truncate text-ink2 max-sm:hidden" title={stage}>
         {stage}

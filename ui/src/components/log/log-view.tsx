@@ -207,7 +207,7 @@ export function LogView({ runId, runRef, log, live, stages, attempts, focus, onF
           )}
         </div>
         {lines.length > 0 ? (
-          <div className="pointer-events-none absolute right-3 bottom-3 flex items-center gap-2">
+          <div className="pointer-events-none absolute inset-x-0 bottom-3 flex items-center justify-center gap-2">
             <span className="rounded-md border bg-panel px-2 py-1 text-2xs text-ink2 tabular-nums shadow-panel" role="status">
               {following && live && !buffer.ended ? "following" : live && !buffer.ended ? "paused" : "complete"} · {lines.length.toLocaleString("en-US")}
               {lines.length === all.length ? "" : ` of ${all.length.toLocaleString("en-US")}`} lines

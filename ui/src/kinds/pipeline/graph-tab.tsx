@@ -21,7 +21,7 @@ export default function GraphTab({ kind, resource }: TabProps) {
         live ? (
           <span>
             numbers of{" "}
-            <Link to="/runs/$run" params={{ run: live.id }} search={{}} className="link">
+            <Link to="/runs/$run" params={{ run: live.id }} search={{}} className="link underline underline-offset-2">
               {live.ref}
             </Link>
             , live

@@ -10,7 +10,7 @@ import { CommandLine, Empty, Failure } from "@/components/situation";
 import { Button } from "@/components/ui/button";
 import { SkeletonRows } from "@/components/ui/skeleton";
 import { titleOf, useKinds } from "@/kinds/access";
-import { useNow } from "@/lib/now";
+import { useMinute } from "@/lib/now";
 import { usePreferences } from "@/lib/preferences";
 import { failingOf } from "./failing";
 import { RecentChanges } from "./recent-changes";
@@ -26,8 +26,8 @@ export default function HomePage() {
   const recent = useInfiniteQuery(runsQuery({}, 200));
   const waiting = useInfiniteQuery(jobsQuery({ state: "waiting" }, 20));
   const changes = useInfiniteQuery(auditQuery({}, 12));
-  const hour = Math.floor(useNow() / 60_000) * 60_000;
-  const failing = useMemo(() => failingOf(recent.data ?? [], hour), [recent.data, hour]);
+  const minute = useMinute();
+  const failing = useMemo(() => failingOf(recent.data ?? [], minute), [recent.data, minute]);
   const live = useMemo(() => [...(running.data ?? []), ...(queued.data ?? [])], [running.data, queued.data]);
   const runnable = kinds.find((kind) => kind.runnable);
 

@@ -110,6 +110,8 @@ export default function YamlTab({ kind, resource }: TabProps) {
             <span role="status">
               {checks.pending || editor.state === "typing" || editor.state === "saving"
                 ? "checking"
+                : editor.state === "invalid"
+                  ? "not checked"
                 : checks.violations === null
                   ? "not checked"
                   : problems === 0

@@ -24,7 +24,7 @@ export function ServingPanel({ run, serving }: { run: Run; serving: ServingStatu
     ["Failed", count(serving.failed), ""],
   ];
   return (
-    <div className="grid gap-3.5 xl:grid-cols-[minmax(0,1fr)_minmax(0,1.2fr)]">
+    <div className="grid items-start gap-3.5 xl:grid-cols-[minmax(0,1fr)_minmax(0,1.2fr)]">
       <Panel title="Serving" aside={over ? <State state="stopped" word="Intake closed" /> : <State state={serving.ready ? "ready" : "starting"} />}>
         <dl className="grid grid-cols-2 gap-px overflow-hidden rounded-b-lg bg-line sm:grid-cols-4 xl:grid-cols-4">
           {numbers.map(([label, value, unit]) => (
