@@ -1,1 +1,75 @@
-fn main() {}
+//! `qd`, the command line of Quarterdeck.
+//!
+//! Thin by intent: a verb parses its words, calls the REST API, prints. What a command may do is decided by the
+//! server; nothing here opens the database. One verb is one file under `verbs/`; what several share is beside it.
+
+mod args;
+mod client;
+mod clock;
+mod context;
+mod documents;
+mod exit;
+mod failure;
+mod invocation;
+mod live;
+mod output;
+mod params;
+mod targets;
+mod verbs;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use clap::error::ErrorKind;
+
+use args::{Cli, Verb};
+use clock::Clock;
+use context::{ContextFile, Overrides};
+use exit::Exit;
+use failure::Failure;
+use invocation::Invocation;
+use output::Out;
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let asked = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+            // Nothing can be said when the stream itself is closed.
+            let _ = error.print();
+            return ExitCode::from(if asked { Exit::OK.0 } else { Exit::USAGE.0 });
+        }
+    };
+    let out = Out::new(cli.quiet);
+    let exit = carry_out(cli, out).unwrap_or_else(|failure| {
+        let text = failure.render(out.error_paint());
+        if !text.is_empty() {
+            out.error_line(&text);
+        }
+        failure.exit()
+    });
+    ExitCode::from(exit.0)
+}
+
+fn carry_out(cli: Cli, out: Out) -> Result<Exit, Failure> {
+    let var = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let overrides = Overrides {
+        context: cli.context,
+        server: cli.server.or_else(|| var("QD_SERVER")),
+        token: var("QD_TOKEN"),
+    };
+    let verb = match cli.verb {
+        Verb::Completion(args) => return verbs::completion::run(&args, &out),
+        verb => verb,
+    };
+    let invocation =
+        Invocation { out, clock: Clock::system(), contexts: ContextFile::locate(var)?, overrides };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::local(format!("start the runtime: {error}")))?;
+    let exit = runtime.block_on(verbs::dispatch(verb, &invocation));
+    // A lookup or a read of standard input that is still under way must not hold the process.
+    runtime.shutdown_background();
+    exit
+}

@@ -1,0 +1,147 @@
+//! The words of the command line, as clap understands them. Each verb's own words are in its file.
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::verbs;
+
+#[derive(Debug, Parser)]
+#[command(
+    name = "qd",
+    version,
+    about = "One control plane for data and ML: pipelines, runs, and everything underneath.",
+    after_help = "Exit codes: 0 done · 1 the run failed, or diff found differences · 2 error, or the run was stopped · 3 the run could not start · 64 wrong usage.\nEnvironment: QD_SERVER, QD_TOKEN, QD_CONFIG, NO_COLOR.",
+    arg_required_else_help = true,
+    propagate_version = false,
+    max_term_width = 110
+)]
+pub struct Cli {
+    /// Use this context of the context file instead of the current one
+    #[arg(long, global = true, value_name = "NAME")]
+    pub context: Option<String>,
+    /// Talk to this server (environment: QD_SERVER)
+    #[arg(long, global = true, value_name = "URL")]
+    pub server: Option<String>,
+    /// Say nothing on standard error but errors
+    #[arg(long, short, global = true)]
+    pub quiet: bool,
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Create or update what documents describe
+    Apply(verbs::apply::Args),
+    /// List resources, runs, jobs, engines or kinds, or show one
+    #[command(visible_alias = "list")]
+    Get(verbs::get::Args),
+    /// Everything about one thing, for reading
+    Describe(verbs::describe::Args),
+    /// What an apply would change, or what changed between two revisions
+    Diff(verbs::diff::Args),
+    /// Publish a revision
+    Publish(verbs::publish::Args),
+    /// Publish the spec of an older revision again
+    Rollback(verbs::rollback::Args),
+    /// The revisions of a resource
+    History(verbs::history::Args),
+    /// Start a run
+    Run(verbs::run::Args),
+    /// List runs
+    Runs(verbs::runs::Args),
+    /// Stop a run
+    Stop(verbs::stop::Args),
+    /// Start a new attempt of a run
+    Retry(verbs::retry::Args),
+    /// The log of a run
+    Logs(verbs::logs::Args),
+    /// Follow a run's stages until it ends
+    Watch(verbs::watch::Args),
+    /// Send one item to a serving run and print its result
+    Request(verbs::request::Args),
+    /// List, show, watch or cancel jobs
+    Jobs(verbs::jobs::Args),
+    /// What has happened, and what happens
+    Events(verbs::events::Args),
+    /// Who did what
+    Audit(verbs::audit::Args),
+    /// The token and sign-in links of the current context
+    Auth(verbs::auth::Args),
+    /// Who you are and what you may do
+    Whoami(verbs::whoami::Args),
+    /// The servers that this machine knows
+    Context(verbs::context::Args),
+    /// Look for what is missing or broken, and say what to do
+    Doctor(verbs::doctor::Args),
+    /// Versions of this program and of the server
+    Version(verbs::version::Args),
+    /// Print a completion script for a shell
+    Completion(verbs::completion::Args),
+}
+
+/// Words shared by the verbs that create a job.
+#[derive(Debug, Clone, Args)]
+pub struct JobWords {
+    /// Wait until the job has ended
+    #[arg(long)]
+    pub wait: bool,
+    /// Use this key instead of a new one: the same key starts nothing twice
+    #[arg(long, value_name = "KEY")]
+    pub idempotency_key: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_words_are_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn what_people_type_is_understood() {
+        for line in [
+            "qd apply -f spec.yaml --dry-run",
+            "qd apply -f a -f - --publish --wait --message why",
+            "qd get pipelines -o json -l team=data --limit 10",
+            "qd get pipeline curate other -o yaml",
+            "qd list runs --state failed",
+            "qd diff -f spec.yaml",
+            "qd diff pipelines/curate --from 2 --to 3",
+            "qd publish pipelines/curate --revision 3 --wait",
+            "qd rollback pipeline curate --to 2 --reason broken",
+            "qd run pipelines/curate -p a=1 -p b=x --wait --logs",
+            "qd stop curate#4 --reason enough --wait",
+            "qd logs curate#4 -f --stage load --level warning --tail 20",
+            "qd logs curate#4 --since-line 7 --json",
+            "qd jobs",
+            "qd jobs cancel 0193",
+            "qd events -f --after 10",
+            "qd request serve#1 --item {} -q",
+            "qd auth token",
+            "qd context set local --server http://127.0.0.1:7070 --token-stdin --use",
+            "qd doctor --data x",
+            "qd completion bash",
+        ] {
+            Cli::try_parse_from(line.split(' ')).unwrap_or_else(|error| panic!("{line}: {error}"));
+        }
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused() {
+        for line in [
+            "qd",
+            "qd frobnicate",
+            "qd apply",
+            "qd rollback pipelines/x --to 2",
+            "qd diff",
+            "qd diff pipelines/x -f spec.yaml",
+            "qd run pipelines/x -p novalue",
+            "qd request serve#1",
+        ] {
+            assert!(Cli::try_parse_from(line.split(' ')).is_err(), "{line}");
+        }
+    }
+}

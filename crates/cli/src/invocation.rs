@@ -1,0 +1,24 @@
+//! What every verb is handed: the two output streams, the clock, and the way to the server.
+
+use crate::client::Client;
+use crate::clock::Clock;
+use crate::context::{Access, ContextFile, Overrides};
+use crate::failure::Failure;
+use crate::output::Out;
+
+pub struct Invocation {
+    pub out: Out,
+    pub clock: Clock,
+    pub contexts: ContextFile,
+    pub overrides: Overrides,
+}
+
+impl Invocation {
+    pub fn access(&self) -> Result<Access, Failure> {
+        self.contexts.read()?.access(&self.overrides)
+    }
+
+    pub fn client(&self) -> Result<Client, Failure> {
+        Client::new(&self.access()?, self.clock.clone(), self.out)
+    }
+}

@@ -1,0 +1,58 @@
+//! The verbs, one a file. Each has its words (`Args`) and one function that carries it out.
+
+pub mod apply;
+pub mod audit;
+pub mod auth;
+pub mod completion;
+pub mod context;
+pub mod describe;
+pub mod diff;
+pub mod doctor;
+pub mod events;
+pub mod get;
+pub mod history;
+pub mod jobs;
+pub mod logs;
+pub mod publish;
+pub mod request;
+pub mod retry;
+pub mod rollback;
+pub mod run;
+pub mod runs;
+pub mod stop;
+pub mod version;
+pub mod watch;
+pub mod whoami;
+
+use crate::args::Verb;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::invocation::Invocation;
+
+pub async fn dispatch(verb: Verb, invocation: &Invocation) -> Result<Exit, Failure> {
+    match verb {
+        Verb::Apply(args) => apply::run(&args, invocation).await,
+        Verb::Get(args) => get::run(&args, invocation).await,
+        Verb::Describe(args) => describe::run(&args, invocation).await,
+        Verb::Diff(args) => diff::run(&args, invocation).await,
+        Verb::Publish(args) => publish::run(&args, invocation).await,
+        Verb::Rollback(args) => rollback::run(&args, invocation).await,
+        Verb::History(args) => history::run(&args, invocation).await,
+        Verb::Run(args) => run::run(&args, invocation).await,
+        Verb::Runs(args) => runs::run(&args, invocation).await,
+        Verb::Stop(args) => stop::run(&args, invocation).await,
+        Verb::Retry(args) => retry::run(&args, invocation).await,
+        Verb::Logs(args) => logs::run(&args, invocation).await,
+        Verb::Watch(args) => watch::run(&args, invocation).await,
+        Verb::Request(args) => request::run(&args, invocation).await,
+        Verb::Jobs(args) => jobs::run(&args, invocation).await,
+        Verb::Events(args) => events::run(&args, invocation).await,
+        Verb::Audit(args) => audit::run(&args, invocation).await,
+        Verb::Auth(args) => auth::run(&args, invocation).await,
+        Verb::Whoami(args) => whoami::run(&args, invocation).await,
+        Verb::Context(args) => context::run(&args, invocation).await,
+        Verb::Doctor(args) => doctor::run(&args, invocation).await,
+        Verb::Version(args) => version::run(&args, invocation).await,
+        Verb::Completion(args) => completion::run(&args, &invocation.out),
+    }
+}

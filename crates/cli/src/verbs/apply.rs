@@ -1,0 +1,213 @@
+//! `qd apply`: documents become working copies and revisions; `--publish` publishes them as well.
+//!
+//! All documents of one command are one request, so that either all are written or none.
+
+use std::path::PathBuf;
+
+use serde_json::Value;
+
+use crate::client::problem::{Sources, render_violation};
+use crate::client::shapes::{Applied, AppliedItem};
+use crate::client::{Client, Reply};
+use crate::documents::code::CodeSet;
+use crate::documents::{self, Bundle};
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::invocation::Invocation;
+use crate::live;
+use crate::output::format::{self, Format};
+use crate::output::paint::Paint;
+use crate::output::{changes, clean};
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// A YAML or JSON file, a folder of them, or - for standard input; may be repeated
+    #[arg(short, long = "file", required = true, value_name = "FILE|DIR|-")]
+    files: Vec<PathBuf>,
+    /// Say what would change; stores new code by its digest to check it, and writes nothing else
+    #[arg(long)]
+    dry_run: bool,
+    /// Publish the new revisions too
+    #[arg(long, conflicts_with_all = ["dry_run", "no_publish"])]
+    publish: bool,
+    /// Only cut revisions, which is what happens anyway
+    #[arg(long)]
+    no_publish: bool,
+    /// With --publish: wait until everything is published
+    #[arg(long, requires = "publish")]
+    wait: bool,
+    /// What the new revisions are for
+    #[arg(short, long)]
+    message: Option<String>,
+    #[arg(short, long, value_enum, default_value_t)]
+    output: Format,
+    /// Use this key instead of a new one: the same key publishes nothing twice
+    #[arg(long, value_name = "KEY")]
+    idempotency_key: Option<String>,
+}
+
+pub async fn run(args: &Args, invocation: &Invocation) -> Result<Exit, Failure> {
+    let bundle = documents::read(&args.files)?;
+    let client = invocation.client()?;
+    let order = Order {
+        dry_run: args.dry_run,
+        publish: args.publish,
+        message: args.message.as_deref(),
+        idempotency_key: args.idempotency_key.as_deref(),
+    };
+    let reply = send(invocation, &client, &bundle, &order).await?;
+    let applied: Applied = reply.json()?;
+    print(invocation, &reply.value()?, &applied, args, &bundle.sources)?;
+    if applied.items.iter().any(|item| !item.violations.is_empty()) {
+        return Ok(Exit::ERROR);
+    }
+    if args.wait {
+        for job in &applied.jobs {
+            let exit = live::job::conclude(invocation, &client, &job.id).await?;
+            if exit != Exit::OK {
+                return Ok(exit);
+            }
+        }
+    }
+    Ok(Exit::OK)
+}
+
+/// What is asked of the server.
+#[derive(Debug, Default)]
+pub struct Order<'a> {
+    pub dry_run: bool,
+    pub publish: bool,
+    pub message: Option<&'a str>,
+    pub idempotency_key: Option<&'a str>,
+}
+
+/// Packs and stores code, then sends the documents. Violations come back in the places of the files.
+pub async fn send(
+    invocation: &Invocation,
+    client: &Client,
+    bundle: &Bundle,
+    order: &Order<'_>,
+) -> Result<Reply, Failure> {
+    let code = CodeSet::pack(bundle)?;
+    code.upload(client, |line| invocation.out.note(line)).await?;
+    let mut request = client
+        .post("/api/v1/apply")
+        .body(code.text(bundle).into_bytes(), "application/yaml")
+        .maybe_query("message", order.message);
+    if order.dry_run {
+        request = request.query("dry_run", true);
+    }
+    if order.publish {
+        request = request.query("publish", true);
+    }
+    let request = request.idempotent(order.idempotency_key)?;
+    request.send().await.map_err(|failure| failure.in_sources(bundle.sources.clone()))
+}
+
+fn print(
+    invocation: &Invocation,
+    value: &Value,
+    applied: &Applied,
+    args: &Args,
+    sources: &Sources,
+) -> Result<(), Failure> {
+    let out = &invocation.out;
+    match args.output {
+        Format::Json => out.data(&format::json(value)?),
+        Format::Yaml => out.data(&format::yaml(value)?),
+        Format::Name => {
+            let names: String = applied.items.iter().map(|item| format!("{}\n", label(item))).collect();
+            out.data(&names)
+        }
+        Format::Table | Format::Wide => {
+            let detailed = args.dry_run || args.output == Format::Wide;
+            for item in &applied.items {
+                out.data(&describe(item, args.dry_run, detailed, sources, out.paint()))?;
+            }
+            if !applied.jobs.is_empty() && !args.wait {
+                let jobs: Vec<String> = applied.jobs.iter().map(|job| clean(&job.id)).collect();
+                out.note(&format!("publishing: `qd jobs watch {}` follows it", jobs.join(" ")));
+            }
+            Ok(())
+        }
+    }
+}
+
+fn label(item: &AppliedItem) -> String {
+    clean(&format!("{}/{}", item.kind.to_lowercase(), item.name))
+}
+
+/// `pipeline/curate changed, revision 4`, with the changes below when they are wanted.
+pub fn describe(
+    item: &AppliedItem,
+    dry_run: bool,
+    detailed: bool,
+    sources: &Sources,
+    paint: Paint,
+) -> String {
+    let outcome = match (item.outcome.as_str(), dry_run) {
+        ("unchanged", _) => paint.dim("unchanged"),
+        ("created", false) => paint.good("created"),
+        ("created", true) => paint.good("would be created"),
+        ("changed", false) => paint.warn("changed"),
+        ("changed", true) => paint.warn("would change"),
+        (other, _) => clean(other),
+    };
+    let revision = match item.revision_number() {
+        Some(number) if !dry_run => format!(", revision {number}"),
+        _ => String::new(),
+    };
+    let mut text = format!("{} {outcome}{revision}\n", label(item));
+    if detailed && item.outcome != "unchanged" {
+        text.push_str(&changes::render(&item.changes, paint));
+    }
+    for violation in &item.violations {
+        text.push_str(render_violation(violation, sources, paint).trim_start_matches('\n'));
+        text.push('\n');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn item(value: Value) -> AppliedItem {
+        serde_json::from_value(value).unwrap()
+    }
+
+    #[test]
+    fn an_outcome_is_a_line_and_a_dry_run_shows_changes() {
+        let changed = item(json!({
+            "kind": "Pipeline", "name": "curate", "outcome": "changed", "revision": 4,
+            "changes": [{"pointer": "/spec/stages/1/workers", "op": "replace", "before": 1, "after": 2}],
+        }));
+        let fresh = item(
+            json!({"kind": "StageTemplate", "name": "load", "outcome": "created", "revision": {"number": 1}}),
+        );
+        let same = item(json!({"kind": "Pipeline", "name": "other", "outcome": "unchanged", "revision": 7}));
+        let wrong = item(json!({
+            "kind": "Pipeline", "name": "bad", "outcome": "created",
+            "violations": [{"pointer": "/spec/stages", "detail": "is empty", "code": "no_stages"}],
+        }));
+        let sources = Sources::default();
+        let mut text = String::new();
+        for item in [&changed, &fresh, &same] {
+            text.push_str(&describe(item, false, false, &sources, Paint::plain()));
+        }
+        for item in [&changed, &wrong] {
+            text.push_str(&describe(item, true, true, &sources, Paint::plain()));
+        }
+        insta::assert_snapshot!(text, @r"
+        pipeline/curate changed, revision 4
+        stagetemplate/load created, revision 1
+        pipeline/other unchanged, revision 7
+        pipeline/curate would change
+          ~ /spec/stages/1/workers  1 → 2
+        pipeline/bad would be created
+          /spec/stages
+              is empty (no_stages)
+        ");
+    }
+}

@@ -1,0 +1,156 @@
+//! `qd context`: the servers that this machine knows.
+
+use std::io::BufRead;
+
+use clap::Subcommand;
+
+use crate::context::{Entry, parse_server};
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::invocation::Invocation;
+use crate::output::table::Table;
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// List the contexts; a star marks the current one
+    List,
+    /// Make a context the current one
+    Use { name: String },
+    /// Make or change a context
+    Set(Set),
+    /// Forget a context and its token
+    Remove { name: String },
+}
+
+#[derive(Debug, clap::Args)]
+struct Set {
+    name: String,
+    #[arg(long, value_name = "URL")]
+    server: Option<String>,
+    /// Read the token from the first line of standard input (other users can see the words of a command)
+    #[arg(long)]
+    token_stdin: bool,
+    #[arg(long)]
+    tenant: Option<String>,
+    #[arg(long)]
+    project: Option<String>,
+    /// Make it the current one
+    #[arg(long = "use")]
+    make_current: bool,
+}
+
+pub async fn run(args: &Args, invocation: &Invocation) -> Result<Exit, Failure> {
+    let file = &invocation.contexts;
+    let mut contexts = file.read()?;
+    match &args.what {
+        What::List => {
+            let mut table = Table::new(&["", "NAME", "SERVER", "TENANT", "PROJECT", "TOKEN"]);
+            for (name, entry) in &contexts.contexts {
+                let current = contexts.current.as_deref() == Some(name);
+                table.row([
+                    if current { "*" } else { " " }.into(),
+                    name.as_str().into(),
+                    entry.server.as_str().into(),
+                    entry.tenant.as_deref().unwrap_or_default().into(),
+                    entry.project.as_deref().unwrap_or_default().into(),
+                    if entry.token.is_some() { "stored" } else { "none" }.into(),
+                ]);
+            }
+            if table.is_empty() {
+                invocation.out.note("no contexts yet; `qd up` makes one");
+            } else {
+                invocation.out.data(&table.render(invocation.out.paint()))?;
+            }
+            return Ok(Exit::OK);
+        }
+        What::Use { name } => {
+            if !contexts.contexts.contains_key(name) {
+                return Err(contexts.no_such(name));
+            }
+            contexts.current = Some(name.clone());
+        }
+        What::Set(set) => {
+            let token = if set.token_stdin { Some(read_token()?) } else { None };
+            let known = contexts.contexts.get(&set.name).cloned();
+            let entry = changed(known, set, token)?;
+            contexts.contexts.insert(set.name.clone(), entry);
+            if set.make_current || contexts.current.is_none() {
+                contexts.current = Some(set.name.clone());
+            }
+        }
+        What::Remove { name } => {
+            if contexts.contexts.remove(name).is_none() {
+                return Err(contexts.no_such(name));
+            }
+            if contexts.current.as_deref() == Some(name) {
+                contexts.current = None;
+            }
+        }
+    }
+    file.write(&contexts)?;
+    match &contexts.current {
+        Some(current) => invocation.out.note(&format!("current context: {current}")),
+        None => invocation.out.note("there is no current context now"),
+    }
+    Ok(Exit::OK)
+}
+
+fn changed(known: Option<Entry>, set: &Set, token: Option<String>) -> Result<Entry, Failure> {
+    let mut entry = match (known, &set.server) {
+        (None, None) => {
+            return Err(Failure::usage(format!("context {:?} is new: say its --server", set.name)));
+        }
+        (known, _) => known.unwrap_or_default(),
+    };
+    if let Some(server) = &set.server {
+        let server = parse_server(server)?.to_string().trim_end_matches('/').to_owned();
+        if server != entry.server {
+            // A token must not follow to another server.
+            entry.token = None;
+        }
+        entry.server = server;
+    }
+    entry.token = token.or(entry.token);
+    entry.tenant = set.tenant.clone().or(entry.tenant);
+    entry.project = set.project.clone().or(entry.project);
+    Ok(entry)
+}
+
+fn read_token() -> Result<String, Failure> {
+    let mut line = String::new();
+    std::io::stdin().lock().read_line(&mut line)?;
+    let token = line.trim();
+    if token.is_empty() { Err(Failure::usage("standard input holds no token")) } else { Ok(token.to_owned()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set(server: Option<&str>) -> Set {
+        Set {
+            name: "x".into(),
+            server: server.map(Into::into),
+            token_stdin: false,
+            tenant: Some("acme".into()),
+            project: None,
+            make_current: false,
+        }
+    }
+
+    #[test]
+    fn a_token_does_not_follow_to_another_server() {
+        let known = Entry { server: "http://a:1".into(), token: Some("qd_a".into()), ..Entry::default() };
+        let same = changed(Some(known.clone()), &set(Some("http://a:1/")), None).unwrap();
+        assert_eq!((same.token.as_deref(), same.tenant.as_deref()), (Some("qd_a"), Some("acme")));
+        assert_eq!(changed(Some(known.clone()), &set(None), None).unwrap().token.as_deref(), Some("qd_a"));
+        assert_eq!(changed(Some(known), &set(Some("http://b:1")), None).unwrap().token, None);
+        assert!(changed(None, &set(None), None).is_err());
+    }
+}

@@ -1,0 +1,111 @@
+//! `qd events`: what has happened, and with `-f` what happens, each event once.
+
+use std::collections::VecDeque;
+
+use futures::StreamExt;
+use serde_json::Value;
+
+use crate::client::Client;
+use crate::client::follow::Signal;
+use crate::client::shapes::{Event, EventPage};
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::invocation::Invocation;
+use crate::output::format::Format;
+use crate::output::lists::event_line;
+use crate::output::{clean, format};
+
+/// Events asked for at once.
+const PAGE: usize = 500;
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Go on with what happens; Ctrl-C ends it
+    #[arg(short, long)]
+    follow: bool,
+    /// Begin after this position; 0 begins at the beginning
+    #[arg(long, value_name = "POSITION")]
+    after: Option<u64>,
+    /// At most this many of the past, the newest unless --after says where to begin; 0 for all
+    #[arg(long, default_value_t = 50)]
+    limit: usize,
+    /// json prints one object a line
+    #[arg(short, long, value_enum, default_value_t)]
+    output: Format,
+}
+
+pub async fn run(args: &Args, invocation: &Invocation) -> Result<Exit, Failure> {
+    let client = invocation.client()?;
+    let mut after = args.after;
+    if !args.follow || args.after.is_some() {
+        let past = past(&client, args).await?;
+        for item in &past {
+            print(invocation, item, args.output)?;
+        }
+        after = past.last().and_then(position).or(after);
+    }
+    if !args.follow {
+        return Ok(Exit::OK);
+    }
+    let query: Vec<(&str, String)> = after.iter().map(|after| ("after", after.to_string())).collect();
+    let mut signals = client.follow("/api/v1/events", &query, after.map(|after| after.to_string())).signals();
+    loop {
+        tokio::select! {
+            _ = tokio::signal::ctrl_c() => return Ok(Exit::OK),
+            signal = signals.next() => match signal {
+                None => return Ok(Exit::OK),
+                Some(signal) => if let Signal::Message(message) = signal? {
+                    match message.event.as_str() {
+                        "end" => return Ok(Exit::OK),
+                        "gap" => invocation.out.error_line(&format!("older events are gone: {}", clean(&message.data))),
+                        _ => if let Ok(event) = serde_json::from_str::<Value>(&message.data) {
+                            print(invocation, &event, args.output)?;
+                        },
+                    }
+                },
+            },
+        }
+    }
+}
+
+/// The events after `--after`, or the newest ones; oldest first.
+async fn past(client: &Client, args: &Args) -> Result<Vec<Value>, Failure> {
+    let newest = args.after.is_none();
+    let wanted = if args.limit == 0 || args.follow { usize::MAX } else { args.limit };
+    let mut items: VecDeque<Value> = VecDeque::new();
+    let mut after = args.after.unwrap_or(0);
+    loop {
+        let page: EventPage =
+            client.get("/api/v1/events").query("limit", PAGE).query("after", after).send().await?.json()?;
+        let Some(last) = page.items.last().and_then(position) else { break };
+        let full = page.items.len() >= PAGE;
+        items.extend(page.items);
+        after = last;
+        if newest {
+            items.drain(..items.len().saturating_sub(wanted));
+        } else if items.len() >= wanted {
+            items.truncate(wanted);
+            break;
+        }
+        if !full {
+            break;
+        }
+    }
+    Ok(items.into())
+}
+
+fn position(item: &Value) -> Option<u64> {
+    item.get("pos").and_then(Value::as_u64)
+}
+
+fn print(invocation: &Invocation, item: &Value, output: Format) -> Result<(), Failure> {
+    match output {
+        Format::Json => invocation.out.line(&item.to_string()),
+        Format::Yaml => invocation.out.data(&format!("---\n{}", format::yaml(item)?)),
+        Format::Name => invocation.out.line(&item.get("pos").map(Value::to_string).unwrap_or_default()),
+        Format::Table | Format::Wide => {
+            let event: Event = serde_json::from_value(item.clone()).unwrap_or_default();
+            invocation.out.line(&event_line(&event))
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! `qd jobs`: every change under way, what it waits for, and its steps.
+
+use clap::Subcommand;
+use serde_json::Value;
+
+use crate::client::segment;
+use crate::client::shapes::{Job, actor_name, text_of};
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::invocation::Invocation;
+use crate::live;
+use crate::output::age::{age, between};
+use crate::output::format::{self, Format};
+use crate::output::paint::Paint;
+use crate::output::table::{Cell, Table};
+use crate::output::{clean, clean_lines};
+use crate::targets::Noun;
+use crate::verbs::get;
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    what: Option<What>,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// List jobs, newest first (the default)
+    List(ListArgs),
+    /// Show one job with its steps
+    Show {
+        id: String,
+        #[arg(short, long, value_enum, default_value_t)]
+        output: Format,
+    },
+    /// Follow a job until it ends: exit 0 succeeded, 1 otherwise
+    Watch { id: String },
+    /// Ask a job to cancel
+    Cancel { id: String },
+}
+
+#[derive(Debug, clap::Args)]
+struct ListArgs {
+    /// Only those in this state: queued, running, waiting, succeeded, failed, cancelled
+    #[arg(long)]
+    state: Option<String>,
+    /// At most this many; 0 for all
+    #[arg(long, default_value_t = 50)]
+    limit: usize,
+    #[arg(short, long, value_enum, default_value_t)]
+    output: Format,
+}
+
+pub async fn run(args: &Args, invocation: &Invocation) -> Result<Exit, Failure> {
+    let client = invocation.client()?;
+    match &args.what {
+        None => list(&ListArgs { state: None, limit: 50, output: Format::Table }, invocation).await,
+        Some(What::List(args)) => list(args, invocation).await,
+        Some(What::Show { id, output }) => {
+            let value: Value = client.fetch(&path(id)).await?;
+            let out = &invocation.out;
+            match output {
+                Format::Json => out.data(&format::json(&value)?)?,
+                Format::Yaml => out.data(&format::yaml(&value)?)?,
+                Format::Name => out.line(&format!("jobs/{}", clean(bare(id))))?,
+                Format::Table | Format::Wide => {
+                    let job: Vec<Job> = get::decode(&[value])?;
+                    let now = invocation.clock.now();
+                    for job in &job {
+                        out.data(&describe(job, now, out.paint()))?;
+                    }
+                }
+            }
+            Ok(Exit::OK)
+        }
+        Some(What::Watch { id }) => live::job::conclude(invocation, &client, bare(id)).await,
+        Some(What::Cancel { id }) => {
+            client.post(&format!("{}/cancel", path(id))).idempotent(None)?.send().await?;
+            invocation
+                .out
+                .note(&format!("asked job {} to cancel: `qd jobs watch {0}` follows it", clean(bare(id))));
+            Ok(Exit::OK)
+        }
+    }
+}
+
+async fn list(args: &ListArgs, invocation: &Invocation) -> Result<Exit, Failure> {
+    let client = invocation.client()?;
+    let query: Vec<(&str, String)> = args.state.iter().map(|state| ("state", state.clone())).collect();
+    let list = get::pages(&client, "/api/v1/jobs", &query, args.limit).await?;
+    get::print_list(invocation, &Noun::Jobs, &list, args.output)?;
+    Ok(Exit::OK)
+}
+
+fn bare(id: &str) -> &str {
+    id.strip_prefix("jobs/").or_else(|| id.strip_prefix("job/")).unwrap_or(id)
+}
+
+fn path(id: &str) -> String {
+    format!("/api/v1/jobs/{}", segment(bare(id)))
+}
+
+/// A job for reading: what, why, by whom, and each step.
+pub fn describe(job: &Job, now: time::OffsetDateTime, paint: Paint) -> String {
+    let mut rows = vec![
+        ("job", job.id.clone()),
+        ("operation", job.operation.clone()),
+        ("object", job.resource.as_ref().map(|resource| resource.name.clone()).unwrap_or_default()),
+        ("run", job.run_id.clone().unwrap_or_default()),
+        ("state", job.state.clone()),
+        ("waits for", job.waiting_for.clone().unwrap_or_default()),
+        ("reason", job.reason.clone().unwrap_or_default()),
+        ("by", actor_name(job.created_by.as_ref())),
+        ("made", age(job.created_at.as_deref(), now)),
+        ("took", between(job.started_at.as_deref(), job.ended_at.as_deref(), now)),
+        ("correlation", job.correlation_id.clone().unwrap_or_default()),
+    ];
+    rows.retain(|(_, value)| !value.is_empty());
+    let mut text: String = rows
+        .iter()
+        .map(|(name, value)| {
+            let value = if *name == "state" { paint.state(&clean(value)) } else { clean(value) };
+            format!("{name:<12} {value}\n")
+        })
+        .collect();
+    if let Some(error) = &job.error {
+        text.push_str(&format!(
+            "{:<12} {} ({})\n",
+            paint.bad("error"),
+            clean_lines(&error.message),
+            clean(&error.code)
+        ));
+    }
+    if !job.steps.is_empty() {
+        let mut table = Table::new(&["STEP", "STATE", "TRIES", "TOOK", "ERROR"]);
+        for step in &job.steps {
+            table.row([
+                step.title.as_deref().unwrap_or(&step.name).into(),
+                Cell::state(&*step.state),
+                step.attempts.to_string().into(),
+                between(step.started_at.as_deref(), step.ended_at.as_deref(), now).into(),
+                step.error.as_ref().map(text_of).unwrap_or_default().into(),
+            ]);
+        }
+        text.push('\n');
+        text.push_str(&table.render(paint));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+    use time::macros::datetime;
+
+    #[test]
+    fn a_job_is_described_with_its_steps() {
+        let job: Job = serde_json::from_value(json!({
+            "id": "0193", "operation": "run.start", "state": "failed", "resource": {"kind": "Pipeline", "id": "x", "name": "curate"}, "run_id": "r1",
+            "created_by": "owner", "created_at": "2026-11-20T11:58:00Z", "started_at": "2026-11-20T11:58:00Z", "ended_at": "2026-11-20T11:58:04.5Z",
+            "error": {"code": "engine_unavailable", "message": "the environment could not be made"},
+            "steps": [
+                {"name": "environment", "title": "Prepare the environment", "state": "failed", "attempts": 3, "started_at": "2026-11-20T11:58:00Z", "ended_at": "2026-11-20T11:58:04Z", "error": {"message": "pip ended with 1"}},
+                {"name": "submit", "state": "skipped", "attempts": 0},
+            ],
+        })).unwrap();
+        insta::assert_snapshot!(describe(&job, datetime!(2026-11-20 12:00:00 UTC), Paint::plain()), @r"
+        job          0193
+        operation    run.start
+        object       curate
+        run          r1
+        state        failed
+        by           owner
+        made         2m
+        took         4.5s
+        error        the environment could not be made (engine_unavailable)
+
+        STEP                      STATE     TRIES   TOOK   ERROR
+        Prepare the environment   failed    3       4.0s   pip ended with 1
+        submit                    skipped   0       -      -
+        ");
+    }
+}

@@ -1,0 +1,62 @@
+//! `qd publish`: makes a revision the one that runs start from.
+
+use serde_json::{Value, json};
+
+use crate::args::JobWords;
+use crate::client::shapes::Accepted;
+use crate::client::{Client, Reply};
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::invocation::Invocation;
+use crate::live;
+use crate::output::clean;
+use crate::targets::Target;
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The resource (pipelines/curate)
+    #[arg(value_name = "KIND/NAME", num_args = 1..=2, required = true)]
+    target: Vec<String>,
+    /// Which revision; the newest if not said
+    #[arg(long, value_name = "N")]
+    revision: Option<u64>,
+    /// Why
+    #[arg(long)]
+    reason: Option<String>,
+    #[command(flatten)]
+    job: JobWords,
+}
+
+pub async fn run(args: &Args, invocation: &Invocation) -> Result<Exit, Failure> {
+    let client = invocation.client()?;
+    let target = Target::parse(&client, &args.target).await?;
+    let body = without_nulls(json!({"revision": args.revision, "reason": args.reason}));
+    let request = client.post(&target.path("/publish")).json(&body);
+    let reply = request.idempotent(args.job.idempotency_key.as_deref())?.send().await?;
+    conclude(invocation, &client, &reply, args.job.wait, &format!("publishing {}", target.label())).await
+}
+
+/// Prints the job that was made, or follows it to its end.
+pub async fn conclude(
+    invocation: &Invocation,
+    client: &Client,
+    reply: &Reply,
+    wait: bool,
+    what: &str,
+) -> Result<Exit, Failure> {
+    let Accepted { job, .. } = reply.json()?;
+    if wait {
+        return live::job::conclude(invocation, client, &job.id).await;
+    }
+    invocation.out.note(&format!("{}: `qd jobs watch {}` follows it", clean(what), clean(&job.id)));
+    invocation.out.line(&format!("jobs/{}", clean(&job.id)))?;
+    Ok(Exit::OK)
+}
+
+/// Leaves out what was not said.
+pub fn without_nulls(mut body: Value) -> Value {
+    if let Value::Object(fields) = &mut body {
+        fields.retain(|_, value| !value.is_null());
+    }
+    body
+}

@@ -1,0 +1,34 @@
+//! `qd rollback`: publishes the spec of an older revision again, as a new one.
+
+use serde_json::json;
+
+use crate::args::JobWords;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::invocation::Invocation;
+use crate::targets::Target;
+use crate::verbs::publish;
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The resource (pipelines/curate)
+    #[arg(value_name = "KIND/NAME", num_args = 1..=2, required = true)]
+    target: Vec<String>,
+    /// The revision whose spec is wanted
+    #[arg(long, value_name = "N")]
+    to: u64,
+    /// Why; kept on the job and in the audit
+    #[arg(long)]
+    reason: String,
+    #[command(flatten)]
+    job: JobWords,
+}
+
+pub async fn run(args: &Args, invocation: &Invocation) -> Result<Exit, Failure> {
+    let client = invocation.client()?;
+    let target = Target::parse(&client, &args.target).await?;
+    let request = client.post(&target.path("/rollback")).json(&json!({"to": args.to, "reason": args.reason}));
+    let reply = request.idempotent(args.job.idempotency_key.as_deref())?.send().await?;
+    let what = format!("rolling {} back to revision {}", target.label(), args.to);
+    publish::conclude(invocation, &client, &reply, args.job.wait, &what).await
+}

@@ -1,0 +1,122 @@
+//! `qd run`: starts a run; with `--wait` its end is the exit code.
+
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+
+use crate::client::Client;
+use crate::client::shapes::{Accepted, Run};
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::invocation::Invocation;
+use crate::live::run::{Outcome, View, exit_of, follow, tell_detached};
+use crate::output::clean;
+use crate::output::format::{self, Format};
+use crate::params;
+use crate::targets::Target;
+use crate::verbs::publish::without_nulls;
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "With --wait: exit 0 succeeded, 1 failed, 2 stopped, 3 could not start.")]
+pub struct Args {
+    /// What to run (pipelines/curate)
+    #[arg(value_name = "KIND/NAME", num_args = 1..=2, required = true)]
+    target: Vec<String>,
+    /// A parameter; may be repeated. The value is JSON if it reads as JSON, else text
+    #[arg(short = 'p', long = "param", value_name = "KEY=VALUE", value_parser = params::parse_pair)]
+    params: Vec<(String, String)>,
+    /// A YAML or JSON file of parameters; -p goes before it
+    #[arg(long, value_name = "FILE")]
+    params_file: Option<PathBuf>,
+    /// Run this revision instead of the published one
+    #[arg(long, value_name = "N")]
+    revision: Option<u64>,
+    /// Wait until the run has ended
+    #[arg(long)]
+    wait: bool,
+    /// Print the run's log on standard output while waiting (implies --wait)
+    #[arg(long)]
+    logs: bool,
+    /// How to print the run that was started
+    #[arg(short, long, value_enum, default_value_t = Format::Name)]
+    output: Format,
+    /// Use this key instead of a new one: the same key starts nothing twice
+    #[arg(long, value_name = "KEY")]
+    idempotency_key: Option<String>,
+}
+
+pub async fn run(args: &Args, invocation: &Invocation) -> Result<Exit, Failure> {
+    let (client, run) =
+        start(args, invocation).await.map_err(|failure| failure.with_exit(Exit::COULD_NOT_START))?;
+    if !(args.wait || args.logs) {
+        print(invocation, &run, args.output)?;
+        invocation.out.note(&format!("`qd watch {}` follows it", clean(run_label(&run))));
+        return Ok(Exit::OK);
+    }
+    invocation.out.note(&format!("started {}", clean(run_label(&run))));
+    let id = run.get("id").and_then(Value::as_str).unwrap_or_default();
+    match follow(invocation, &client, id, View::Progress, args.logs).await? {
+        Outcome::Ended(ended) => {
+            if !args.logs {
+                let value = if matches!(args.output, Format::Json | Format::Yaml) {
+                    client.fetch(&crate::targets::run_path(id)).await?
+                } else {
+                    run
+                };
+                print(invocation, &value, args.output)?;
+            }
+            Ok(exit_of(&ended))
+        }
+        Outcome::Detached => {
+            tell_detached(invocation, run_label(&run));
+            Ok(Exit::DETACHED)
+        }
+    }
+}
+
+async fn start(args: &Args, invocation: &Invocation) -> Result<(Client, Value), Failure> {
+    let client = invocation.client()?;
+    let target = Target::parse(&client, &args.target).await?;
+    let file = args.params_file.as_deref().map(params::read_file).transpose()?;
+    let schema = if args.params.is_empty() { None } else { params_schema(&client, &target).await? };
+    let params = params::collect(file, &args.params, schema.as_ref());
+    let body = without_nulls(json!({"params": params, "revision": args.revision}));
+    let request = client.post(&target.path("/runs")).json(&body);
+    let reply = request.idempotent(args.idempotency_key.as_deref())?.send().await?;
+    let Accepted { run, .. } = reply.json()?;
+    let value = reply
+        .value()?
+        .get("run")
+        .cloned()
+        .filter(|_| run.as_ref().is_some_and(|run: &Run| !run.id.is_empty()));
+    let value = value.ok_or_else(|| Failure::Answer {
+        server: client.server().to_string(),
+        detail: "the run is missing in the answer".into(),
+    })?;
+    Ok((client, value))
+}
+
+/// The schema of the parameters, to read `-p` by; without a published spec the server decides alone.
+async fn params_schema(client: &Client, target: &Target) -> Result<Option<Value>, Failure> {
+    let resource: Value = client.fetch(&target.path("")).await?;
+    Ok(resource.get("params_schema").cloned())
+}
+
+fn run_label(run: &Value) -> &str {
+    let text = |key: &str| run.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
+    text("ref").or_else(|| text("id")).unwrap_or_default()
+}
+
+fn print(invocation: &Invocation, run: &Value, output: Format) -> Result<(), Failure> {
+    let out = &invocation.out;
+    match output {
+        Format::Json => out.data(&format::json(run)?),
+        Format::Yaml => out.data(&format::yaml(run)?),
+        Format::Name => out.line(&format!("runs/{}", clean(run_label(run)))),
+        Format::Table | Format::Wide => {
+            let run: Vec<Run> = crate::verbs::get::decode(std::slice::from_ref(run))?;
+            let table = crate::output::lists::runs(&run, output == Format::Wide, invocation.clock.now());
+            out.data(&table.render(out.paint()))
+        }
+    }
+}
