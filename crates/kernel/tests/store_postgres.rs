@@ -230,3 +230,12 @@ async fn a_busy_pool_answers_in_time() {
     let late = waiting.await.unwrap();
     assert!(matches!(late, Err(StoreError::Unavailable(_))), "{late:?}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sslmode_require_is_refused_by_a_server_without_tls_and_prefer_is_not() {
+    let db = TestDatabase::postgres().await;
+    let url = |mode: &str| db.url.replace("sslmode=disable", &format!("sslmode={mode}"));
+    Store::open(&url("prefer"), StoreOptions::default()).await.unwrap().health().await.unwrap();
+    let required = Store::open(&url("require"), StoreOptions::default()).await;
+    assert!(matches!(required.err(), Some(StoreError::Unavailable(_))));
+}

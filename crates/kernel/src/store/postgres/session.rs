@@ -137,7 +137,7 @@ impl PgSession {
             Err(error) if self.fault == Some(Fault::Connection) => {
                 // Never run again: it may well be committed.
                 self.fault = None;
-                Err(StoreError::UnknownOutcome(error.to_string()))
+                Err(StoreError::UnknownOutcome(words(error)))
             }
             Err(error) => Err(error),
         }
@@ -180,7 +180,7 @@ impl PgSession {
                 pause *= 2;
             }
         });
-        let client = client.map_err(|error| StoreError::Unavailable(classify(&error).0.to_string()))?;
+        let client = client.map_err(|error| StoreError::Unavailable(words(classify(&error).0)))?;
         self.connection = Some(Connection { client, statements: HashMap::new() });
         Ok(())
     }
@@ -262,6 +262,14 @@ impl PgSession {
 /// Answers to a connection attempt that another attempt will not change: wrong password, no such database.
 fn is_final(code: &str) -> bool {
     code.starts_with("28") || code.starts_with("3D")
+}
+
+/// What the database or the network said, without this layer's own words before it.
+fn words(error: StoreError) -> String {
+    match error {
+        StoreError::Unavailable(text) => text,
+        other => other.to_string(),
+    }
 }
 
 fn no_connection() -> StoreError {
