@@ -17,6 +17,8 @@ mod system;
 use axum::{
     Router,
     extract::DefaultBodyLimit,
+    http::StatusCode,
+    response::{IntoResponse as _, Response},
     routing::{get, post, put},
 };
 use qd_core::error::Error;
@@ -77,9 +79,12 @@ pub async fn no_route() -> Problem {
     ))
 }
 
-async fn wrong_method() -> Problem {
-    Problem(Error::malformed(
+async fn wrong_method() -> Response {
+    let error = Error::malformed(
         "method_not_allowed",
         "this address does not take that method; /openapi.json lists what it takes",
-    ))
+    );
+    let mut response = Problem(error).into_response();
+    *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
+    response
 }

@@ -6,10 +6,10 @@ use axum::{
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use qd_core::{error::Error, time::Timestamp};
+use qd_core::{error::Error, id::PrincipalId, time::Timestamp};
 use qd_kernel::{
     access,
-    context::Principal,
+    context::{Principal, PrincipalKind},
     tenants::{Project, Tenant},
 };
 use schemars::JsonSchema;
@@ -33,7 +33,7 @@ pub struct ExchangeBody {
 
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct SignedIn {
-    pub principal: Principal,
+    pub principal: MyPrincipal,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -43,9 +43,24 @@ pub struct Link {
     pub expires_at: Option<Timestamp>,
 }
 
+/// Who one is, as clients see it.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct MyPrincipal {
+    pub id: PrincipalId,
+    pub name: String,
+    pub kind: PrincipalKind,
+    pub roles: Vec<String>,
+}
+
+impl From<Principal> for MyPrincipal {
+    fn from(principal: Principal) -> Self {
+        Self { id: principal.id, name: principal.name, kind: principal.kind, roles: vec![principal.role] }
+    }
+}
+
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Me {
-    pub principal: Principal,
+    pub principal: MyPrincipal,
     pub tenant: Tenant,
     pub project: Project,
     /// Actions that may be done; `*` stands for all.
@@ -66,7 +81,7 @@ pub async fn exchange(State(app): State<App>, headers: HeaderMap, body: Body) ->
         "{SESSION_COOKIE}={}; Path=/; HttpOnly; SameSite=Strict; Max-Age=43200{secure}",
         session.secret
     );
-    Ok(with_cookie(&cookie, Json(SignedIn { principal }).into_response()))
+    Ok(with_cookie(&cookie, Json(SignedIn { principal: principal.into() }).into_response()))
 }
 
 pub async fn sign_out(State(app): State<App>, caller: Caller) -> Result<Response, Problem> {
@@ -88,7 +103,7 @@ pub async fn link(State(app): State<App>, caller: Caller) -> Result<impl IntoRes
 pub async fn me(caller: Caller) -> Json<Me> {
     let permissions = access::permissions(&caller.context.principal.role);
     Json(Me {
-        principal: caller.context.principal,
+        principal: caller.context.principal.into(),
         tenant: caller.named.tenant,
         project: caller.named.project,
         permissions,

@@ -156,7 +156,7 @@ mod tests {
 
     #[test]
     fn a_json_error_names_its_line() {
-        let body = Body { bytes: Bytes::from_static(b"{\n  \"a\": tru\n}"), yaml: false };
+        let body = Body { bytes: Bytes::from_static(b"{\n  \"a\": nope\n}"), yaml: false };
         let error = body.value().unwrap_err().0;
         assert_eq!((error.code, error.violations[0].line), ("bad_json", Some(2)));
     }

@@ -66,7 +66,7 @@ pub fn write(response: &mut Response, error: &Error, correlation_id: &str) {
     let body = ProblemBody {
         problem_type: format!("/docs/errors#{}", error.code),
         title: error.kind.title().into(),
-        status: error.http_status(),
+        status: response.status().as_u16(),
         code: error.code.into(),
         detail: error.detail.clone(),
         correlation_id: correlation_id.into(),

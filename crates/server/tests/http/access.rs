@@ -1,0 +1,98 @@
+//! Who may call: tokens, sign-in links, sessions, scopes, ids.
+
+use reqwest::{Method, StatusCode};
+use serde_json::json;
+
+use super::support::{TestServer, answer};
+
+#[tokio::test]
+async fn nothing_of_a_tenant_is_read_without_a_token() {
+    let server = TestServer::start().await;
+    for path in
+        ["/api/v1/me", "/api/v1/samples", "/api/v1/runs", "/api/v1/stream", "/api/v1/kinds", "/api/v1/audit"]
+    {
+        let (status, problem) = answer(server.client.get(server.url(path))).await;
+        assert_eq!((status, &problem["code"]), (StatusCode::UNAUTHORIZED, &json!("no_credential")), "{path}");
+        let (status, problem) = answer(server.client.get(server.url(path)).bearer_auth("qd_stranger")).await;
+        assert_eq!(
+            (status, &problem["code"]),
+            (StatusCode::UNAUTHORIZED, &json!("bad_credential")),
+            "{path}"
+        );
+    }
+    for path in ["/health", "/version", "/openapi.json", "/ready", "/metrics"] {
+        let reply = server.client.get(server.url(path)).send().await.unwrap();
+        assert_eq!(reply.status(), StatusCode::OK, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_sign_in_code_opens_one_session() {
+    let server = TestServer::start().await;
+    let (status, link) = server.post("/api/v1/auth/links", json!({})).await;
+    assert_eq!(status, StatusCode::CREATED);
+    assert!(link["url"].as_str().unwrap().contains("/sign-in#code=qdl_"));
+    let exchange =
+        || server.client.post(server.url("/api/v1/auth/exchange")).json(&json!({ "code": link["code"] }));
+    let reply = exchange().send().await.unwrap();
+    assert_eq!(reply.status(), StatusCode::OK);
+    let cookie = reply.headers()["set-cookie"].to_str().unwrap().to_owned();
+    assert!(cookie.contains("HttpOnly") && cookie.contains("SameSite=Strict"), "{cookie}");
+    let (status, problem) = answer(exchange()).await;
+    assert_eq!((status, &problem["code"]), (StatusCode::UNAUTHORIZED, &json!("bad_sign_in_code")));
+
+    let session = cookie.split(';').next().unwrap().to_owned();
+    let with = |method: Method, path: &str| {
+        server.client.request(method, server.url(path)).header("cookie", &session)
+    };
+    let (status, me) = answer(with(Method::GET, "/api/v1/me")).await;
+    assert_eq!((status, &me["principal"]["name"]), (StatusCode::OK, &json!("owner")));
+
+    let (status, problem) = answer(with(Method::POST, "/api/v1/auth/links")).await;
+    assert_eq!((status, &problem["code"]), (StatusCode::FORBIDDEN, &json!("cross_site")));
+    let foreign = with(Method::POST, "/api/v1/auth/links").header("origin", "http://elsewhere.example");
+    assert_eq!(answer(foreign).await.0, StatusCode::FORBIDDEN);
+    let own = with(Method::POST, "/api/v1/auth/links").header("origin", format!("http://{}", server.address));
+    assert_eq!(answer(own).await.0, StatusCode::CREATED);
+
+    let out = with(Method::POST, "/api/v1/auth/sign-out").header("sec-fetch-site", "same-origin");
+    assert_eq!(answer(out).await.0, StatusCode::NO_CONTENT);
+    assert_eq!(answer(with(Method::GET, "/api/v1/me")).await.0, StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
+async fn a_scope_is_named_once_and_must_exist() {
+    let server = TestServer::start().await;
+    assert_eq!(server.get("/t/default/api/v1/me").await.0, StatusCode::OK);
+    let (status, problem) = server.get("/t/elsewhere/api/v1/me").await;
+    assert_eq!((status, &problem["code"]), (StatusCode::NOT_FOUND, &json!("scope_not_found")));
+    let both = server.request(Method::GET, "/t/default/api/v1/me").header("x-tenant-id", "other");
+    assert_eq!(answer(both).await.1["code"], "scopes_disagree");
+    let bad = server.request(Method::GET, "/api/v1/me").header("x-tenant-id", "a b");
+    assert_eq!(answer(bad).await.1["code"], "bad_scope");
+}
+
+#[tokio::test]
+async fn errors_are_problems_that_name_their_request() {
+    let server = TestServer::start().await;
+    let request = server
+        .request(Method::GET, "/api/v1/samples/none")
+        .header("x-correlation-id", "corr-1")
+        .header("x-request-id", "req-1");
+    let reply = request.send().await.unwrap();
+    assert_eq!(reply.status(), StatusCode::NOT_FOUND);
+    assert_eq!(reply.headers()["content-type"], "application/problem+json");
+    assert_eq!(reply.headers()["x-request-id"], "req-1");
+    let problem: serde_json::Value = reply.json().await.unwrap();
+    assert_eq!(
+        (&problem["code"], &problem["correlation_id"], &problem["status"]),
+        (&json!("resource_not_found"), &json!("corr-1"), &json!(404))
+    );
+
+    assert_eq!(server.get("/api/v1/nothing").await.1["code"], "route_not_found");
+    let (status, problem) = answer(server.request(Method::PUT, "/api/v1/samples")).await;
+    assert_eq!(
+        (status, &problem["code"], &problem["status"]),
+        (StatusCode::METHOD_NOT_ALLOWED, &json!("method_not_allowed"), &json!(405))
+    );
+}

@@ -1,0 +1,141 @@
+//! A server for a test, and a client that speaks to it.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use qd_kernel::{KernelOptions, store::StoreOptions};
+use qd_server::{Boot, BuildInfo};
+use qd_testkit::{FakeEngine, eventually, sample::Sample};
+use reqwest::{Client, Method, RequestBuilder, StatusCode};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::{sync::oneshot, task::JoinHandle};
+
+pub struct TestServer {
+    pub address: SocketAddr,
+    pub token: String,
+    pub engine: Arc<FakeEngine>,
+    pub client: Client,
+    pub kernel: qd_kernel::Kernel,
+    data: TempDir,
+    stop: Option<oneshot::Sender<()>>,
+    task: JoinHandle<()>,
+}
+
+impl TestServer {
+    pub async fn start() -> Self {
+        Self::on(TempDir::new().expect("make a folder"), Arc::default()).await
+    }
+
+    async fn on(data: TempDir, engine: Arc<FakeEngine>) -> Self {
+        let registered = engine.clone();
+        let boot = Boot {
+            build: BuildInfo::new("test"),
+            data_dir: data.path().join("data"),
+            database_url: None,
+            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            public_url: None,
+            supervisor: "/nonexistent".into(),
+            kernel: KernelOptions::default(),
+            store: StoreOptions::default(),
+            register: Box::new(move |registry| {
+                registry.kind(Sample::default()).engine(registered);
+            }),
+        };
+        let server = boot.start().await.expect("start the server");
+        let (address, kernel) = (server.address, server.app.kernel.clone());
+        let token = kernel.owner_token().await.expect("make a token");
+        let (stop, stopped) = oneshot::channel::<()>();
+        let task = tokio::spawn(async move {
+            server
+                .run(async {
+                    let _ = stopped.await;
+                })
+                .await
+                .expect("serve");
+        });
+        Self { address, token, engine, client: client(), kernel, data, stop: Some(stop), task }
+    }
+
+    /// Stops this server and starts another on the same data folder, with the same token.
+    pub async fn restart(mut self) -> Self {
+        let token = self.token.clone();
+        if let Some(stop) = self.stop.take() {
+            let _ = stop.send(());
+        }
+        self.task.await.expect("stop the server");
+        drop(self.kernel);
+        let mut server = Self::on(self.data, self.engine).await;
+        server.token = token;
+        server
+    }
+
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    /// With the owner's token.
+    pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.client.request(method, self.url(path)).bearer_auth(&self.token)
+    }
+
+    pub async fn get(&self, path: &str) -> (StatusCode, Value) {
+        answer(self.request(Method::GET, path)).await
+    }
+
+    pub async fn post(&self, path: &str, body: Value) -> (StatusCode, Value) {
+        answer(self.request(Method::POST, path).json(&body)).await
+    }
+
+    /// A POST that starts a job, under a key of its own.
+    pub async fn start_job(&self, path: &str, key: &str, body: Value) -> (StatusCode, Value) {
+        answer(self.request(Method::POST, path).header("idempotency-key", key).json(&body)).await
+    }
+
+    /// Applies one sample document and waits until it is published.
+    pub async fn published(&self, name: &str, spec: Value) {
+        let body = json!({ "documents": [document(name, spec)] });
+        let (status, reply) = self.start_job("/api/v1/apply?publish=true", name, body).await;
+        assert_eq!(status, StatusCode::ACCEPTED, "{reply}");
+        self.job_ended(reply["jobs"][0]["id"].as_str().expect("a job")).await;
+    }
+
+    pub async fn job_ended(&self, id: &str) -> Value {
+        let path = format!("/api/v1/jobs/{id}");
+        eventually("the job ends", async || {
+            let (_, job) = self.get(&path).await;
+            job["ended_at"].is_string().then_some(job)
+        })
+        .await
+    }
+
+    pub async fn run_is(&self, id: &str, state: &str) -> Value {
+        let path = format!("/api/v1/runs/{id}");
+        eventually("the run gets into its state", async || {
+            let (_, run) = self.get(&path).await;
+            (run["state"] == state).then_some(run)
+        })
+        .await
+    }
+}
+
+/// The client wants to know its cryptography even where nothing is encrypted; a second installation changes nothing.
+fn client() -> Client {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    Client::new()
+}
+
+pub fn document(name: &str, spec: Value) -> Value {
+    json!({ "apiVersion": "quarterdeck/v1", "kind": "Sample", "metadata": { "name": name }, "spec": spec })
+}
+
+pub async fn answer(request: RequestBuilder) -> (StatusCode, Value) {
+    let reply = request.send().await.expect("send the request");
+    let status = reply.status();
+    let text = reply.text().await.expect("read the reply");
+    let value = if text.is_empty() {
+        Value::Null
+    } else {
+        serde_json::from_str(&text).unwrap_or(Value::String(text))
+    };
+    (status, value)
+}
