@@ -43,9 +43,9 @@ export const spec = (threshold, extra = {}) => ({
 });
 
 const meta = (name, display, more = {}) => ({
-  id: uuid(), kind: "Pipeline", name, display_name: display, description: null, labels: {}, tags: [], owners: [], teams: [],
+  id: uuid(), kind: "Pipeline", name, display_name: display, description: "", labels: {}, tags: [], owners: [], teams: [],
   state: "active", version: 7, created_at: ago(86400 * 9), created_by: "owner", updated_at: ago(3600 * 5),
-  published: null, latest_revision: null, last_run: null, changed: false, ...more,
+  published: null, latest_revision: null, last_run: null, recent_runs: [], changed: false, ...more,
 });
 
 export const resources = {
@@ -64,8 +64,8 @@ export const resources = {
 export const templateSpec = { uses: "curate.stages:WriteRows", description: "Writes rows as JSON lines", params: { compress: false }, resources: { cpus: 0.1 } };
 
 export const kinds = [
-  { kind: "Pipeline", plural: "pipelines", title: "Pipelines", scope: "project", runnable: true, actions: [{ verb: "publish", reason: false }, { verb: "rollback", reason: true }], routes: [], schema: { type: "object" } },
-  { kind: "StageTemplate", plural: "stagetemplates", title: "Stage templates", scope: "project", runnable: false, actions: [{ verb: "publish", reason: false }], routes: [],
+  { kind: "Pipeline", plural: "pipelines", singular: "pipeline", title: "Pipelines", summary: "Stages that run over items on Xenna and Ray, as one versioned spec.", group: "build", engine: "xenna", example: null, scope: "project", runnable: true, actions: [{ verb: "publish", reason: false }, { verb: "rollback", reason: true }], routes: ["working-copy", "validate", "revisions", "publish", "rollback", "events", "audit"], schema: { type: "object" } },
+  { kind: "StageTemplate", plural: "stagetemplates", singular: "stage template", title: "Stage templates", summary: "A stage with its defaults, for use in many pipelines.", group: "build", engine: null, example: { uses: "my_package.stages:Write", params: {} }, scope: "project", runnable: false, actions: [{ verb: "publish", reason: false }], routes: [],
     schema: { type: "object", required: ["uses"], properties: { uses: { type: "string", description: "Import path of the stage class" }, params: { type: "object", description: "Defaults of its params" }, resources: { type: "object" }, description: { type: "string" } } } },
 ];
 

@@ -12,13 +12,13 @@ const now = () => ago(0);
 const find = (name) => resources.pipelines.find((each) => each.name === name);
 
 function addEvent(type, at, more = {}) {
-  const event = { pos: events.length + 1, type, at, kind: "Pipeline", resource_id: null, resource_name: null, run_id: null, job_id: null, actor: null, correlation_id: uuid(), data: {}, ...more };
+  const event = { pos: events.length + 1, type, at, kind: "Pipeline", resource_id: null, resource_name: null, run_id: null, job_id: null, actor: "system", correlation_id: uuid(), data: {}, ...more };
   events.push(event);
   for (const stream of streams) stream.event(event);
 }
 function addLine(run, stage, level, text, at = now()) {
   const held = logs.get(run.id) ?? logs.set(run.id, []).get(run.id);
-  const line = { n: held.length, attempt: 1, stage, stream: stage ? "stdout" : "driver", level, at, text };
+  const line = { n: held.length + 1, attempt: 1, stage, stream: stage ? "stdout" : "driver", level, at, text };
   held.push(line);
   for (const stream of streams) stream.log(run.id, line);
 }
@@ -36,6 +36,7 @@ function addRun(pipeline, state, startedAgo, lasted, more = {}) {
   };
   runs.push(run);
   pipeline.last_run = run;
+  pipeline.recent_runs = [run, ...pipeline.recent_runs].slice(0, 10);
   const about = { run_id: run.id, resource_id: pipeline.id, resource_name: pipeline.name };
   addEvent("run.queued", run.created_at, { ...about, actor: "owner", data: { number } });
   if (run.started_at) addEvent("run.running", run.started_at, { ...about, data: { number } });
@@ -53,7 +54,7 @@ function addJob(operation, state, resource, secondsAgo, more = {}) {
   const titles = { "run.start": ["Check the revision", "Prepare the environment", "Submit to the engine"], "revision.publish": ["Check all preconditions", "Move the published mark"], "run.stop": ["Ask the engine to stop", "Wait until every process is gone"] }[operation];
   const job = {
     id: uuid(), operation, state, resource: { kind: "Pipeline", id: resource.id, name: resource.name }, run_id: null, reason: null, created_by: "owner", created_at: ago(secondsAgo), started_at: ago(secondsAgo), ended_at: state === "succeeded" || state === "failed" ? ago(secondsAgo - 2) : null,
-    waiting_for: null, error: null, request_id: uuid(), correlation_id: uuid(),
+    waiting_for: null, error: null, cancel_requested: false, request_id: uuid(), correlation_id: uuid(),
     steps: titles.map((title, i) => ({ name: title.split(" ")[0].toLowerCase(), title, state: state === "succeeded" ? "succeeded" : i === 0 ? "succeeded" : i === 1 ? state : "pending", attempts: 1, started_at: ago(secondsAgo), ended_at: state === "succeeded" || i === 0 ? ago(secondsAgo - 1) : null, error: null, output: null })), ...more,
   };
   jobs.push(job);
@@ -87,6 +88,11 @@ function page(items, url, size = 50) {
   const limit = Number(url.searchParams.get("limit") ?? size), from = Number(url.searchParams.get("cursor") ?? 0);
   return { items: items.slice(from, from + limit), next_cursor: from + limit < items.length ? String(from + limit) : null };
 }
+function eventPage(all, url) {
+  const before = Number(url.searchParams.get("before") ?? 0), limit = Number(url.searchParams.get("limit") ?? 100);
+  const items = all.filter((each) => before === 0 || each.pos < before).slice(-limit);
+  return { items, after: items.at(-1)?.pos ?? 0 };
+}
 const problem = (status, code, detail, errors = []) => ({ status, body: { type: "about:blank", title: code, status, code, detail, correlation_id: uuid(), errors }, type: "application/problem+json" });
 const ok = (body, status = 200) => ({ status, body, type: "application/json" });
 const metrics = (run) => ({ stages: STAGES.map(([id], i) => ({ id, points: Array.from({ length: 60 }, (_, p) => { const stage = progressOf(20 + p / 2).stages[i]; return { at: new Date(Date.parse(run.started_at) + p * 800).toISOString(), items_per_s: stage.items_per_s, queue: stage.queue_in, actors: stage.actors.running }; }) })) });
@@ -97,9 +103,9 @@ function answer(method, parts, url, body) {
   if (head === "me") return ok({ principal: { id: uuid(), name: "owner", kind: "user", roles: ["owner"] }, tenant: { id: uuid(), name: "default" }, project: { id: uuid(), name: "main" }, permissions: ["*"] });
   if (head === "auth") return name === "exchange" && body.code !== "mock" ? problem(401, "code_invalid", "this code was used already, or is too old") : ok({ principal: { name: "owner" } });
   if (head === "kinds") return ok({ items: kinds });
-  if (head === "engines") return ok({ items: [{ name: "xenna", state: "healthy", detail: "local Ray, 2 CPUs, environment xenna-1f ready", observed_at: ago(4), version: "0.5.12" }, { name: "ray-jobs", state: "healthy", detail: "ray-prod did not answer the last 3 looks", observed_at: ago(420), version: "2.51.1" }] });
-  if (head === "audit") return ok(page(audit.filter((each) => !q.get("object") || each.object.name?.includes(q.get("object"))), url));
-  if (head === "events") return ok(page([...events].reverse(), url));
+  if (head === "engines") return ok({ items: [{ name: "xenna", title: "Xenna", progress: null, state: "healthy", detail: "local Ray, 2 CPUs, environment xenna-1f ready", observed_at: ago(4), version: "0.5.12" }, { name: "ray-jobs", title: "Ray Jobs", progress: null, state: "healthy", detail: "ray-prod did not answer the last 3 looks", observed_at: ago(420), version: "2.51.1" }] });
+  if (head === "audit") return ok(page(audit.filter((each) => !q.get("object") || each.object.id === q.get("object")), url));
+  if (head === "events") return ok(eventPage(events, url));
   if (head === "jobs") {
     const job = jobs.find((each) => each.id === name);
     if (name && !job) return problem(404, "not_found", "no such job");
@@ -111,14 +117,14 @@ function answer(method, parts, url, body) {
     const run = runs.find((each) => each.id === name || each.ref === name);
     if (!run) return problem(404, "not_found", "no such run");
     if (!sub) return ok(run);
-    if (sub === "events") return ok(page(events.filter((each) => each.run_id === run.id), url));
+    if (sub === "events") return ok(eventPage(events.filter((each) => each.run_id === run.id), url));
     if (sub === "metrics") return ok(metrics(run));
     if (sub === "results") return ok({ items: run.results?.files ?? [] });
     if (sub === "requests") return ok({ result: { ...body.item, score: 0.83, words: 5 } });
     if (sub === "logs") {
-      const all = logs.get(run.id), limit = Number(q.get("limit") ?? 500), after = Number(q.get("after") ?? -1), before = q.get("before");
-      const items = before ? all.filter((line) => line.n < Number(before)).slice(-limit) : all.filter((line) => line.n > after).slice(0, limit);
-      return ok({ items, next_cursor: null, first: all[0]?.n ?? null, last: all.at(-1)?.n ?? null });
+      const all = logs.get(run.id), limit = Number(q.get("limit") ?? 500), after = Number(q.get("after") ?? 0), before = q.get("before");
+      const items = before ? all.filter((line) => before === "0" || line.n < Number(before)).slice(-limit) : all.filter((line) => line.n > after).slice(0, limit);
+      return ok({ items, next: null, first: all[0]?.n ?? 0, last: all.at(-1)?.n ?? 0 });
     }
     if (sub === "stop") {
       run.stop_requested_at = now();
@@ -137,7 +143,7 @@ function answer(method, parts, url, body) {
   const item = list.find((each) => each.name === name || each.id === name);
   if (!item) return problem(404, "not_found", `no ${head} of this name`);
   const itsSpec = head === "stagetemplates" ? templateSpec : revisions[3].spec;
-  if (!sub) return ok({ ...item, spec: item.published ? itsSpec : null, working_copy: { version: 12, changed: item.changed } });
+  if (!sub) return ok({ ...item, spec: item.published ? itsSpec : null, params_schema: item.published && head === "pipelines" ? itsSpec.params : null });
   if (sub === "working-copy") { if (method === "PUT") Object.assign(copy, { spec: body.spec, version: copy.version + 1, updated_at: now(), violations: [] }); return ok(head === "pipelines" ? copy : { ...copy, spec: itsSpec, violations: [] }); }
   if (sub === "validate") return ok({ violations: copy.violations });
   if (sub === "runs" && method === "GET") return ok(page([...runs].reverse().filter((run) => run.resource.id === item.id), url));
@@ -145,7 +151,7 @@ function answer(method, parts, url, body) {
   if (sub === "revisions" && arg && deep === "diff") return ok({ from: Number(q.get("from")), to: Number(arg), changes: [{ pointer: "/params/properties/threshold/default", op: "replace", before: revisions[q.get("from") - 1]?.spec.params.properties.threshold.default, after: revisions[arg - 1]?.spec.params.properties.threshold.default }, { pointer: "/observability", op: "add", after: { metrics: true, log_level: "info" } }] });
   if (sub === "revisions" && arg) return ok(revisions[arg - 1] ?? revisions[0]);
   if (sub === "revisions") return method === "POST" ? ok(revisions[3], 201) : ok(page([...revisions].reverse().filter((each) => each.number <= (item.published?.number ?? 0)), url));
-  if (sub === "events") return ok(page([...events].reverse().filter((each) => each.resource_name === item.name), url));
+  if (sub === "events") return ok(eventPage(events.filter((each) => each.resource_name === item.name), url));
   if (sub === "audit") return ok(page(audit.filter((each) => each.object.name === item.name), url));
   return ok({ job: addJob("revision.publish", "running", item, 0) }, 202);
 }
@@ -154,7 +160,7 @@ function openStream(response, url) {
   response.writeHead(200, { "content-type": "text/event-stream", "cache-control": "no-store" });
   const followed = url.searchParams.get("logs") ?? url.pathname.match(/runs\/([^/]+)\/logs/)?.[1];
   const send = (type, id, data) => response.write(`event: ${type}\nid: ${id}\ndata: ${JSON.stringify(data)}\n\n`);
-  const stream = { event: (event) => send("event", `${event.pos}.0`, event), log: (run, line) => run === followed && send("log", `${events.length}.${line.n}`, { ...line, run_id: run }) };
+  const stream = { progress: (frame) => response.write(`event: progress\ndata: ${JSON.stringify(frame)}\n\n`), event: (event) => send("event", `${event.pos}.0`, event), log: (run, line) => run === followed && send("log", `${events.length}.${line.n}`, { ...line, run_id: run }) };
   const after = Number(url.searchParams.get("log_after") ?? Infinity);
   for (const line of logs.get(followed) ?? []) if (line.n > after) stream.log(followed, line);
   streams.add(stream);
@@ -167,7 +173,7 @@ setInterval(() => {
     const about = { run_id: run.id, resource_name: run.resource.name };
     if (run === serving) {
       run.serving = { ...run.serving, rate: 13 + Math.random() * 3, answered: run.serving.answered + 14 };
-      addEvent("run.progress", now(), { ...about, data: { serving: run.serving } });
+      for (const stream of streams) stream.progress({ run_id: run.id, progress: null, serving: run.serving });
     } else {
       const lasted = (Date.now() - Date.parse(run.started_at)) / 1000;
       if (run.ends && lasted > run.ends) {
@@ -177,7 +183,7 @@ setInterval(() => {
       }
       const t = ((Date.now() - Date.parse(run.started_at)) / 1000) % 55;
       run.progress = progressOf(t);
-      addEvent("run.progress", now(), { ...about, data: { progress: run.progress } });
+      for (const stream of streams) stream.progress({ run_id: run.id, progress: run.progress, serving: null });
     }
     for (let i = 0; i < 4; i++) addLine(run, STAGES[i][0], i === 2 && Math.random() < 0.2 ? "warning" : "info", `batch ${logs.get(run.id).length}: 16 in, ${16 - i} out in ${18 + i * 7} ms`);
   }

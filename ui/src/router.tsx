@@ -1,9 +1,10 @@
 // The routes of the console. Each page is a chunk of its own; what a kind's pages show beyond the common frame
 // comes from kinds/registry.tsx.
-import { createRootRoute, createRoute, createRouter, lazyRouteComponent, redirect } from "@tanstack/react-router";
+import { createRootRoute, createRoute, createRouter, redirect } from "@tanstack/react-router";
 import { ApiError } from "@/api/error";
 import { kindsQuery, meQuery } from "@/api/queries";
 import { detailSearch, listSearch, runSearch, word } from "@/lib/search";
+import { lazyPage } from "@/lib/lazy-page";
 import { queryClient } from "@/query-client";
 import { NotFound, PageError, PagePending } from "@/shell/fallback";
 import { Shell } from "@/shell/shell";
@@ -14,7 +15,7 @@ const signIn = createRoute({
   getParentRoute: () => root,
   path: "/sign-in",
   validateSearch: (raw): { next?: string } => ({ next: word(raw.next) }),
-  component: lazyRouteComponent(() => import("@/pages/sign-in/page")),
+  component: lazyPage(() => import("@/pages/sign-in/page")),
 });
 
 const app = createRoute({
@@ -39,44 +40,43 @@ const app = createRoute({
 const home = createRoute({
   getParentRoute: () => app,
   path: "/",
-  component: lazyRouteComponent(() => import("@/pages/home/page")),
+  component: lazyPage(() => import("@/pages/home/page")),
 });
 
 const runs = createRoute({
   getParentRoute: () => app,
   path: "/runs",
-  validateSearch: (raw): { state?: string; kind?: string; resource?: string } => ({
+  validateSearch: (raw): { state?: string; kind?: string } => ({
     state: word(raw.state),
     kind: word(raw.kind),
-    resource: word(raw.resource),
   }),
-  component: lazyRouteComponent(() => import("@/pages/run-list/page")),
+  component: lazyPage(() => import("@/pages/run-list/page")),
 });
 
 const run = createRoute({
   getParentRoute: () => app,
   path: "/runs/$run",
   validateSearch: runSearch,
-  component: lazyRouteComponent(() => import("@/pages/run/page")),
+  component: lazyPage(() => import("@/pages/run/page")),
 });
 
 const jobs = createRoute({
   getParentRoute: () => app,
   path: "/jobs",
   validateSearch: (raw): { state?: string } => ({ state: word(raw.state) }),
-  component: lazyRouteComponent(() => import("@/pages/job-list/page")),
+  component: lazyPage(() => import("@/pages/job-list/page")),
 });
 
 const job = createRoute({
   getParentRoute: () => app,
   path: "/jobs/$job",
-  component: lazyRouteComponent(() => import("@/pages/job/page")),
+  component: lazyPage(() => import("@/pages/job/page")),
 });
 
 const events = createRoute({
   getParentRoute: () => app,
   path: "/events",
-  component: lazyRouteComponent(() => import("@/pages/events/page")),
+  component: lazyPage(() => import("@/pages/events/page")),
 });
 
 const audit = createRoute({
@@ -86,33 +86,33 @@ const audit = createRoute({
     object: word(raw.object),
     action: word(raw.action),
   }),
-  component: lazyRouteComponent(() => import("@/pages/audit/page")),
+  component: lazyPage(() => import("@/pages/audit/page")),
 });
 
 const engines = createRoute({
   getParentRoute: () => app,
   path: "/engines",
-  component: lazyRouteComponent(() => import("@/pages/engines/page")),
+  component: lazyPage(() => import("@/pages/engines/page")),
 });
 
 const kindList = createRoute({
   getParentRoute: () => app,
   path: "/$plural",
   validateSearch: listSearch,
-  component: lazyRouteComponent(() => import("@/pages/kind-list/page")),
+  component: lazyPage(() => import("@/pages/kind-list/page")),
 });
 
 const kindNew = createRoute({
   getParentRoute: () => app,
   path: "/$plural/new",
-  component: lazyRouteComponent(() => import("@/pages/kind-new/page")),
+  component: lazyPage(() => import("@/pages/kind-new/page")),
 });
 
 const kindDetail = createRoute({
   getParentRoute: () => app,
   path: "/$plural/$name",
   validateSearch: detailSearch,
-  component: lazyRouteComponent(() => import("@/pages/kind-detail/page")),
+  component: lazyPage(() => import("@/pages/kind-detail/page")),
 });
 
 const routeTree = root.addChildren([

@@ -27,15 +27,15 @@ export type ResourceDetails = Partial<
   Pick<Resource, "display_name" | "description" | "labels" | "tags" | "owners" | "teams">
 >;
 
-export const resourceUpdate = (plural: string, name: string, details: ResourceDetails, version: number | string) =>
+export const resourceUpdate = (plural: string, name: string, details: ResourceDetails, version: number) =>
   api.patch<Resource>(at(plural, name), { body: details, ifMatch: version });
 
-export const resourceArchive = (plural: string, name: string, version: number | string) =>
+export const resourceArchive = (plural: string, name: string, version: number) =>
   api.delete<Resource>(at(plural, name), { ifMatch: version });
 
 export const resourceRestore = (plural: string, name: string) => api.post<Resource>(`${at(plural, name)}/restore`);
 
-export const workingCopySave = (plural: string, name: string, spec: JsonObject, version: number | string) =>
+export const workingCopySave = (plural: string, name: string, spec: JsonObject, version: number) =>
   api.put<WorkingCopy>(`${at(plural, name)}/working-copy`, { body: { spec }, ifMatch: version });
 
 export const specValidate = (plural: string, name: string, spec?: JsonObject) =>

@@ -5,7 +5,7 @@ import { api, segment } from "./client";
 import type {
   AuditRecord,
   Engine,
-  Event,
+  EventPage,
   Job,
   KindInfo,
   Me,
@@ -90,7 +90,6 @@ export const diffQuery = (plural: string, name: string, from: number, to: number
 export interface RunFilters {
   state?: string;
   kind?: string;
-  resource?: string;
 }
 
 export const runsQuery = (filters: RunFilters = {}, limit = PAGE) =>
@@ -119,8 +118,29 @@ export const runResultsQuery = (id: string) =>
       (await api.get<{ items: ResultFile[] }>(`/runs/${segment(id)}/results`, {}, signal)).items,
   });
 
-export const runEventsQuery = (id: string) =>
-  pages<Event>(["events", "of-run", id], `/runs/${segment(id)}/events`, {}, 200);
+/**
+ * Events newest first: pages go back by position. `before=0` is from the end.
+ * A server that knows no `before` answers its oldest page; that is then all there is to see.
+ */
+function eventPages(key: readonly unknown[], path: string, limit: number) {
+  return infiniteQueryOptions({
+    queryKey: [...key, limit],
+    queryFn: ({ pageParam, signal }) => api.get<EventPage>(path, { before: pageParam, limit }, signal),
+    initialPageParam: 0,
+    getNextPageParam: (last, _pages, asked) => {
+      const oldest = last.items.reduce((least, event) => Math.min(least, event.pos), Infinity);
+      const more = last.items.length === limit && oldest > 1 && (asked === 0 || oldest < asked);
+      return more ? oldest : null;
+    },
+    select: (data) => {
+      const byPos = new Map(data.pages.flatMap((page) => page.items).map((event) => [event.pos, event]));
+      return [...byPos.values()].sort((a, b) => b.pos - a.pos);
+    },
+    placeholderData: keepPreviousData,
+  });
+}
+
+export const runEventsQuery = (id: string) => eventPages(["events", "of-run", id], `/runs/${segment(id)}/events`, 200);
 
 export const jobsQuery = (filters: { state?: string } = {}, limit = PAGE) =>
   pages<Job>(["jobs"], "/jobs", { ...filters }, limit);
@@ -131,11 +151,10 @@ export const jobQuery = (id: string) =>
     queryFn: ({ signal }) => api.get<Job>(`/jobs/${segment(id)}`, {}, signal),
   });
 
-/** The newest events first; older ones by cursor. */
-export const eventsQuery = (limit = PAGE) => pages<Event>(["events", "all"], "/events", { order: "desc" }, limit);
+export const eventsQuery = () => eventPages(["events", "all"], "/events", PAGE);
 
 export const resourceEventsQuery = (plural: string, name: string) =>
-  pages<Event>(["events", "of", plural, name], `/${segment(plural)}/${segment(name)}/events`);
+  eventPages(["events", "of", plural, name], `/${segment(plural)}/${segment(name)}/events`, PAGE);
 
 export const auditQuery = (filters: { object?: string; action?: string } = {}, limit = PAGE) =>
   pages<AuditRecord>(["audit"], "/audit", { ...filters }, limit);

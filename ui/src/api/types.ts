@@ -65,12 +65,21 @@ export interface JsonSchema {
 export interface KindInfo {
   kind: string;
   plural: string;
+  singular: string;
   title: string;
+  /** One sentence that says what such a resource is. */
+  summary: string;
+  /** The group of the navigation: `build`, `operate`, `understand` or `platform`. */
+  group: string;
   scope: string;
   runnable: boolean;
-  actions: { verb: string; reason: boolean }[];
+  engine: string | null;
+  actions: { verb: string; title: string; reason: boolean }[];
+  /** The sub-routes that the kind has. */
   routes: string[];
   schema: JsonSchema;
+  /** A small spec that is valid as it stands. */
+  example: Json;
 }
 
 export type RunState = "queued" | "running" | "succeeded" | "failed" | "stopped";
@@ -78,48 +87,52 @@ export type RunState = "queued" | "running" | "succeeded" | "failed" | "stopped"
 export interface RunSummary {
   id: string;
   number: number;
-  ref: string;
   state: RunState;
-  code?: string | null;
-  message?: string | null;
-  revision?: number;
-  created_at?: string;
-  started_at?: string | null;
-  ended_at?: string | null;
+  created_at: string;
+  started_at: string | null;
+  ended_at: string | null;
 }
 
 export interface Resource {
   id: string;
   kind: string;
   name: string;
-  display_name: string | null;
-  description: string | null;
+  display_name: string;
+  description: string;
   labels: Record<string, string>;
   tags: string[];
   owners: string[];
   teams: string[];
   state: "active" | "archived";
-  version: number | string;
+  /** The ETag. */
+  version: number;
   created_at: string;
-  created_by: string | null;
+  created_by: string;
   updated_at: string;
-  published: { number: number; published_at: string; spec_hash: string } | null;
+  published: { number: number; published_at: string | null; spec_hash: string } | null;
   latest_revision: { number: number; state: string } | null;
   last_run: RunSummary | null;
+  /** Newest first, ten at most. */
+  recent_runs: RunSummary[];
+  /** The working copy differs from what the newest revision was cut from. */
   changed: boolean;
 }
 
 export interface ResourceDetail extends Resource {
+  /** The published spec, null before the first publish. */
   spec: JsonObject | null;
-  working_copy: { version: number | string; changed: boolean } | null;
+  /** What a run asks for, where it asks for anything. */
+  params_schema: JsonSchema | null;
 }
 
 export interface WorkingCopy {
   spec: JsonObject;
-  version: number | string;
+  version: number;
+  changed: boolean;
   updated_at: string;
-  updated_by: string | null;
+  updated_by: string;
   base_revision: number | null;
+  /** With the answer to a save, where the server checks as it saves. */
   violations?: Violation[];
 }
 
@@ -128,8 +141,8 @@ export interface RevisionSummary {
   number: number;
   state: string;
   spec_hash: string;
-  message: string | null;
-  created_by: string | null;
+  message: string;
+  created_by: string;
   created_at: string;
   published_at: string | null;
   origin: "working_copy" | "apply" | "rollback";
@@ -205,7 +218,8 @@ export interface ServingStatus {
 export interface ResultFile {
   path: string;
   bytes: number;
-  items: number | null;
+  /** Known for what a run reported; a listing of the folder does not count items. */
+  items?: number | null;
 }
 
 export interface Attempt {
@@ -259,6 +273,7 @@ export interface MetricPoint {
 }
 
 export interface LogLine {
+  /** From 1, dense over all attempts of a run. */
   n: number;
   attempt: number;
   stage: string | null;
@@ -271,10 +286,12 @@ export interface LogLine {
 export type LogLevel = "debug" | "info" | "warning" | "error";
 
 export interface LogPage {
+  /** In the order of their numbers. */
   items: LogLine[];
-  next_cursor: string | null;
-  first: number | null;
-  last: number | null;
+  next: number | null;
+  /** The oldest line still kept and the newest; 0 without any. */
+  first: number;
+  last: number;
 }
 
 export type StepState = "pending" | "running" | "waiting" | "succeeded" | "failed" | "cancelled" | "skipped";
@@ -286,7 +303,7 @@ export interface JobStep {
   attempts: number;
   started_at: string | null;
   ended_at: string | null;
-  error: { code?: string; message: string } | string | null;
+  error: string | null;
   output: Json;
 }
 
@@ -296,16 +313,17 @@ export interface Job {
   state: string;
   resource: { kind: string; id: string; name: string } | null;
   run_id: string | null;
-  reason: string | null;
-  created_by: string | null;
+  reason: string;
+  created_by: string;
   created_at: string;
   started_at: string | null;
   ended_at: string | null;
   waiting_for: string | null;
   error: { code: string; message: string } | null;
-  steps?: JobStep[];
-  request_id: string | null;
-  correlation_id: string | null;
+  cancel_requested: boolean;
+  steps: JobStep[];
+  request_id: string;
+  correlation_id: string;
 }
 
 export interface JobStarted {
@@ -322,29 +340,47 @@ export interface Event {
   resource_name: string | null;
   run_id: string | null;
   job_id: string | null;
-  actor: string | null;
-  correlation_id: string | null;
+  actor: string;
+  correlation_id: string;
   data: JsonObject;
+}
+
+export interface EventPage {
+  /** Oldest first. */
+  items: Event[];
+  after: number;
+}
+
+/** The newest numbers of a run, as the stream sends them between events. */
+export interface ProgressFrame {
+  run_id: string;
+  progress: RunProgress | null;
+  serving: ServingStatus | null;
 }
 
 export interface AuditRecord {
   id: string;
   at: string;
   actor: string;
+  /** Socket address or internal task. */
+  source: string;
   action: string;
-  object: { kind: string; id: string; name: string | null };
+  object: { kind: string; id: string; name: string };
   outcome: string;
-  reason: string | null;
+  reason: string;
   changes: Change[];
-  request_id: string | null;
-  correlation_id: string | null;
+  request_id: string;
+  correlation_id: string;
   job_id: string | null;
 }
 
 export interface Engine {
   name: string;
+  title: string;
   state: string;
-  detail: string | null;
+  detail: string;
   observed_at: string | null;
   version: string | null;
+  /** While preparing. */
+  progress: { step?: number; total?: number; title?: string; detail?: string } | null;
 }

@@ -94,6 +94,7 @@ function AuditRow({ record }: { record: AuditRecord }) {
           {record.changes?.length ? <ChangeList changes={record.changes} /> : <p className="px-3.5 py-2 text-ink2">No field changed.</p>}
           <p className="flex flex-wrap gap-x-5 border-t px-3.5 py-2 text-xs text-ink3">
             <span>outcome {record.outcome}</span>
+            {record.source ? <span>from {record.source}</span> : null}
             {(
               [
                 ["record", record.id],

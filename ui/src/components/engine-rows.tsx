@@ -2,7 +2,9 @@
 import { useQuery } from "@tanstack/react-query";
 import { enginesQuery } from "@/api/queries";
 import type { Engine } from "@/api/types";
+import { percent } from "@/lib/format";
 import { useNow } from "@/lib/now";
+import { Meter } from "./panel";
 import { Empty, Failure } from "./situation";
 import { State } from "./state";
 import { Age } from "./time";
@@ -29,13 +31,19 @@ export function EngineRows({ detailed = false }: { detailed?: boolean }) {
         return (
           <li key={engine.name} className="flex flex-wrap items-center gap-x-4 gap-y-0.5 border-t px-3.5 py-2 first:border-t-0 hover:bg-sunken/60">
             <span className="min-w-28">
-              <span className="font-[540]">{engine.name}</span> <span className="text-ink3">{engine.version}</span>
+              <span className="font-[540]">{engine.title || engine.name}</span> <span className="text-ink3">{engine.version}</span>
             </span>
             <State state={state} />
             {state === "unknown" && engine.state !== "unknown" ? <span className="text-xs text-ink3">was {engine.state}</span> : null}
             <span className="ml-auto">
               <Age at={engine.observed_at} staleAfter={STALE_S} />
             </span>
+            {engine.progress?.total && state !== "unknown" ? (
+              <span className="flex w-full items-center gap-2 text-xs text-ink2">
+                <Meter value={percent(engine.progress.step ?? 0, engine.progress.total)} label={`Preparing ${engine.title || engine.name}`} className="w-24" />
+                step {engine.progress.step ?? 0} of {engine.progress.total}: {engine.progress.title}
+              </span>
+            ) : null}
             {engine.detail ? (
               <span className={detailed ? "w-full break-words text-ink2" : "line-clamp-1 w-full text-xs text-ink2"} title={engine.detail}>
                 {engine.detail}

@@ -25,11 +25,7 @@ export function EventRows({ query, clock = false }: { query: UseInfiniteQueryRes
 }
 
 export function EventList({ events, clock = false, limit }: { events: Event[]; clock?: boolean; limit?: number }) {
-  // Progress is many a minute and is shown as numbers where it belongs; as lines it would bury what happened.
-  const sorted = useMemo(
-    () => events.filter((event) => event.type !== "run.progress").sort((a, b) => b.pos - a.pos).slice(0, limit),
-    [events, limit],
-  );
+  const sorted = useMemo(() => [...events].sort((a, b) => b.pos - a.pos).slice(0, limit), [events, limit]);
   return (
     <ul>
       {sorted.map((event) => (

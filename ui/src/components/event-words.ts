@@ -18,12 +18,21 @@ function revisionOf(data: Event["data"]): string {
   return number ? `r${number}` : "";
 }
 
+/** The stage of a failure, where the event carries one. */
+function failedStage(data: Event["data"]): string {
+  const failure = data.failure;
+  const nested = typeof failure === "object" && failure !== null && !Array.isArray(failure) ? failure.stage : undefined;
+  return text(data.stage) || text(nested);
+}
+
 const VERBS: Record<string, string> = {
   "resource.created": "Created",
   "resource.updated": "Updated",
   "resource.archived": "Archived",
   "resource.restored": "Restored",
-  "working_copy.saved": "Working copy saved",
+  "working_copy.updated": "Working copy saved",
+  "code.created": "Code stored",
+  "link.created": "Sign-in link made",
   "revision.created": "Revision cut",
   "revision.published": "Published",
   "run.attempt": "Attempt",
@@ -50,7 +59,7 @@ export function wordsOf(event: Event): EventWords {
         state: "waiting",
       };
     case "run.failed":
-      return { verb: "Failed", detail: [text(data.stage), message || text(data.code)].filter(Boolean).join(": "), state: "failed" };
+      return { verb: "Failed", detail: [failedStage(data), message || text(data.code)].filter(Boolean).join(": "), state: "failed" };
     default:
   }
   if (family === "run" || family === "job") {

@@ -16,7 +16,7 @@ const SQUARE: Record<SquareState, string> = {
   skipped: "bg-idle-solid",
 };
 
-export function RunSquares({ runs }: { runs: readonly { id: string; ref: string; state: string }[] }) {
+export function RunSquares({ of, runs }: { of: string; runs: readonly { id: string; number: number; state: string }[] }) {
   return (
     <span className="inline-flex items-center gap-[3px]">
       {runs.map((run) => (
@@ -25,8 +25,8 @@ export function RunSquares({ runs }: { runs: readonly { id: string; ref: string;
           to="/runs/$run"
           params={{ run: run.id }}
           search={{}}
-          title={`${run.ref} ${run.state}`}
-          aria-label={`${run.ref}, ${run.state}`}
+          title={`${of}#${run.number} ${run.state}`}
+          aria-label={`${of}#${run.number}, ${run.state}`}
           className="-my-2 py-2"
         >
           <span className={cn("block h-3.5 w-2 rounded-[2px]", SQUARE[squareOf(run.state)])} />

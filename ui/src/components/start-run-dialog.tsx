@@ -5,7 +5,6 @@ import { useMemo, useState } from "react";
 import { ApiError } from "@/api/error";
 import { runStart } from "@/api/mutations";
 import type { JsonObject, ResourceDetail, Violation } from "@/api/types";
-import { paramsSchemaOf } from "@/kinds/pipeline/spec";
 import { fieldsOf, typedFrom, valuesFrom, violationsOf } from "@/lib/param-form";
 import { useJobMutation } from "@/lib/use-job";
 import { ParamForm } from "./param-form";
@@ -35,7 +34,7 @@ export function StartRunDialog({
 
 function StartRun({ plural, resource, close }: { plural: string; resource: ResourceDetail; close: () => void }) {
   const navigate = useNavigate();
-  const fields = useMemo(() => fieldsOf(paramsSchemaOf(resource.spec)), [resource.spec]);
+  const fields = useMemo(() => fieldsOf(resource.params_schema), [resource.params_schema]);
   const [typed, setTyped] = useState(() => typedFrom(fields));
   const [own, setOwn] = useState<Violation[]>([]);
   const start = useJobMutation({

@@ -17,9 +17,9 @@ export function usePluralOf(): (kind: string | null | undefined) => string | nul
   return (name) => kinds.find((kind) => kind.kind === name || kind.plural === name)?.plural ?? null;
 }
 
-/** What one item of the kind is called in a sentence: "Stage template" → "stage template". */
+/** What one item of the kind is called in a sentence. */
 export function nounOf(kind: KindInfo): string {
-  return kind.kind.replace(/([a-z])([A-Z])/g, "$1 $2").toLowerCase();
+  return kind.singular || kind.kind.replace(/([a-z])([A-Z])/g, "$1 $2").toLowerCase();
 }
 
 export function titleOf(kind: KindInfo): string {

@@ -14,6 +14,7 @@ const TONES: Record<string, Tone> = {
   running: "run",
   progressing: "run",
   starting: "run",
+  preparing: "run",
   draining: "run",
   finishing: "run",
   undoing: "run",

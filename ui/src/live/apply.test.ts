@@ -7,7 +7,7 @@ const stage = (id: string, rate: number) =>
   ({ id, name: id, state: "running", items_per_s: rate, queue_in: 4, actors: { target: 1, pending: 0, ready: 1, running: 1, idle: 1 } }) as RunProgress["stages"][number];
 const progress = (rate: number): RunProgress => ({ inputs_total: 10, inputs_done: 1, outputs: 1, dropped: 0, bottleneck: null, phase: "running", stages: [stage("load", rate)] });
 const event = (type: string, more: Partial<Event> = {}): Event => ({
-  pos: 1, type, at: "2026-11-20T12:00:01Z", kind: "Pipeline", resource_id: "p", resource_name: "curate", run_id: null, job_id: null, actor: null, correlation_id: null, data: {}, ...more,
+  pos: 1, type, at: "2026-11-20T12:00:01Z", kind: "Pipeline", resource_id: "p", resource_name: "curate", run_id: null, job_id: null, actor: "owner", correlation_id: "c", data: {}, ...more,
 });
 
 let client: QueryClient;
@@ -25,10 +25,11 @@ const isStale = (key: unknown[]) => client.getQueryState(key)?.isInvalidated ?? 
 it("writes progress into the cached run and its charts without a request", () => {
   client.setQueryData(["run", "r1"], { id: "r1", ref: "curate#1" });
   client.setQueryData<RunMetrics>(["run-metrics", "r1"], { stages: [{ id: "load", points: [] }] });
-  applier.batch([{ type: "event", event: event("run.progress", { run_id: "r1", data: JSON.parse(JSON.stringify({ progress: progress(7) })) }) }]);
+  vi.setSystemTime("2026-11-20T12:00:01Z");
+  applier.batch([{ type: "progress", frame: { run_id: "r1", progress: progress(7), serving: null } }]);
   vi.advanceTimersByTime(1000);
   expect(client.getQueryData<Run>(["run", "r1"])?.progress?.stages[0]?.items_per_s).toBe(7);
-  expect(client.getQueryData<RunMetrics>(["run-metrics", "r1"])?.stages[0]?.points).toEqual([{ at: "2026-11-20T12:00:01Z", items_per_s: 7, queue: 4, actors: 2 }]);
+  expect(client.getQueryData<RunMetrics>(["run-metrics", "r1"])?.stages[0]?.points).toEqual([{ at: "2026-11-20T12:00:01.000Z", items_per_s: 7, queue: 4, actors: 2 }]);
   expect(isStale(["run", "r1"])).toBe(false);
 });
 

@@ -2,7 +2,7 @@
 // cached run; everything else marks what it touches as stale, collected for a moment so that a burst of events
 // costs one refetch of what is on screen.
 import type { QueryClient, QueryKey } from "@tanstack/react-query";
-import { type Event, type KindInfo, type Page, type Run, type RunMetrics, type RunProgress, type ServingStatus } from "@/api/types";
+import type { Event, KindInfo, Page, ProgressFrame, Run, RunMetrics, RunProgress } from "@/api/types";
 import type { LogBuffer } from "./log-buffer";
 import type { LiveMessage } from "./protocol";
 
@@ -23,6 +23,9 @@ export class LiveApplier {
       switch (message.type) {
         case "event":
           this.event(message.event);
+          break;
+        case "progress":
+          this.progress(message.frame);
           break;
         case "log": {
           const held = lines.get(message.run);
@@ -51,10 +54,6 @@ export class LiveApplier {
   }
 
   private event(event: Event): void {
-    if (event.type === "run.progress" && event.run_id) {
-      if (!this.progress(event, event.run_id)) this.mark(["run", event.run_id]);
-      return;
-    }
     this.mark(["events"]);
     const family = event.type.slice(0, event.type.indexOf("."));
     const plural = this.pluralOf(event.kind);
@@ -77,30 +76,21 @@ export class LiveApplier {
         this.mark(["revisions", plural, name]);
       }
     }
-    if (family === "engine") this.mark(["engines"]);
+    // Engines have no events of their own: what moves runs and jobs is read from them as well.
+    if (family === "run" || family === "job") this.mark(["engines"]);
     // Every mutation writes an audit record together with its event.
-    if (family !== "job" && event.type !== "run.attempt") this.mark(["audit"]);
+    if (family !== "job") this.mark(["audit"]);
   }
 
-  /** Writes the numbers of a progress event into the cached run and its charts; false where it carries none. */
-  private progress(event: Event, id: string): boolean {
-    const data = event.data as unknown as {
-      progress?: RunProgress;
-      serving?: ServingStatus;
-    };
-    const progress = data.progress;
-    const serving = data.serving;
-    if (!progress && !serving) return false;
+  /** Writes a run's newest numbers into the cache: its page, the lists it stands in, its charts. */
+  private progress({ run_id: id, progress, serving }: ProgressFrame): void {
     const update = (run: Run): Run => ({
       ...run,
       progress: progress ?? run.progress,
       serving: serving ?? run.serving,
     });
-    const ids = new Set([id]);
     this.client.setQueriesData<Run>({ queryKey: ["run"] }, (run) => {
-      if (!run || run.id !== id) return run;
-      ids.add(run.ref);
-      return update(run);
+      return run?.id === id ? update(run) : run;
     });
     this.client.setQueriesData<{ pages: Page<Run>[]; pageParams: unknown[] }>({ queryKey: ["runs"] }, (data) => {
       if (!data?.pages.some((page) => page.items.some((run) => run.id === id))) return data;
@@ -114,10 +104,9 @@ export class LiveApplier {
     });
     if (progress) {
       this.client.setQueriesData<RunMetrics>({ queryKey: ["run-metrics", id] }, (metrics) =>
-        metrics ? withPoint(metrics, progress, event.at) : metrics,
+        metrics ? withPoint(metrics, progress, new Date().toISOString()) : metrics,
       );
     }
-    return true;
   }
 
   private pluralOf(kind: string | null): string | null {

@@ -10,10 +10,10 @@ it("passes each event once, in order, over a resume that repeats some", () => {
 
 it("counts the lines of each run apart", () => {
   const cursor = new StreamCursor();
-  expect(cursor.lineAfter("a")).toBe(-1);
-  expect([0, 1, 1, 2].filter((n) => cursor.acceptLine("a", n))).toEqual([0, 1, 2]);
-  expect(cursor.acceptLine("b", 0)).toBe(true);
-  expect(cursor.lineAfter("a")).toBe(2);
+  expect(cursor.lineAfter("a")).toBe(0);
+  expect([1, 2, 2, 3].filter((n) => cursor.acceptLine("a", n))).toEqual([1, 2, 3]);
+  expect(cursor.acceptLine("b", 1)).toBe(true);
+  expect(cursor.lineAfter("a")).toBe(3);
 });
 
 it("goes back for a page that holds less than was read, never forward", () => {

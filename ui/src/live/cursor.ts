@@ -15,11 +15,6 @@ export class StreamCursor {
     return true;
   }
 
-  /** The server's newest position, where it is below ours: another history has begun (a new data folder). */
-  startAgain(newest: number): void {
-    if (this.pos !== null && newest < this.pos) this.pos = newest;
-  }
-
   acceptLine(run: string, n: number): boolean {
     const seen = this.lines.get(run);
     if (seen !== undefined && n <= seen) return false;
@@ -27,9 +22,9 @@ export class StreamCursor {
     return true;
   }
 
-  /** Where a run's log is to be resumed; -1 is its very beginning. */
+  /** Where a run's log is to be resumed; 0 is its very beginning, lines count from 1. */
   lineAfter(run: string): number {
-    return this.lines.get(run) ?? -1;
+    return this.lines.get(run) ?? 0;
   }
 
   /** Starts or rewinds a run's log, so that lines after `n` are passed on (again). True when that moved it back. */

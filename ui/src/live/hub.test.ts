@@ -134,14 +134,14 @@ describe("logs of two tabs", () => {
   it("on two runs come by two connections, each to its own tab", () => {
     const other: LiveMessage[] = [];
     const second = hub.join((batch) => other.push(...batch));
-    receive({ type: "follow", run: "r1", after: -1 });
+    receive({ type: "follow", run: "r1", after: 0 });
     const first = world.last;
     second.receive({ type: "follow", run: "r2", after: 3 });
     expect(world.last.url).toBe("/api/v1/runs/r2/logs?after=3");
-    first.say("log", { run_id: "r1", n: 0 });
+    first.say("log", { run_id: "r1", n: 1 });
     world.last.say("log", { n: 4 });
     world.pass();
-    expect(lines()).toEqual([0]);
+    expect(lines()).toEqual([1]);
     expect(other.flatMap((message) => (message.type === "log" ? [[message.run, message.line.n]] : []))).toEqual([["r2", 4]]);
   });
 
@@ -160,7 +160,7 @@ describe("logs of two tabs", () => {
 });
 
 it("marks a log as complete at its end, and does not ask for it again", () => {
-  receive({ type: "follow", run: "r1", after: -1 });
+  receive({ type: "follow", run: "r1", after: 0 });
   world.last.say("end", { run_id: "r1" });
   world.pass();
   expect(got.at(-1)).toEqual({ type: "end", run: "r1" });

@@ -2,7 +2,7 @@
 // further runs that are followed at the same time (two tabs on two runs) have a log connection of their own.
 // It reconnects by itself, resuming from its cursor, because an EventSource that reconnects would go on asking
 // with the cursor it was opened with. It knows nothing of React or of the query cache.
-import type { Event, LogLine } from "@/api/types";
+import type { Event, LogLine, ProgressFrame } from "@/api/types";
 import { StreamCursor } from "./cursor";
 import type { LiveMessage, LiveRequest, LiveStatus } from "./protocol";
 
@@ -145,6 +145,9 @@ export class LiveHub {
       const event = JSON.parse(message.data as string) as Event;
       if (this.cursor.acceptEvent(event.pos)) this.queue({ type: "event", event });
     });
+    stream.addEventListener("progress", (message) => {
+      this.queue({ type: "progress", frame: JSON.parse(message.data as string) as ProgressFrame });
+    });
     this.listenForLog(stream, () => this.main.run);
   }
 
@@ -163,7 +166,10 @@ export class LiveHub {
     stream.addEventListener("log", (message) => {
       const line = JSON.parse(message.data as string) as LogLine & { run_id?: string };
       const run = line.run_id ?? carried();
-      if (run && run === carried() && this.cursor.acceptLine(run, line.n)) this.queue({ type: "log", run, line });
+      if (run && run === carried() && this.cursor.acceptLine(run, line.n)) {
+        this.ended.delete(run);
+        this.queue({ type: "log", run, line });
+      }
     });
     stream.addEventListener("end", (message) => {
       const data = message.data ? (JSON.parse(message.data as string) as { run_id?: string }) : {};
@@ -178,8 +184,7 @@ export class LiveHub {
       }
     });
     stream.addEventListener("gap", (message) => {
-      const data = message.data ? (JSON.parse(message.data as string) as { run_id?: string; position?: number }) : {};
-      if (typeof data.position === "number") this.cursor.startAgain(data.position);
+      const data = message.data ? (JSON.parse(message.data as string) as { run_id?: string }) : {};
       this.queue({ type: "gap", run: data.run_id ?? null });
     });
   }

@@ -24,7 +24,7 @@ export class LogBuffer {
   }
 
   get lastN(): number {
-    return this.held.at(-1)?.n ?? -1;
+    return this.held.at(-1)?.n ?? 0;
   }
 
   /** Adds what is new of `lines`; returns how many that were. */
@@ -33,6 +33,8 @@ export class LogBuffer {
     const fresh = lines.filter((line) => line.n > last).sort((a, b) => a.n - b.n);
     const unique = fresh.filter((line, i) => i === 0 || line.n !== fresh[i - 1]?.n);
     if (unique.length === 0) return 0;
+    // A retry goes on in the same log.
+    this.ended = false;
     // Pushed in place, line by line: a spread of thousands would go over the argument limit.
     for (const line of unique) this.held.push(line);
     if (this.held.length > MAX_LINES) {

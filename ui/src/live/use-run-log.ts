@@ -38,21 +38,19 @@ export function useRunLog(run: string, focus: number | null = null): RunLog {
     const begin = async () => {
       setBuffer(fresh);
       setStatus("loading");
-      const probe = await readPage(run, { limit: 1 }, abort.signal);
-      const last = probe.last ?? -1;
-      const first = probe.first ?? 0;
-      const tail = Math.max(-1, last - PAGE);
-      const from = focusAtStart === null ? tail : Math.min(tail, Math.max(-1, focusAtStart - 200));
-      let after = from;
-      while (after < last) {
-        const page = await readPage(run, { after, limit: PAGE }, abort.signal);
-        if (page.items.length === 0) break;
+      // The newest page, or for a permalink the page around that line; then on to the end.
+      let page =
+        focusAtStart === null
+          ? await readPage(run, { before: 0, limit: PAGE }, abort.signal)
+          : await readPage(run, { after: Math.max(0, focusAtStart - 200), limit: PAGE }, abort.signal);
+      fresh.append(page.items);
+      while (fresh.lastN < page.last && page.items.length > 0) {
+        page = await readPage(run, { after: fresh.lastN, limit: PAGE }, abort.signal);
         fresh.append(page.items);
-        after = fresh.lastN;
       }
-      fresh.mark({ reachedStart: from < first });
+      fresh.mark({ reachedStart: (fresh.firstN ?? 0) <= page.first });
       setStatus("ready");
-      unfollow = followLog(run, Math.max(fresh.lastN, from));
+      unfollow = followLog(run, fresh.lastN);
     };
     begin().catch((reason: unknown) => {
       if (abort.signal.aborted) return;
@@ -76,7 +74,7 @@ export function useRunLog(run: string, focus: number | null = null): RunLog {
       const page = await readPage(run, { before: first, limit: PAGE });
       const added = buffer.prepend(page.items);
       const start = buffer.firstN ?? 0;
-      buffer.mark({ reachedStart: added === 0 || (page.first !== null && start <= page.first) });
+      buffer.mark({ reachedStart: added === 0 || start <= page.first });
     } catch (reason) {
       setError(reason);
     } finally {

@@ -26,7 +26,7 @@ it("lists a resource as failing only while its newest finished run failed", () =
 });
 
 it("never shows an old reading of an engine as healthy", () => {
-  const engine = { name: "xenna", state: "healthy", detail: null, version: null, observed_at: "2026-11-20T12:00:00Z" };
+  const engine = { name: "xenna", title: "Xenna", state: "healthy", detail: "", version: null, progress: null, observed_at: "2026-11-20T12:00:00Z" };
   const at = Date.parse(engine.observed_at);
   expect(shownEngineState(engine, at + 5000)).toBe("healthy");
   expect(shownEngineState(engine, at + 500_000)).toBe("unknown");

@@ -4,6 +4,7 @@ import { Button } from "@/components/ui/button";
 import { Skeleton, SkeletonRows } from "@/components/ui/skeleton";
 import { Panel } from "@/components/panel";
 import { Empty, Failure } from "@/components/situation";
+import { isMissingChunk } from "@/lib/lazy-page";
 
 export function NotFound() {
   return (
@@ -28,11 +29,15 @@ export function PageError({ error, reset }: ErrorComponentProps) {
     <div className="p-4">
       <Panel className="mx-auto mt-6 max-w-2xl">
         <Failure
-          what="This page could not be shown"
-          error={error}
+          what={isMissingChunk(error) ? "This page could not be loaded" : "This page could not be shown"}
+          error={isMissingChunk(error) ? new Error("The server is away, or was upgraded to a newer console.") : error}
           retry={() => {
-            reset();
-            void router.invalidate();
+            // A chunk that failed stays failed within this document.
+            if (isMissingChunk(error)) window.location.reload();
+            else {
+              reset();
+              void router.invalidate();
+            }
           }}
         />
       </Panel>

@@ -2,6 +2,7 @@
 import { useInfiniteQuery, useSuspenseQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { meQuery, runsQuery } from "@/api/queries";
+import type { KindInfo } from "@/api/types";
 import { titleOf, useKinds } from "@/kinds/access";
 import { Brand } from "./brand";
 
@@ -10,6 +11,36 @@ const item =
 
 function Group({ title }: { title: string }) {
   return <div className="mx-2.5 mt-3 mb-1 text-2xs font-[560] text-ink3">{title}</div>;
+}
+
+/** In this order; a kind of a group that is not known here stands under Build. */
+const GROUPS: readonly [string, string][] = [
+  ["build", "Build"],
+  ["operate", "Operate"],
+  ["understand", "Understand"],
+  ["platform", "Platform"],
+];
+
+function groupOf(kind: KindInfo): string {
+  return GROUPS.some(([id]) => id === kind.group) ? kind.group : "build";
+}
+
+function KindLinks({ kinds }: { kinds: KindInfo[] }) {
+  return kinds.map((kind) => (
+    <Link key={kind.plural} to="/$plural" params={{ plural: kind.plural }} activeOptions={{ includeSearch: false }} className={item}>
+      {titleOf(kind)}
+    </Link>
+  ));
+}
+
+function KindGroup({ title, kinds }: { title: string; kinds: KindInfo[] }) {
+  if (kinds.length === 0) return null;
+  return (
+    <>
+      <Group title={title} />
+      <KindLinks kinds={kinds} />
+    </>
+  );
 }
 
 export function Nav() {
@@ -27,13 +58,11 @@ export function Nav() {
       <Link to="/" activeOptions={{ exact: true }} className={item}>
         Home
       </Link>
-      {kinds.length > 0 ? <Group title="Build" /> : null}
-      {kinds.map((kind) => (
-        <Link key={kind.plural} to="/$plural" params={{ plural: kind.plural }} activeOptions={{ includeSearch: false }} className={item}>
-          {titleOf(kind)}
-        </Link>
+      {GROUPS.filter(([id]) => id !== "operate").map(([id, title]) => (
+        <KindGroup key={id} title={title} kinds={kinds.filter((kind) => groupOf(kind) === id)} />
       ))}
       <Group title="Operate" />
+      <KindLinks kinds={kinds.filter((kind) => groupOf(kind) === "operate")} />
       <Link to="/runs" activeOptions={{ includeSearch: false }} className={item}>
         Runs
         {running > 0 ? (

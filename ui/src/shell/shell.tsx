@@ -6,6 +6,7 @@ import { Kbd } from "@/components/panel";
 import { Sheet } from "@/components/ui/sheet";
 import { useKinds } from "@/kinds/access";
 import { modKey, useHotkeys } from "@/lib/hotkeys";
+import { preloadPages } from "@/lib/lazy-page";
 import { setPreference, usePreferences } from "@/lib/preferences";
 import { LiveApplier } from "@/live/apply";
 import { connectLive } from "@/live/connection";
@@ -33,6 +34,7 @@ export function Shell() {
   const { theme, zone } = usePreferences();
 
   useEffect(() => connectLive(applier.batch), []);
+  useEffect(preloadPages, []);
   if (drawerPath !== pathname) {
     setDrawerPath(pathname);
     setDrawer(false);

@@ -25,7 +25,7 @@ function TrayJob({ tracked }: { tracked: TrackedJob }) {
   }, [leaves, gone, tracked.id]);
   if (!job || gone) return null;
 
-  const steps = job.steps ?? [];
+  const steps = job.steps;
   const done = steps.filter((step) => step.state === "succeeded" || step.state === "skipped").length;
   const at = steps.find((step) => step.state === "running" || step.state === "waiting" || step.state === "failed");
   const line = job.error

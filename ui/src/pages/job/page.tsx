@@ -47,7 +47,7 @@ function JobDetail({ job }: { job: Job }) {
       void client.invalidateQueries({ queryKey: ["job", job.id] });
     },
   });
-  const steps = job.steps ?? [];
+  const steps = job.steps;
   return (
     <>
       <PageHeader
@@ -60,8 +60,8 @@ function JobDetail({ job }: { job: Job }) {
         note={<State state={job.state} />}
         actions={
           isJobOver(job.state) ? null : (
-            <Button variant="danger" onClick={() => setCancelling(true)}>
-              Cancel job…
+            <Button variant="danger" disabled={job.cancel_requested} onClick={() => setCancelling(true)}>
+              {job.cancel_requested ? "Cancelling" : "Cancel job…"}
             </Button>
           )
         }
@@ -150,7 +150,6 @@ function JobDetail({ job }: { job: Job }) {
 }
 
 function Step({ step, number }: { step: JobStep; number: number }) {
-  const error = typeof step.error === "string" ? step.error : step.error?.message;
   const output = step.output !== null && step.output !== undefined && inlineJson(step.output) !== "{}" ? inlineJson(step.output) : null;
   return (
     <li className="grid grid-cols-[20px_minmax(0,1fr)_auto] items-start gap-x-2.5 border-t px-3.5 py-2 first:border-t-0">
@@ -159,7 +158,7 @@ function Step({ step, number }: { step: JobStep; number: number }) {
         <div>
           {step.title || step.name} <span className="mono text-ink3 max-sm:hidden">{step.title ? step.name : ""}</span>
         </div>
-        {error ? <div className="break-words text-bad">{error}</div> : null}
+        {step.error ? <div className="break-words text-bad">{step.error}</div> : null}
         {output ? <div className="mono line-clamp-2 break-all text-ink3" title={output}>{output}</div> : null}
       </div>
       <div className="flex items-center gap-3">

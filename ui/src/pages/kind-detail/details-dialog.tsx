@@ -10,8 +10,8 @@ import { labelsFrom, wordsFrom } from "./details";
 
 export function DetailsDialog({ kind, resource, onClose }: { kind: KindInfo; resource: ResourceDetail; onClose: () => void }) {
   const client = useQueryClient();
-  const [displayName, setDisplayName] = useState(resource.display_name ?? "");
-  const [description, setDescription] = useState(resource.description ?? "");
+  const [displayName, setDisplayName] = useState(resource.display_name);
+  const [description, setDescription] = useState(resource.description);
   const [labels, setLabels] = useState(
     Object.entries(resource.labels)
       .map(([key, value]) => `${key}:${value}`)
@@ -49,8 +49,8 @@ export function DetailsDialog({ kind, resource, onClose }: { kind: KindInfo; res
       onConfirm={() => {
         if (!read) return;
         save.mutate({
-          display_name: displayName.trim() || null,
-          description: description.trim() || null,
+          display_name: displayName.trim(),
+          description: description.trim(),
           labels: read,
           tags: wordsFrom(tags),
           owners: wordsFrom(owners),

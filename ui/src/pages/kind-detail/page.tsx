@@ -204,7 +204,7 @@ function Header({ kind, resource }: { kind: KindInfo; resource: ResourceDetail }
           <Fact label="Last run">
             {resource.last_run ? (
               <>
-                <RunLink run={resource.last_run} /> <State state={resource.last_run.state} />
+                <RunLink run={resource.last_run} of={resource.name} /> <State state={resource.last_run.state} />
               </>
             ) : (
               "never"

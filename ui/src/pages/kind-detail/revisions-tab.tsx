@@ -129,7 +129,7 @@ function RevisionRow({
         {published ? <State state="published" /> : <State state={revision.state} />}
         <Ago at={revision.created_at} className="ml-auto text-xs text-ink3" />
       </div>
-      <p className={cn("mt-0.5 break-words", revision.message ? "text-ink" : "text-ink3")}>{revision.message ?? "no message"}</p>
+      <p className={cn("mt-0.5 break-words", revision.message ? "text-ink" : "text-ink3")}>{revision.message || "no message"}</p>
       <div className="mt-0.5 flex items-center gap-2 text-xs text-ink3">
         <span>
           {revision.created_by ?? "–"}, {ORIGIN[revision.origin] ?? revision.origin}

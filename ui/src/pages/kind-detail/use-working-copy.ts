@@ -38,7 +38,7 @@ export function useWorkingCopy(plural: string, name: string): WorkingCopyEditor 
   const [dirty, setDirty] = useState(false);
   const [syntax, setSyntax] = useState<Marker[]>([]);
   const [conflict, setConflict] = useState(false);
-  const base = useRef<number | string | null>(null);
+  const base = useRef<number | null>(null);
   const latest = useRef<string>("");
 
   const adopt = useCallback(async (from: WorkingCopy) => {
@@ -57,7 +57,7 @@ export function useWorkingCopy(plural: string, name: string): WorkingCopyEditor 
   }, [copy, dirty, adopt]);
 
   const save = useMutation({
-    mutationFn: async ({ spec, version }: { spec: JsonObject; version: number | string; of: string }) =>
+    mutationFn: async ({ spec, version }: { spec: JsonObject; version: number; of: string }) =>
       workingCopySave(plural, name, spec, version),
     onSuccess: (saved, { of }) => {
       base.current = saved.version;
@@ -72,7 +72,7 @@ export function useWorkingCopy(plural: string, name: string): WorkingCopyEditor 
 
   const { mutate, isPending } = save;
   const submit = useCallback(
-    async (version?: number | string) => {
+    async (version?: number) => {
       const of = latest.current;
       const { parseYaml } = await import("@/components/code/yaml");
       const parsed = parseYaml(of);

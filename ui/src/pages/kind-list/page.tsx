@@ -3,8 +3,8 @@ import { useInfiniteQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { Plus, Search, X } from "lucide-react";
 import { useEffect, useMemo, useState } from "react";
-import { resourcesQuery, runsQuery } from "@/api/queries";
-import type { KindInfo, Resource, Run } from "@/api/types";
+import { resourcesQuery } from "@/api/queries";
+import type { KindInfo, Resource } from "@/api/types";
 import { columnsFor, DataTable } from "@/components/data-table";
 import { PageHeader } from "@/components/page";
 import { Panel } from "@/components/panel";
@@ -18,10 +18,9 @@ import { nounOf, titleOf, useKind } from "@/kinds/access";
 import type { ListSearch } from "@/lib/search";
 import { NotFound } from "@/shell/fallback";
 
-const SQUARES = 12;
 const column = columnsFor<Resource>();
 
-function useColumns(kind: KindInfo, byResource: Map<string, Run[]>) {
+function useColumns(kind: KindInfo) {
   return useMemo(() => {
     const columns = [
       column.display({
@@ -69,9 +68,8 @@ function useColumns(kind: KindInfo, byResource: Map<string, Run[]>) {
               header: "Recent runs",
               meta: { from: "lg" },
               cell: ({ row: { original: each } }) => {
-                const runs = (byResource.get(each.id) ?? []).slice(0, SQUARES).reverse();
-                const shown = runs.length > 0 ? runs : each.last_run ? [each.last_run] : [];
-                return shown.length > 0 ? <RunSquares runs={shown} /> : <span className="text-ink3">–</span>;
+                const runs = [...each.recent_runs].reverse();
+                return runs.length > 0 ? <RunSquares of={each.name} runs={runs} /> : <span className="text-ink3">–</span>;
               },
             }),
           ]
@@ -104,7 +102,7 @@ function useColumns(kind: KindInfo, byResource: Map<string, Run[]>) {
       }),
     ];
     return columns;
-  }, [kind, byResource]);
+  }, [kind]);
 }
 
 export default function KindListPage() {
@@ -118,17 +116,7 @@ function KindList({ kind }: { kind: KindInfo }) {
   const navigate = useNavigate({ from: "/$plural" });
   const [text, setText] = useState(search.q ?? "");
   const query = useInfiniteQuery(resourcesQuery(kind.plural, search));
-  const runs = useInfiniteQuery({ ...runsQuery({ kind: kind.kind }, 200), enabled: kind.runnable }).data;
-  const byResource = useMemo(() => {
-    const map = new Map<string, Run[]>();
-    for (const run of runs ?? []) {
-      const held = map.get(run.resource.id);
-      if (held) held.push(run);
-      else map.set(run.resource.id, [run]);
-    }
-    return map;
-  }, [runs]);
-  const columns = useColumns(kind, byResource);
+  const columns = useColumns(kind);
   const filtered = Boolean(search.q || search.label || (search.state && search.state !== "active"));
 
   useEffect(() => {
@@ -149,7 +137,9 @@ function KindList({ kind }: { kind: KindInfo }) {
 
   return (
     <>
-      <PageHeader title={titleOf(kind)} documentTitle={titleOf(kind)} actions={create} />
+      <PageHeader title={titleOf(kind)} documentTitle={titleOf(kind)} actions={create}>
+        {kind.summary ? <p className="mt-0.5 text-ink2">{kind.summary}</p> : null}
+      </PageHeader>
       <div className="mb-3 flex flex-wrap gap-2">
         <div className="relative w-full sm:w-72">
           <Search className="absolute top-1/2 left-2.5 size-3.5 -translate-y-1/2 text-ink3" aria-hidden />

@@ -1,4 +1,4 @@
-// A first document for a kind that has none of its own: its required fields, with defaults from its schema.
+// A first document for a kind that has none of its own: its example, else its required fields with defaults from its schema.
 import type { Json, JsonObject, JsonSchema, KindInfo } from "@/api/types";
 import { toYaml } from "@/components/code/yaml";
 
@@ -37,7 +37,7 @@ export function exampleOf(schema: JsonSchema | undefined, root: JsonSchema, dept
 }
 
 export function starterOf(kind: KindInfo): Promise<string> {
-  const spec = exampleOf(kind.schema, kind.schema);
+  const spec = kind.example ?? exampleOf(kind.schema, kind.schema);
   return Promise.resolve(
     toYaml({
       apiVersion: "quarterdeck/v1",

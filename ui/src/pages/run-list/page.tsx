@@ -1,6 +1,5 @@
 import { useInfiniteQuery } from "@tanstack/react-query";
 import { useNavigate, useSearch } from "@tanstack/react-router";
-import { X } from "lucide-react";
 import { runsQuery } from "@/api/queries";
 import { DataTable } from "@/components/data-table";
 import { PageHeader } from "@/components/page";
@@ -17,7 +16,7 @@ export default function RunListPage() {
   const navigate = useNavigate({ from: "/runs" });
   const kinds = useKinds().filter((kind) => kind.runnable);
   const query = useInfiniteQuery(runsQuery(search));
-  const filtered = Boolean(search.state || search.kind || search.resource);
+  const filtered = Boolean(search.state || search.kind);
   return (
     <>
       <PageHeader title="Runs" documentTitle="Runs" />
@@ -49,12 +48,6 @@ export default function RunListPage() {
               </option>
             ))}
           </NativeSelect>
-        ) : null}
-        {search.resource ? (
-          <Button onClick={() => void navigate({ search: (old) => ({ ...old, resource: undefined }) })}>
-            of {search.resource}
-            <X aria-hidden />
-          </Button>
         ) : null}
       </div>
       <Panel>
