@@ -38,7 +38,7 @@ export function Fact({ label, children }: { label: string; children: ReactNode }
   return (
     <div className="min-w-0">
       <dt className="text-[11.5px] text-ink3">{label}</dt>
-      <dd className="flex flex-wrap items-baseline gap-x-1.5 text-ink2 [&_b]:font-[540] [&_b]:text-ink max-sm:[&_a]:-my-3 max-sm:[&_button]:-my-3">{children}</dd>
+      <dd className="flex flex-wrap items-baseline gap-x-1.5 text-ink2 [&_b]:font-[540] [&_b]:text-ink max-sm:[&_button]:-my-3">{children}</dd>
     </div>
   );
 }

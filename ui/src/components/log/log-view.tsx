@@ -17,6 +17,7 @@ import { LogToolbar } from "./log-toolbar";
 
 const LINE = 20;
 const NEAR = 60;
+const FOOT = 60;
 
 export interface LogViewProps {
   runId: string;
@@ -53,6 +54,9 @@ export function LogView({ runId, runRef, log, live, stages, attempts, focus, onF
     getScrollElement: () => scroller.current,
     estimateSize: () => LINE,
     overscan: 30,
+    // Room for the buttons that float over the end.
+    paddingEnd: FOOT,
+    scrollPaddingEnd: FOOT,
     getItemKey: (i) => lines[i]?.n ?? i,
   });
 
