@@ -1,11 +1,15 @@
 //! What the runner's `describe` tells of a pipeline's code.
 
+mod client;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::spec::Resources;
+
+pub use client::{Describer, NotDescribed, Question};
 
 /// The classes and functions that a spec names, as they are in the pinned code, and what the installed Xenna knows.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]

@@ -3,9 +3,11 @@
 
 pub mod code;
 pub mod describe;
+pub mod environment;
 pub mod params;
 pub mod spec;
 pub mod supervisor;
 pub mod validate;
 
+mod bounded;
 mod conformance;

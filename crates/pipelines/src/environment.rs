@@ -1,0 +1,211 @@
+//! The Python environments that pipelines run in: made once, used by many, never seen half-made.
+//!
+//! An environment is a venv in the data folder, named after what it holds: the Python version and the requirements.
+//! The base holds Xenna and Ray; a pipeline with requirements of its own gets a thin one on top, which sees the base
+//! and adds to it. The runner's files lie beside, under a name of their own, so that another runner costs no
+//! download. `ready.json` is written last, and what has none is made again from the start.
+//!
+//! Making one takes a minute and needs the package index. It happens in a thread that nobody waits for in a
+//! request: progress is broadcast, and callers ask again or wait. Two processes on one data folder share a lock.
+
+mod build;
+mod pip;
+mod python;
+mod runner_files;
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use qd_core::canonical::sha256_hex;
+use qd_core::error::{Error, Result};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+
+pub use python::{Python, find_python};
+pub use runner_files::runner_hash;
+
+/// A failed build is not tried again sooner.
+const RETRY_AFTER: Duration = Duration::from_secs(10);
+
+/// An environment that is ready.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Environment {
+    /// Names what it holds; part of its folder's name.
+    pub key: String,
+    pub dir: PathBuf,
+    /// The interpreter.
+    pub python: PathBuf,
+    /// Folder that holds the package `qd_runner`.
+    pub runner: PathBuf,
+    pub versions: Versions,
+}
+
+/// What an environment holds.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Versions {
+    pub python: String,
+    pub xenna: Option<String>,
+    pub ray: Option<String>,
+}
+
+/// How far the making of an environment is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Progress {
+    /// From 1.
+    pub step: u32,
+    pub total: u32,
+    /// What the step does.
+    pub title: String,
+    /// What it is at, such as the package being fetched.
+    pub detail: String,
+}
+
+/// What is known of an environment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Status {
+    Preparing(Progress),
+    Ready(Environment),
+    /// Why it could not be made, with the end of what the installer said. It is tried again when asked for later.
+    Failed(String),
+}
+
+/// The environments of one data folder. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Environments {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    root: PathBuf,
+    /// By the requirements beside the base's.
+    known: Mutex<HashMap<Vec<String>, Known>>,
+}
+
+#[derive(Debug)]
+struct Known {
+    status: watch::Receiver<Status>,
+    since: Instant,
+}
+
+impl Environments {
+    /// `data` is the server's data folder; nothing is made before it is asked for.
+    #[must_use]
+    pub fn new(data: &Path) -> Self {
+        let inner = Inner { root: data.join("env"), known: Mutex::new(HashMap::new()) };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// The state of the environment with `requirements` beside the base's, and every change of it. Starts to make
+    /// it where it is not there.
+    pub fn watch(&self, requirements: &[String]) -> watch::Receiver<Status> {
+        let mut wanted = requirements.to_vec();
+        wanted.sort();
+        wanted.dedup();
+        let mut known = self.known();
+        if let Some(found) = known.get(&wanted) {
+            let failed = matches!(*found.status.borrow(), Status::Failed(_));
+            // A builder whose thread died left its last word, and nobody will change it.
+            let abandoned =
+                found.status.has_changed().is_err() && !matches!(*found.status.borrow(), Status::Ready(_));
+            if !(failed || abandoned) || found.since.elapsed() < RETRY_AFTER {
+                return found.status.clone();
+            }
+        }
+        let status = self.start(wanted.clone());
+        known.insert(wanted, Known { status: status.clone(), since: Instant::now() });
+        status
+    }
+
+    /// The state now; as [`Self::watch`], it starts what is not there.
+    #[must_use]
+    pub fn status(&self, requirements: &[String]) -> Status {
+        self.watch(requirements).borrow().clone()
+    }
+
+    /// The environment, when it is ready; else `environment_preparing` (with what it is at) or
+    /// `environment_failed`, both `unavailable`.
+    ///
+    /// # Errors
+    /// As said.
+    pub fn ready(&self, requirements: &[String]) -> Result<Environment> {
+        self.status(requirements).into_ready()
+    }
+
+    /// Waits until the environment is ready.
+    ///
+    /// # Errors
+    /// `environment_failed`.
+    pub async fn wait(&self, requirements: &[String]) -> Result<Environment> {
+        let mut status = self.watch(requirements);
+        let ended = status.wait_for(|status| !matches!(status, Status::Preparing(_))).await;
+        match ended {
+            Ok(status) => status.clone().into_ready(),
+            Err(_) => Err(failed("the thread that made it ended")),
+        }
+    }
+
+    fn start(&self, requirements: Vec<String>) -> watch::Receiver<Status> {
+        let (sender, receiver) = watch::channel(Status::Preparing(Progress::default()));
+        let root = self.inner.root.clone();
+        // A thread of its own and not the runtime's: a server that stops does not wait for pip, which ends with
+        // the thread that started it.
+        let thread = std::thread::Builder::new().name("environment".into());
+        let spawned = thread.spawn(move || {
+            let report = |progress: Progress| {
+                sender.send_replace(Status::Preparing(progress));
+            };
+            let status = match build::environment_make(&root, &requirements, &report) {
+                Ok(environment) => Status::Ready(environment),
+                Err(error) => Status::Failed(error.to_string()),
+            };
+            sender.send_replace(status);
+        });
+        match spawned {
+            Ok(_) => receiver,
+            Err(error) => watch::channel(Status::Failed(format!("start a thread: {error}"))).1,
+        }
+    }
+
+    fn known(&self) -> MutexGuard<'_, HashMap<Vec<String>, Known>> {
+        // What it guards is whole after every statement.
+        self.inner.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Status {
+    fn into_ready(self) -> Result<Environment> {
+        match self {
+            Self::Ready(environment) => Ok(environment),
+            Self::Preparing(progress) => {
+                let detail = format!("the Python environment is being prepared: {progress}");
+                Err(Error::unavailable("environment_preparing", detail).with_retry_after(5))
+            }
+            Self::Failed(why) => Err(failed(&why)),
+        }
+    }
+}
+
+impl std::fmt::Display for Progress {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "step {} of {}, {}", self.step, self.total, self.title)?;
+        if self.detail.is_empty() { Ok(()) } else { write!(f, " ({})", self.detail) }
+    }
+}
+
+fn failed(why: &str) -> Error {
+    Error::unavailable("environment_failed", format!("the Python environment could not be prepared: {why}"))
+        .with_retry_after(30)
+}
+
+/// Names an environment: what it is made from, and nothing of the machine.
+fn key_of(python: &str, requirements: &str, own: &[String]) -> String {
+    let text = format!("python {python}\n{requirements}\n--\n{}", own.join("\n"));
+    sha256_hex(text).chars().take(16).collect()
+}
+
+#[cfg(test)]
+mod tests;
