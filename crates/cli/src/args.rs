@@ -30,6 +30,10 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub enum Verb {
+    /// Start Quarterdeck on this machine, run the example, and stay up
+    Up(verbs::up::Args),
+    /// Run the server, and nothing else
+    Serve(verbs::serve::Args),
     /// Create or update what documents describe
     Apply(verbs::apply::Args),
     /// List resources, runs, jobs, engines or kinds, or show one
@@ -77,6 +81,9 @@ pub enum Verb {
     Version(verbs::version::Args),
     /// Print a completion script for a shell
     Completion(verbs::completion::Args),
+    /// The small process that stands between the server and a run
+    #[command(hide = true)]
+    Supervise(verbs::supervise::Args),
 }
 
 /// Words shared by the verbs that create a job.
@@ -103,6 +110,9 @@ mod tests {
     #[test]
     fn what_people_type_is_understood() {
         for line in [
+            "qd up --port 7071 --data d --example e --bare --stop-runs",
+            "qd serve --listen 127.0.0.1:0 --data d --log-format json",
+            "qd supervise some/dir",
             "qd apply -f spec.yaml --dry-run",
             "qd apply -f a -f - --publish --wait --message why",
             "qd get pipelines -o json -l team=data --limit 10",

@@ -34,6 +34,9 @@ pub struct Entry {
     pub tenant: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub project: Option<String>,
+    /// The data folder of a server of this machine, written by `up` and `serve`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data: Option<PathBuf>,
 }
 
 /// What a command works with, from file, environment and flags.

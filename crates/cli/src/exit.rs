@@ -4,9 +4,17 @@
 //! 3 the run could not start, 64 wrong usage (as in sysexits), 130 detached by Ctrl-C while waiting,
 //! 141 the reader of standard output went away.
 
+use std::process::ExitCode;
+
 /// What the process ends with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Exit(pub u8);
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit.0)
+    }
+}
 
 impl Exit {
     pub const OK: Self = Self(0);

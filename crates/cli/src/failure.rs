@@ -118,6 +118,18 @@ fn with_help(paint: Paint, what: &str, help: Option<&str>) -> String {
     text
 }
 
+impl From<qd_core::error::Error> for Failure {
+    fn from(error: qd_core::error::Error) -> Self {
+        let mut what = format!("{} ({})", error.detail, error.code);
+        let mut source = std::error::Error::source(&error);
+        while let Some(cause) = source {
+            what.push_str(&format!(": {cause}"));
+            source = cause.source();
+        }
+        Self::local(what)
+    }
+}
+
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
         if error.kind() == io::ErrorKind::BrokenPipe {

@@ -10,6 +10,7 @@ mod context;
 mod documents;
 mod exit;
 mod failure;
+mod hosting;
 mod invocation;
 mod live;
 mod output;
@@ -37,21 +38,20 @@ fn main() -> ExitCode {
             let asked = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
             // Nothing can be said when the stream itself is closed.
             let _ = error.print();
-            return ExitCode::from(if asked { Exit::OK.0 } else { Exit::USAGE.0 });
+            return if asked { Exit::OK.into() } else { Exit::USAGE.into() };
         }
     };
     let out = Out::new(cli.quiet);
-    let exit = carry_out(cli, out).unwrap_or_else(|failure| {
+    carry_out(cli, out).unwrap_or_else(|failure| {
         let text = failure.render(out.error_paint());
         if !text.is_empty() {
             out.error_line(&text);
         }
-        failure.exit()
-    });
-    ExitCode::from(exit.0)
+        failure.exit().into()
+    })
 }
 
-fn carry_out(cli: Cli, out: Out) -> Result<Exit, Failure> {
+fn carry_out(cli: Cli, out: Out) -> Result<ExitCode, Failure> {
     let var = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     let overrides = Overrides {
         context: cli.context,
@@ -59,12 +59,19 @@ fn carry_out(cli: Cli, out: Out) -> Result<Exit, Failure> {
         token: var("QD_TOKEN"),
     };
     let verb = match cli.verb {
-        Verb::Completion(args) => return verbs::completion::run(&args, &out),
+        Verb::Completion(args) => return verbs::completion::run(&args, &out).map(ExitCode::from),
+        // Before any thread is started: it forks and reaps.
+        Verb::Supervise(args) => return Ok(verbs::supervise::run(&args)),
         verb => verb,
     };
     let invocation =
         Invocation { out, clock: Clock::system(), contexts: ContextFile::locate(var)?, overrides };
-    let runtime = tokio::runtime::Builder::new_current_thread()
+    let mut builder = if matches!(verb, Verb::Up(_) | Verb::Serve(_)) {
+        tokio::runtime::Builder::new_multi_thread()
+    } else {
+        tokio::runtime::Builder::new_current_thread()
+    };
+    let runtime = builder
         .enable_all()
         .build()
         .map_err(|error| Failure::local(format!("start the runtime: {error}")))?;

@@ -57,6 +57,10 @@ impl Out {
         self.stderr_terminal && !self.quiet && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
     }
 
+    pub fn stdout_is_terminal(&self) -> bool {
+        self.stdout_terminal
+    }
+
     /// True when standard output may be redrawn in place.
     pub fn may_redraw_data(&self) -> bool {
         self.stdout_terminal && std::env::var_os("TERM").is_none_or(|term| term != "dumb")

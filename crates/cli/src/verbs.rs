@@ -19,18 +19,22 @@ pub mod retry;
 pub mod rollback;
 pub mod run;
 pub mod runs;
+pub mod serve;
 pub mod stop;
+pub mod supervise;
+pub mod up;
 pub mod version;
 pub mod watch;
 pub mod whoami;
 
+use std::process::ExitCode;
+
 use crate::args::Verb;
-use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::invocation::Invocation;
 
-pub async fn dispatch(verb: Verb, invocation: &Invocation) -> Result<Exit, Failure> {
-    match verb {
+pub async fn dispatch(verb: Verb, invocation: &Invocation) -> Result<ExitCode, Failure> {
+    let exit = match verb {
         Verb::Apply(args) => apply::run(&args, invocation).await,
         Verb::Get(args) => get::run(&args, invocation).await,
         Verb::Describe(args) => describe::run(&args, invocation).await,
@@ -53,6 +57,10 @@ pub async fn dispatch(verb: Verb, invocation: &Invocation) -> Result<Exit, Failu
         Verb::Context(args) => context::run(&args, invocation).await,
         Verb::Doctor(args) => doctor::run(&args, invocation).await,
         Verb::Version(args) => version::run(&args, invocation).await,
+        Verb::Up(args) => up::run(&args, invocation).await,
+        Verb::Serve(args) => serve::run(&args, invocation).await,
+        Verb::Supervise(args) => return Ok(supervise::run(&args)),
         Verb::Completion(args) => completion::run(&args, &invocation.out),
-    }
+    };
+    exit.map(ExitCode::from)
 }

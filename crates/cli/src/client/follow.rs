@@ -38,6 +38,8 @@ pub struct Follow<'c> {
     body: Option<BoxStream<'static, reqwest::Result<bytes::Bytes>>>,
     parser: Parser,
     ready: VecDeque<Signal>,
+    /// The first wait before a reconnect; the server may set it.
+    first_wait: Duration,
     wait: Duration,
     lost_since: Option<Instant>,
     told: bool,
@@ -54,6 +56,7 @@ impl Client {
             body: None,
             parser: Parser::default(),
             ready: VecDeque::new(),
+            first_wait: FIRST_WAIT,
             wait: FIRST_WAIT,
             lost_since: None,
             told: false,
@@ -159,12 +162,13 @@ impl<'c> Follow<'c> {
             detail: "an event of the stream is too large".into(),
         })?;
         for item in items {
-            self.wait = FIRST_WAIT;
+            self.wait = self.first_wait;
             self.lost_since = None;
             match item {
                 Item::Heartbeat => {}
                 Item::Retry(milliseconds) => {
-                    self.wait = Duration::from_millis(milliseconds).min(LONGEST_WAIT)
+                    self.first_wait = Duration::from_millis(milliseconds).min(LONGEST_WAIT);
+                    self.wait = self.first_wait;
                 }
                 Item::Message(message) => {
                     if let Some(id) = &message.id {

@@ -1,0 +1,218 @@
+//! The server inside this process, for `up` and `serve`: started, signed in to, stopped.
+//!
+//! Whoever may start the server owns its data folder, and so gets the owner's token into the context file. The context
+//! remembers the folder, not only the address: with another port the same entry and the same token are used again.
+
+pub mod log;
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use qd_kernel::store::StoreOptions;
+use qd_kernel::{Kernel, KernelOptions};
+use qd_server::{Boot, BuildInfo};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use crate::client::Client;
+use crate::context::{Access, Contexts, Entry, parse_server};
+use crate::failure::Failure;
+use crate::invocation::Invocation;
+
+/// Longest wait for the first answer of a server that has bound its port.
+const FIRST_ANSWER: Duration = Duration::from_secs(10);
+
+/// Words shared by `up` and `serve`.
+#[derive(Debug, Clone, clap::Args)]
+pub struct HostWords {
+    /// Where the database, code, runs and environments are kept
+    #[arg(long, default_value = ".quarterdeck", value_name = "DIR")]
+    pub data: PathBuf,
+    /// postgres://… instead of the SQLite file in the data folder
+    #[arg(long, env = "QD_DATABASE_URL", hide_env_values = true, value_name = "URL")]
+    pub database_url: Option<String>,
+    /// How people reach the server, if not by the address it listens on
+    #[arg(long, value_name = "URL")]
+    pub public_url: Option<String>,
+}
+
+/// A server that runs in the background of this process.
+pub struct Hosted {
+    pub data: PathBuf,
+    /// How this machine reaches it.
+    pub url: String,
+    kernel: Kernel,
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<qd_core::error::Result<()>>,
+}
+
+/// Opens the data folder, binds the address and begins to answer.
+pub async fn start(words: &HostWords, listen: SocketAddr) -> Result<Hosted, Failure> {
+    let data = std::path::absolute(&words.data)?;
+    let boot = Boot {
+        build: BuildInfo::new("qd"),
+        data_dir: data.clone(),
+        database_url: words.database_url.clone(),
+        listen,
+        public_url: words.public_url.clone(),
+        supervisor: std::env::current_exe()?,
+        kernel: KernelOptions::default(),
+        store: StoreOptions::default(),
+        register: Box::new(|_| {}),
+    };
+    let server = boot.start().await?;
+    let (stop, stopped) = oneshot::channel();
+    let url = format!("http://{}", reachable(server.address));
+    let kernel = server.app.kernel.clone();
+    let task = tokio::spawn(server.run(async {
+        // A dropped sender means the same as a sent word.
+        let _ = stopped.await;
+    }));
+    Ok(Hosted { data, url, kernel, stop, task })
+}
+
+/// An address that listens everywhere is reached here by loopback.
+fn reachable(mut address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() {
+        address.set_ip(IpAddr::V4(Ipv4Addr::LOCALHOST));
+    }
+    address
+}
+
+impl Hosted {
+    /// Makes sure that the context file can speak to this server, and returns how.
+    pub async fn sign_in(&self, invocation: &Invocation, make_current: bool) -> Result<Access, Failure> {
+        let file = &invocation.contexts;
+        let mut contexts = file.read()?;
+        let known = forget_gone(&mut contexts, &self.data);
+        let mut access = Access {
+            server: parse_server(&self.url)?,
+            token: known.as_ref().and_then(|name| contexts.contexts.get(name)?.token.clone()),
+            tenant: None,
+            project: None,
+            context: None,
+        };
+        if access.token.is_none() || !self.accepts(invocation, &access).await? {
+            access.token = Some(self.kernel.owner_token().await?);
+        }
+        let name = known.unwrap_or_else(|| free_name(&contexts));
+        let entry = Entry {
+            server: self.url.clone(),
+            token: access.token.clone(),
+            data: Some(self.data.clone()),
+            ..contexts.contexts.get(&name).cloned().unwrap_or_default()
+        };
+        contexts.contexts.insert(name.clone(), entry);
+        if make_current || contexts.current.is_none() {
+            contexts.current = Some(name.clone());
+        }
+        access.context = Some(name);
+        if let Err(failure) = file.write(&contexts) {
+            // A service without a home still serves; its operator sets QD_CONFIG or makes a token elsewhere.
+            invocation
+                .out
+                .error_line(&format!("warning: {failure}: `qd` will not find this server by itself"));
+        }
+        Ok(access)
+    }
+
+    async fn accepts(&self, invocation: &Invocation, access: &Access) -> Result<bool, Failure> {
+        let client = Client::new(access, invocation.clock.clone(), invocation.out)?;
+        match client.get("/api/v1/me").timeout(FIRST_ANSWER).send().await {
+            Ok(_) => Ok(true),
+            Err(failure) if failure.status() == Some(401) => Ok(false),
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// Ends when the server does, which it only does by itself when it cannot go on.
+    pub async fn ended(&mut self) -> Failure {
+        match (&mut self.task).await {
+            Ok(Ok(())) => Failure::local("the server has ended"),
+            Ok(Err(error)) => error.into(),
+            Err(error) => Failure::local(format!("the server has ended: {error}")),
+        }
+    }
+
+    /// Lets requests and steps under way finish, then ends.
+    pub async fn stop(self) -> Result<(), Failure> {
+        // The receiver is only gone when the server has ended already.
+        let _ = self.stop.send(());
+        match self.task.await {
+            Ok(result) => Ok(result?),
+            Err(error) => Err(Failure::local(format!("stop the server: {error}"))),
+        }
+    }
+}
+
+/// Drops contexts whose data folder is gone, and finds the one of `data`.
+fn forget_gone(contexts: &mut Contexts, data: &Path) -> Option<String> {
+    contexts.contexts.retain(|_, entry| entry.data.as_deref().is_none_or(Path::exists));
+    if contexts.current.as_ref().is_some_and(|name| !contexts.contexts.contains_key(name)) {
+        contexts.current = None;
+    }
+    contexts
+        .contexts
+        .iter()
+        .find(|(_, entry)| entry.data.as_deref() == Some(data))
+        .map(|(name, _)| name.clone())
+}
+
+/// `local`, `local-2`, …
+fn free_name(contexts: &Contexts) -> String {
+    let mut name = "local".to_owned();
+    let mut number = 1;
+    while contexts.contexts.contains_key(&name) {
+        number += 1;
+        name = format!("local-{number}");
+    }
+    name
+}
+
+/// Ends at the first SIGINT or SIGTERM.
+pub async fn stop_signal() {
+    let terminate = async {
+        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+            Ok(mut signal) => {
+                signal.recv().await;
+            }
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        () = terminate => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_data_folder_keeps_its_context_and_a_gone_one_loses_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let entry = |data: &Path| Entry { data: Some(data.to_owned()), ..Entry::default() };
+        let gone = folder.path().join("gone");
+        let mut contexts = Contexts {
+            current: Some("local-2".into()),
+            contexts: [
+                ("local".to_owned(), entry(folder.path())),
+                ("local-2".to_owned(), entry(&gone)),
+                ("far".to_owned(), Entry::default()),
+            ]
+            .into(),
+        };
+        assert_eq!(forget_gone(&mut contexts, folder.path()).as_deref(), Some("local"));
+        assert_eq!(contexts.contexts.keys().collect::<Vec<_>>(), ["far", "local"]);
+        assert_eq!(contexts.current, None);
+        assert_eq!(free_name(&contexts), "local-2");
+    }
+
+    #[test]
+    fn an_address_for_everybody_is_reached_by_loopback() {
+        assert_eq!(reachable("0.0.0.0:80".parse().unwrap()).to_string(), "127.0.0.1:80");
+        assert_eq!(reachable("127.0.0.1:81".parse().unwrap()).to_string(), "127.0.0.1:81");
+    }
+}

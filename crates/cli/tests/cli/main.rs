@@ -1,0 +1,8 @@
+//! The built `qd` against a stand-in of the server that speaks the same REST, to see what a real one rarely does:
+//! lost answers, dropped streams, 503. The real server is tested where it lives.
+
+mod apply;
+mod logs;
+mod run;
+mod stand_in;
+mod usage;

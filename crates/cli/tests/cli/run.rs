@@ -1,0 +1,110 @@
+//! `qd run`: one key over all tries, and the run's end as the exit code.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use serde_json::{Value, json};
+
+use crate::stand_in::{StandIn, problem, stderr, stdout};
+
+const ID: &str = "01936f2e-7c1a-7000-8000-000000000001";
+
+fn run_in(state: &str) -> Value {
+    let started = if state == "unstartable" { Value::Null } else { json!("2026-11-20T11:59:00Z") };
+    let failure = json!({"stage": "filter", "batch": 7, "item": 3, "exception": "ValueError", "message": "no number", "traceback": "Traceback:\n  line 12"});
+    json!({
+        "id": ID, "ref": "curate#42", "state": if state == "unstartable" { "failed" } else { state }, "revision": 3, "attempt": 1,
+        "started_at": started, "job_id": "j1", "message": "it ended",
+        "failure": if state == "failed" { failure } else { Value::Null },
+    })
+}
+
+/// Starts a run that is at once in `state`; the first try is answered 503.
+fn server(state: &'static str) -> StandIn {
+    let tries = Arc::new(AtomicUsize::new(0));
+    let start = move |State(tries): State<Arc<AtomicUsize>>| async move {
+        if tries.fetch_add(1, Ordering::SeqCst) == 0 {
+            let detail = "the Xenna environment is being prepared: step 2 of 4";
+            let mut response = problem(503, "not_ready", detail, json!([]));
+            response.headers_mut().insert(header::RETRY_AFTER, "1".parse().unwrap());
+            return response;
+        }
+        (StatusCode::ACCEPTED, Json(json!({"job": {"id": "j1"}, "run": run_in("queued")}))).into_response()
+    };
+    let stream =
+        || async { ([(header::CONTENT_TYPE, "text/event-stream")], ": nothing yet\n\n").into_response() };
+    let log = || async {
+        let line = json!({"n": 1, "text": "hello from load", "run_id": ID});
+        let text = format!("id: 0.1\nevent: log\ndata: {line}\n\nevent: end\ndata: {{}}\n\n");
+        ([(header::CONTENT_TYPE, "text/event-stream")], text).into_response()
+    };
+    let routes = Router::new()
+        .route("/api/v1/pipelines/curate/runs", post(start))
+        .route(
+            "/api/v1/pipelines/curate",
+            get(|| async { Json(json!({"params_schema": {"properties": {"tag": {"type": "string"}}}})) }),
+        )
+        .route("/api/v1/runs/{id}", get(move || async move { Json(run_in(state)) }))
+        .route(
+            "/api/v1/stream",
+            get(move |uri: axum::http::Uri| async move {
+                let answer: Response = if uri.query().unwrap_or_default().contains("logs=") {
+                    log().await
+                } else {
+                    stream().await
+                };
+                answer
+            }),
+        )
+        .with_state(tries);
+    StandIn::start(routes)
+}
+
+#[test]
+fn the_end_of_the_run_is_the_exit_code() {
+    for (state, code) in [("succeeded", 0), ("failed", 1), ("stopped", 2), ("unstartable", 3)] {
+        let server = server(state);
+        let output = server.run(&["run", "pipelines/curate", "--wait"]);
+        assert_eq!(output.status.code(), Some(code), "{state}: {}", stderr(&output));
+        assert_eq!(stdout(&output), "runs/curate#42\n");
+    }
+}
+
+#[test]
+fn a_503_is_waited_out_with_the_same_key_and_told() {
+    let server = server("succeeded");
+    let output = server.run(&["run", "pipelines/curate", "-p", "tag=2024", "-o", "json"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(stderr(&output).contains("waiting: the Xenna environment is being prepared: step 2 of 4"));
+    assert_eq!(serde_json::from_str::<Value>(&stdout(&output)).unwrap()["ref"], "curate#42");
+    let keys: Vec<_> =
+        server.seen("POST", "/api/v1/pipelines/curate/runs").iter().map(|one| one.key.clone()).collect();
+    assert_eq!(keys.len(), 2);
+    assert!(keys[0].is_some() && keys[0] == keys[1], "{keys:?}");
+}
+
+#[test]
+fn logs_go_to_standard_output_and_a_failure_names_its_place() {
+    let server = server("failed");
+    let output = server.run(&["run", "pipelines/curate", "--logs"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(stdout(&output), "hello from load\n");
+    for part in ["failed: stage filter, batch 7, item 3", "ValueError: no number", "line 12"] {
+        assert!(stderr(&output).contains(part), "{part}: {}", stderr(&output));
+    }
+}
+
+#[test]
+fn what_cannot_start_is_3() {
+    let refuse = || async { problem(409, "not_published", "nothing is published", json!([])) };
+    let server = StandIn::start(Router::new().route("/api/v1/pipelines/curate/runs", post(refuse)));
+    let output = server.run(&["run", "pipelines/curate", "--wait"]);
+    assert_eq!(output.status.code(), Some(3));
+    assert!(stderr(&output).contains("nothing is published"));
+    assert_eq!(server.run(&["run", "pipelines/curate", "--params-file", "none"]).status.code(), Some(3));
+}

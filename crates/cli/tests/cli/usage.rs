@@ -1,0 +1,74 @@
+//! Exit codes and streams of the simple cases.
+
+use axum::Router;
+use axum::routing::get;
+
+use crate::stand_in::{StandIn, problem, qd, stderr, stdout};
+
+#[test]
+fn wrong_usage_is_64_and_help_is_0() {
+    for (words, code) in [
+        (&["frobnicate"][..], 64),
+        (&[][..], 64),
+        (&["apply"][..], 64),
+        (&["--help"][..], 0),
+        (&["--version"][..], 0),
+        (&["run", "--help"][..], 0),
+    ] {
+        assert_eq!(qd(words).output().unwrap().status.code(), Some(code), "{words:?}");
+    }
+}
+
+#[test]
+fn an_unknown_kind_is_wrong_usage_and_names_the_known_ones() {
+    let server = StandIn::start(Router::new());
+    let output = server.run(&["get", "pipes"]);
+    assert_eq!(output.status.code(), Some(64));
+    assert!(stderr(&output).contains("there are: pipelines, runs, jobs"), "{}", stderr(&output));
+    assert!(stdout(&output).is_empty());
+}
+
+#[test]
+fn nobody_listening_is_an_error_with_advice() {
+    let output =
+        qd(&["get", "runs", "--server", "127.0.0.1:9"]).env("HOME", "/nonexistent").output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("what to do: start it with `qd up`"), "{}", stderr(&output));
+}
+
+#[test]
+fn a_refusal_is_told_with_code_and_correlation_id() {
+    let routes = Router::new().route(
+        "/api/v1/pipelines/{name}",
+        get(|| async {
+            problem(404, "resource_not_found", "there is no pipeline \"x\"", serde_json::json!([]))
+        }),
+    );
+    let server = StandIn::start(routes);
+    let output = server.run(&["get", "pipeline", "x", "-o", "json"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stdout(&output).is_empty());
+    for part in ["(resource_not_found)", "there is no pipeline \"x\"", "correlation id: c-1"] {
+        assert!(stderr(&output).contains(part), "{part}: {}", stderr(&output));
+    }
+    let seen = server.seen("GET", "/api/v1/pipelines/x");
+    assert_eq!(seen[0].authorization.as_deref(), Some("Bearer qd_test"));
+    let kinds = server.seen("GET", "/api/v1/kinds");
+    assert_eq!(seen[0].correlation, kinds[0].correlation, "one command, one correlation id");
+}
+
+#[test]
+fn a_token_is_printed_and_stays_with_its_server() {
+    let home = tempfile::tempdir().unwrap();
+    let config = home.path().join("config.json");
+    let mut set = qd(&["context", "set", "here", "--server", "127.0.0.1:7999", "--token-stdin"]);
+    let mut child = set.env("QD_CONFIG", &config).stdin(std::process::Stdio::piped()).spawn().unwrap();
+    std::io::Write::write_all(child.stdin.as_mut().unwrap(), b"qd_secret\n").unwrap();
+    assert!(child.wait().unwrap().success());
+    let token = |server: &[&str]| {
+        let words: Vec<&str> = ["auth", "token"].iter().chain(server).copied().collect();
+        qd(&words).env("QD_CONFIG", &config).output().unwrap()
+    };
+    assert_eq!(stdout(&token(&[])), "qd_secret\n");
+    assert_eq!(token(&["--server", "127.0.0.1:8000"]).status.code(), Some(2));
+}
