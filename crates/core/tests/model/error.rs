@@ -51,41 +51,6 @@ fn codes_are_sorted_and_well_formed() {
     }
 }
 
-/// Each code that this crate's source gives an error or a violation stands in the tables, with the kind it has there.
-#[test]
-fn codes_in_the_source_are_documented() {
-    let error = Regex::new(r#"Error::([a-z_]+)\(\s*"([a-z_]+)""#).unwrap();
-    let violation = Regex::new(r#"Violation::new\(\s*[^"]*?(?:"[^"]*",\s*)??"([a-z_]+)","#).unwrap();
-    let (mut errors, mut violations) = (0, 0);
-    for text in sources(concat!(env!("CARGO_MANIFEST_DIR"), "/src").as_ref()) {
-        for found in error.captures_iter(&text) {
-            let listed =
-                CODES.iter().find(|(code, ..)| *code == &found[2]).map(|(_, kind, _)| format!("{kind:?}"));
-            let kind = found[1].replace('_', "");
-            assert_eq!(listed.map(|kind| kind.to_lowercase()), Some(kind), "{}", &found[0]);
-            errors += 1;
-        }
-        for found in violation.captures_iter(&text) {
-            assert!(VIOLATION_CODES.iter().any(|(code, _)| *code == &found[1]), "{}", &found[0]);
-            violations += 1;
-        }
-    }
-    assert!(errors > 5 && violations > 10, "the patterns find {errors} errors and {violations} violations");
-}
-
-fn sources(folder: &std::path::Path) -> Vec<String> {
-    let mut texts = Vec::new();
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            texts.extend(sources(&path));
-        } else {
-            texts.push(std::fs::read_to_string(&path).unwrap());
-        }
-    }
-    texts
-}
-
 #[test]
 fn long_text_is_clipped_at_a_character() {
     assert_eq!(clip("äöü", 3), "äöü");
