@@ -1,0 +1,126 @@
+//! Applying documents: all of them or none, and a dry run that says the same and writes nothing.
+
+use qd_core::error::ErrorKind;
+use qd_core::state::JobState;
+use qd_kernel::apply::ApplyOutcome;
+use qd_testkit::kernel::key_of;
+use qd_testkit::sample::{SAMPLE, document, document_of};
+use qd_testkit::{TestKernel, both_stores};
+use serde_json::json;
+
+/// Every table that applying may write to.
+const ROWS: &str = "SELECT (SELECT count(*) FROM resource) + (SELECT count(*) FROM working_copy) + (SELECT count(*) FROM revision)
+  + (SELECT count(*) FROM audit) + (SELECT count(*) FROM job) + (SELECT count(*) FROM job_step) + (SELECT count(*) FROM event)
+  + (SELECT count(*) FROM idempotency)";
+
+both_stores! {
+    async fn created_then_unchanged_then_changed(db: TestDatabase) {
+        let t = TestKernel::build().idle().on(&db).await;
+        let apply = async |spec| {
+            let applied = t.kernel.apply(&t.context(), vec![document("one", spec)], "why".into(), None).await.unwrap();
+            assert!(applied.1.is_empty(), "no job without publish");
+            applied.0.into_iter().next().unwrap()
+        };
+        let first = apply(json!({ "count": 1 })).await;
+        assert_eq!((first.outcome, first.revision), (ApplyOutcome::Created, Some(1)));
+        let rows = t.number(ROWS).await;
+        let again = apply(json!({ "count": 1.0 })).await;
+        assert_eq!((again.outcome, again.revision, again.changes.len()), (ApplyOutcome::Unchanged, Some(1), 0));
+        assert_eq!(t.number(ROWS).await, rows, "an unchanged document writes nothing");
+        let second = apply(json!({ "count": 2 })).await;
+        assert_eq!((second.outcome, second.revision), (ApplyOutcome::Changed, Some(2)));
+        assert_eq!(second.changes.len(), 1);
+        assert_eq!(second.changes[0].pointer, "/spec/count");
+        let copy = t.kernel.working_copy_get(t.scope, SAMPLE, "one").await.unwrap();
+        assert_eq!((copy.spec, copy.base_revision, copy.changed), (json!({ "count": 2 }), Some(2), false));
+    }
+
+    async fn metadata_alone_changes_no_revision(db: TestDatabase) {
+        let t = TestKernel::build().idle().on(&db).await;
+        let context = t.context();
+        t.kernel.apply(&context, vec![document("one", json!({}))], String::new(), None).await.unwrap();
+        let mut described = document("one", json!({}));
+        described.metadata.description = "what it is".into();
+        let (applied, _) = t.kernel.apply(&context, vec![described], String::new(), None).await.unwrap();
+        assert_eq!((applied[0].outcome, applied[0].revision), (ApplyOutcome::Changed, Some(1)));
+        assert_eq!(applied[0].changes[0].pointer, "/metadata/description");
+    }
+
+    async fn one_bad_document_keeps_the_good_ones_out(db: TestDatabase) {
+        let t = TestKernel::build().idle().on(&db).await;
+        let rows = t.number(ROWS).await;
+        let documents = vec![
+            document("good", json!({ "count": 1 })),
+            document("bad", json!({ "count": -1, "also": -2 })),
+            document_of("Unheard", "x", json!({})),
+            document("typed", json!({ "count": "many" })),
+            document("good", json!({ "count": 2 })),
+        ];
+        for publish in [None, Some(key_of("apply", "x"))] {
+            let refused = t.kernel.apply(&t.context(), documents.clone(), String::new(), publish).await.unwrap_err();
+            assert_eq!(refused.kind, ErrorKind::Invalid);
+            let found: Vec<(Option<usize>, &str, &str)> =
+                refused.violations.iter().map(|v| (v.document, v.pointer.as_str(), v.code.as_str())).collect();
+            assert_eq!(found, [
+                (Some(1), "/spec/count", "negative"),
+                (Some(1), "/spec/also", "negative"),
+                (Some(2), "/kind", "unknown_kind"),
+                (Some(3), "/spec/count", "wrong_type"),
+                (Some(4), "/metadata/name", "duplicate_document"),
+            ]);
+        }
+        assert_eq!(t.number(ROWS).await, rows);
+    }
+
+    async fn a_conflict_in_the_last_document_undoes_the_first(db: TestDatabase) {
+        let t = TestKernel::build().idle().on(&db).await;
+        let context = t.context();
+        t.kernel.apply(&context, vec![document("old", json!({}))], String::new(), None).await.unwrap();
+        let archived = qd_core::state::ResourceState::Archived;
+        t.kernel.resource_set_state(&context, &*t.sample(), "old", None, archived).await.unwrap();
+        let rows = t.number(ROWS).await;
+        let documents = vec![document("new", json!({})), document("old", json!({ "count": 1 }))];
+        let refused = t.kernel.apply(&context, documents, String::new(), None).await.unwrap_err();
+        assert_eq!(refused.code, "resource_archived");
+        assert_eq!(t.number(ROWS).await, rows);
+    }
+
+    async fn a_dry_run_says_what_applying_does_and_writes_nothing(db: TestDatabase) {
+        let t = TestKernel::build().idle().on(&db).await;
+        let context = t.context();
+        let seed = vec![document("same", json!({ "count": 1 })), document("other", json!({ "count": 1 }))];
+        t.kernel.apply(&context, seed, String::new(), None).await.unwrap();
+        let documents = vec![
+            document("same", json!({ "count": 1 })),
+            document("other", json!({ "count": 2 })),
+            document("new", json!({ "count": 3 })),
+        ];
+        let rows = t.number(ROWS).await;
+        let said = t.kernel.apply_dry_run(&context, documents.clone()).await.unwrap();
+        assert_eq!(t.number(ROWS).await, rows, "a dry run writes nothing");
+        let (done, _) = t.kernel.apply(&context, documents, String::new(), None).await.unwrap();
+        let outcomes = [ApplyOutcome::Unchanged, ApplyOutcome::Changed, ApplyOutcome::Created];
+        for ((said, done), outcome) in said.iter().zip(&done).zip(outcomes) {
+            assert_eq!((said.outcome, done.outcome), (outcome, outcome), "{}", said.name);
+            assert_eq!(said.changes, done.changes, "{}", said.name);
+        }
+    }
+
+    async fn apply_with_publish_makes_a_job_for_each_that_is_not_published(db: TestDatabase) {
+        let t = TestKernel::start(&db).await;
+        let documents = vec![document("one", json!({})), document("two", json!({}))];
+        let apply = async |key: &str| {
+            let key = key_of(key, "same body");
+            t.kernel.apply(&t.context(), documents.clone(), String::new(), Some(key)).await.unwrap().1
+        };
+        let jobs = apply("first").await;
+        assert_eq!(jobs.len(), 2);
+        for job in &jobs {
+            assert_eq!(t.job_ended(job.id).await.state, JobState::Succeeded);
+        }
+        let repeat: Vec<_> = apply("first").await.into_iter().map(|job| job.id).collect();
+        assert_eq!(repeat, jobs.iter().map(|job| job.id).collect::<Vec<_>>());
+        assert!(apply("second").await.is_empty(), "both are published");
+        assert!(apply("second").await.is_empty(), "and a repeat of that finds no job that was never made");
+    }
+}

@@ -1,0 +1,137 @@
+//! What an engine tells is stored once, whoever looked and however often.
+
+use std::time::Duration;
+
+use qd_core::state::RunState;
+use qd_kernel::engine::Observation;
+use qd_kernel::events::EventFilter;
+use qd_kernel::store::Backend;
+use qd_testkit::engine::line;
+use qd_testkit::{TestKernel, both_stores, eventually};
+use serde_json::{Value, json};
+
+both_stores! {
+    async fn two_observers_of_one_run_store_each_thing_once(db: TestDatabase) {
+        let first = TestKernel::start(&db).await;
+        first.published("one", json!({})).await;
+        // On SQLite the two share the store: another process could not hold its file.
+        let second = TestKernel::build().engine(&first.engine);
+        let second = match first.kernel.store.backend() {
+            Backend::Sqlite => second.store(&first.kernel.store).on(&db).await,
+            Backend::Postgres => second.on(&db).await,
+        };
+        let (_, run) = first.run("one").await;
+        first.run_in(run.id, RunState::Running).await;
+        let name = first.external(&run);
+        // Both watch: each asks for itself, and an engine without news answers after a second at most.
+        for burst in 0..200 {
+            first.engine.log(&name, (0..10).map(|n| line(format!("line {}", burst * 10 + n + 1))));
+            first.engine.fact(&name, "run.noted", json!({ "burst": burst }));
+            let seen = first.engine.observations();
+            eventually("somebody looks", async || (first.engine.observations() > seen).then_some(())).await;
+        }
+        first.engine.end(&name, RunState::Succeeded);
+        second.run_in(run.id, RunState::Succeeded).await;
+        let mut lines = vec![];
+        while lines.len() < 2000 {
+            let page = first.kernel.log_after(run.id, Default::default(), lines.len() as i64, 500).await.unwrap();
+            assert!(!page.items.is_empty(), "only {} lines", lines.len());
+            lines.extend(page.items);
+        }
+        assert!(lines.iter().zip(1..).all(|(line, n)| line.n == n && line.text == format!("line {n}")));
+        assert_eq!(lines.len(), 2000);
+        let filter = EventFilter { run_id: Some(run.id), ..EventFilter::default() };
+        let events = eventually("the end has its position", async || {
+            let events = first.kernel.events_after(first.scope, filter, 0, 500).await.unwrap();
+            events.iter().any(|event| event.event_type == "run.succeeded").then_some(events)
+        })
+        .await;
+        let bursts: Vec<&Value> =
+            events.iter().filter(|event| event.event_type == "run.noted").map(|event| &event.data["burst"]).collect();
+        assert_eq!(bursts, (0..200).map(Value::from).collect::<Vec<_>>().iter().collect::<Vec<_>>());
+        for once in ["run.running", "run.succeeded"] {
+            assert_eq!(events.iter().filter(|event| event.event_type == once).count(), 1, "{once}");
+        }
+    }
+
+    async fn the_newest_numbers_stay_and_what_says_nothing_new_does_not_erase(db: TestDatabase) {
+        let t = TestKernel::start(&db).await;
+        t.published("one", json!({})).await;
+        let (_, run) = t.run("one").await;
+        t.run_in(run.id, RunState::Running).await;
+        let name = t.external(&run);
+        let mut live = t.kernel.bus.follow_progress();
+        t.engine.see(&name, Observation {
+            engine_detail: Some(json!({ "version": "1" })),
+            progress: Some(json!({ "done": 1 })),
+            points: (0..3).map(|n| ("load".to_owned(), json!({ "at": n }))).collect(),
+            ..Observation::default()
+        });
+        t.engine.see(&name, Observation { progress: Some(json!({ "done": 2 })), ..Observation::default() });
+        let seen = eventually("the newest progress is there", async || {
+            let run = t.run_now(run.id).await;
+            run.progress.as_ref().is_some_and(|progress| progress.0.get() == r#"{"done":2}"#).then_some(run)
+        })
+        .await;
+        assert_eq!(seen.engine_detail.unwrap().0.get(), r#"{"version":"1"}"#);
+        let charts = t.kernel.run_charts(t.scope, "one#1", None).await.unwrap();
+        assert_eq!(charts["stages"], json!([{ "id": "load", "points": [{ "at": 0 }, { "at": 1 }, { "at": 2 }] }]));
+        assert_eq!(live.recv().await.unwrap().run_id, run.id);
+        t.engine.see(&name, Observation { results: Some(json!({ "outputs": 7 })), ..Observation::default() });
+        t.engine.see(&name, Observation { failure: Some(json!({ "stage": "load" })), ..Observation::default() });
+        t.engine.end(&name, RunState::Failed);
+        let ended = t.run_in(run.id, RunState::Failed).await;
+        assert_eq!(ended.results.unwrap().0.get(), r#"{"outputs":7}"#);
+        assert_eq!(ended.failure.unwrap().0.get(), r#"{"stage":"load"}"#);
+    }
+
+    async fn a_chart_is_thinned_and_keeps_its_newest_point(db: TestDatabase) {
+        let t = TestKernel::start(&db).await;
+        t.published("one", json!({})).await;
+        let (_, run) = t.run("one").await;
+        t.run_in(run.id, RunState::Running).await;
+        for round in 0..30 {
+            let points = (0..100).map(|n| ("load".to_owned(), json!({ "at": round * 100 + n }))).collect();
+            t.engine.see(&t.external(&run), Observation { points, ..Observation::default() });
+        }
+        let points = eventually("the newest point is there", async || {
+            let charts = t.kernel.run_charts(t.scope, "one#1", None).await.unwrap();
+            let points = charts["stages"][0]["points"].as_array().cloned().unwrap_or_default();
+            (points.last() == Some(&json!({ "at": 2999 }))).then_some(points)
+        })
+        .await;
+        assert!(points.len() <= 500 && points.len() > 100, "{} points", points.len());
+        let at: Vec<i64> = points.iter().map(|point| point["at"].as_i64().unwrap()).collect();
+        assert!(at.windows(2).all(|pair| pair[0] < pair[1]));
+    }
+
+    async fn an_engine_that_does_not_answer_ends_no_run(db: TestDatabase) {
+        let t = TestKernel::start(&db).await;
+        t.published("one", json!({})).await;
+        let (_, run) = t.run("one").await;
+        t.run_in(run.id, RunState::Running).await;
+        t.engine.set_unreachable(true);
+        let asked = t.engine.observations();
+        t.engine.log(&t.external(&run), [line("said while nobody could hear")]);
+        eventually("it is asked in vain", async || (t.engine.observations() > asked + 2).then_some(())).await;
+        assert_eq!(t.run_now(run.id).await.state, RunState::Running);
+        t.engine.set_unreachable(false);
+        eventually("what was said meanwhile is heard", async || {
+            (t.kernel.log_after(run.id, Default::default(), 0, 5).await.unwrap().last == 1).then_some(())
+        })
+        .await;
+    }
+
+    async fn one_item_through_a_run_and_its_answer(db: TestDatabase) {
+        let t = TestKernel::start(&db).await;
+        t.published("one", json!({})).await;
+        let (_, run) = t.run("one").await;
+        t.run_in(run.id, RunState::Running).await;
+        let context = t.context();
+        let request = || t.kernel.run_request(&context, "one#1", json!(7), Duration::from_secs(1));
+        assert_eq!(request().await.unwrap(), json!({ "echo": 7 }));
+        t.engine.end(&t.external(&run), RunState::Stopped);
+        t.run_in(run.id, RunState::Stopped).await;
+        assert_eq!(request().await.unwrap_err().code, "run_not_running");
+    }
+}
