@@ -14,8 +14,10 @@ watchPreferences();
 onSessionEnded(() => {
   const { pathname, href } = router.state.location;
   if (pathname === "/sign-in") return;
-  queryClient.clear();
-  void router.navigate({ to: "/sign-in", search: { next: href === "/" ? undefined : href }, replace: true });
+  // Left first, cleared then: pages that still stand would ask for everything again.
+  void router
+    .navigate({ to: "/sign-in", search: { next: href === "/" ? undefined : href }, replace: true })
+    .then(() => queryClient.clear());
 });
 
 const root = document.getElementById("root");

@@ -9,6 +9,7 @@ let request: ((request: LiveRequest) => void) | null = null;
 let status: LiveStatus = { state: "connecting", since: Date.now() };
 const statusListeners = new Set<() => void>();
 const follows = new Map<string, number>();
+let listening = false;
 let listener: (batch: LiveMessage[]) => void = () => {};
 
 function receive(batch: LiveMessage[]): void {
@@ -38,6 +39,10 @@ export function connectLive(onBatch: (batch: LiveMessage[]) => void): void {
     return;
   }
   join();
+  // A holder that another tab left signed out does not try again by itself.
+  request?.({ type: "wake" });
+  if (listening) return;
+  listening = true;
   window.addEventListener("pagehide", () => request?.({ type: "bye" }));
   window.addEventListener("pageshow", (event) => {
     if (!event.persisted) return;

@@ -165,3 +165,14 @@ it("marks a log as complete at its end, and does not ask for it again", () => {
   world.pass();
   expect(got.at(-1)).toEqual({ type: "end", run: "r1" });
 });
+
+it("connects for a tab that joins after another was signed out, once it is woken", async () => {
+  world.out = true;
+  world.last.cut(true);
+  await Promise.resolve();
+  await Promise.resolve();
+  const second = hub.join(() => undefined);
+  expect(world.sources).toHaveLength(1);
+  second.receive({ type: "wake" });
+  expect(world.sources).toHaveLength(2);
+});

@@ -33,8 +33,8 @@ export function UserMenu({ onShortcuts }: { onShortcuts: () => void }) {
     onSettled: async () => {
       disconnectLive();
       clearTrackedJobs();
-      queryClient.clear();
       await navigate({ to: "/sign-in", search: {} });
+      queryClient.clear();
     },
   });
   return (
