@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use qd_core::{
-    diff::{Change, diff},
+    diff::{Change, diff, same as equal},
     document::Document,
     error::{Error, Result},
     violation::Violation,
@@ -216,7 +216,7 @@ fn apply_one(m: &mut Mutation<'_, '_>, item: &Prepared, message: &str) -> Result
     )?;
     let same = latest
         .and_then(|spec| serde_json::from_str::<Value>(&spec).ok())
-        .is_some_and(|spec| spec == item.pinned);
+        .is_some_and(|spec| equal(&spec, &item.pinned));
     let revision = if same {
         number
     } else {
