@@ -82,6 +82,12 @@ pub trait Operation: Send + Sync + 'static {
 
     async fn run(&self, step: &Step<'_>) -> Outcome;
 
+    /// Called instead of [`Operation::run`] when the job was asked to cancel before this step was done: takes back what an
+    /// earlier attempt may have left outside. An error is tried again as one of the step is.
+    async fn call_off(&self, _step: &Step<'_>) -> Result<()> {
+        Ok(())
+    }
+
     /// How long one attempt of a step may take before it is cut off and counted as a retry.
     fn timeout(&self, _step: &str) -> Duration {
         Duration::from_secs(60)

@@ -89,7 +89,7 @@ impl InFlight {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn cancel(&self, id: JobId) {
+    pub(crate) fn cancel(&self, id: JobId) {
         if let Some((_, cancel)) = self.lock().get(&id) {
             cancel.cancel();
         }
@@ -242,9 +242,10 @@ impl Kernel {
         cancel: &CancellationToken,
     ) -> Commit {
         let ended = |ending| Commit::ended(operation, &job.input, ending);
-        if job.cancel_requested || cancel.is_cancelled() {
-            return ended(Ending::Cancelled { reason: "cancelled on request".into() });
-        }
+        let called_off = match self.cancel_wanted(job, cancel).await {
+            Ok(wanted) => wanted,
+            Err(error) => return Commit::Retry { after: BACKOFF_FIRST, error: error.detail },
+        };
         let Some(step) = job.steps.get(job.step) else {
             return ended(Ending::Failed {
                 code: "step_missing".into(),
@@ -253,7 +254,7 @@ impl Kernel {
         };
         let most = operation.max_attempts(&step.name);
         let attempt = u32::try_from(step.attempts).unwrap_or(u32::MAX);
-        if attempt > most {
+        if attempt > most && !called_off {
             let message = format!("{} was tried {most} times and its worker died each time", step.name);
             return ended(Ending::Failed { code: "attempts_exhausted".into(), message });
         }
@@ -272,17 +273,13 @@ impl Kernel {
             now: self.source.now(),
         };
         let timeout = operation.timeout(&step.name);
-        // A step that panics is one that went wrong, not one that takes its slot and its lease with it.
-        let run = AssertUnwindSafe(operation.run(&context)).catch_unwind();
-        let outcome = match tokio::time::timeout(timeout, run).await {
-            Ok(Ok(outcome)) => outcome,
-            Ok(Err(_)) => {
-                Outcome::Retry(Error::internal("step_panicked", format!("{} failed unexpectedly", step.name)))
+        let outcome = if called_off {
+            match guarded(&step.name, timeout, operation.call_off(&context)).await.flatten() {
+                Ok(()) => return ended(Ending::Cancelled { reason: "cancelled on request".into() }),
+                Err(error) => Outcome::Retry(error),
             }
-            Err(_) => Outcome::Retry(Error::unavailable(
-                "step_timeout",
-                format!("{} took longer than {} s", step.name, timeout.as_secs()),
-            )),
+        } else {
+            guarded(&step.name, timeout, operation.run(&context)).await.unwrap_or_else(Outcome::Retry)
         };
         match outcome {
             Outcome::Done { output, apply } => {
@@ -290,13 +287,33 @@ impl Kernel {
             }
             Outcome::Wait { after, waiting_for } => Commit::Wait { after, waiting_for },
             Outcome::Fatal(error) => ended(Ending::Failed { code: error.code.into(), message: error.detail }),
-            Outcome::Retry(error) if attempt >= most => {
+            // One that a cancel interrupted is called off at its next look, whatever its attempts.
+            Outcome::Retry(error) if attempt >= most && !cancel.is_cancelled() => {
                 let message = format!("{} (tried {attempt} times)", error.detail);
                 ended(Ending::Failed { code: error.code.into(), message })
             }
             Outcome::Retry(error) => Commit::Retry { after: self.backoff(attempt), error: error.detail },
             Outcome::Superseded { by } => ended(Ending::Cancelled { reason: format!("superseded by {by}") }),
         }
+    }
+
+    /// Whether somebody asked to cancel the job; false where the call only says that its lease is lost.
+    async fn cancel_wanted(&self, job: &Claimed, cancel: &CancellationToken) -> Result<bool> {
+        if job.cancel_requested || !cancel.is_cancelled() {
+            return Ok(job.cancel_requested);
+        }
+        let (id, token) = (job.id, job.token);
+        let wanted = self
+            .store
+            .read(move |tx| -> Result<Option<bool>> {
+                Ok(tx.opt(
+                    "SELECT j.cancel_requested FROM job j JOIN job_queue q ON q.job_id = j.id WHERE j.id = $1 AND q.token = $2",
+                    params![id, token],
+                    |row| row.get(0),
+                )?)
+            })
+            .await?;
+        Ok(wanted == Some(true))
     }
 
     /// Doubles with each attempt, with up to a half of jitter on top, so that many do not come back together.
@@ -348,5 +365,14 @@ impl Kernel {
                 Ok(gone)
             })
             .await
+    }
+}
+
+/// A step that takes too long or panics is one that went wrong, not one that takes its slot and its lease with it.
+async fn guarded<T>(step: &str, timeout: Duration, run: impl Future<Output = T>) -> Result<T> {
+    match tokio::time::timeout(timeout, AssertUnwindSafe(run).catch_unwind()).await {
+        Ok(Ok(outcome)) => Ok(outcome),
+        Ok(Err(_)) => Err(Error::internal("step_panicked", format!("{step} failed unexpectedly"))),
+        Err(_) => Err(Error::unavailable("step_timeout", format!("{step} took longer than {timeout:?}"))),
     }
 }

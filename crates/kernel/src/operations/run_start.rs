@@ -63,7 +63,14 @@ impl Operation for Start {
                 format!("no engine {} is registered", run.engine),
             ));
         };
-        match engine.submit(&ticket).await {
+        let submitted = tokio::select! {
+            submitted = engine.submit(&ticket) => submitted,
+            // The next look either calls the start off or leaves it to the worker that has the lease now.
+            () = step.cancelled.cancelled() => {
+                return Outcome::Retry(Error::unavailable("start_interrupted", "the start was interrupted"));
+            }
+        };
+        match submitted {
             Ok(Submitted::Adopted { external_id }) => {
                 let output = json!({ "external_id": external_id });
                 Outcome::done_with(output, move |m| adopted(m, input, &external_id))
@@ -75,6 +82,22 @@ impl Operation for Start {
                 Outcome::Retry(error)
             }
             Err(error) => Outcome::Fatal(error),
+        }
+    }
+
+    /// The engine may have the attempt although its answer was never kept: it must not go on unobserved.
+    async fn call_off(&self, step: &Step<'_>) -> Result<()> {
+        let Ok(input) = serde_json::from_value::<RunInput>(step.input.clone()) else { return Ok(()) };
+        let (ticket, run) = step.kernel.run_ticket(step.context.scope, input.run_id).await?;
+        if run.attempt != input.attempt || run.state.is_terminal() {
+            return Ok(());
+        }
+        match step.kernel.registry.find_engine(&run.engine) {
+            Some(engine) => match engine.stop(&ticket).await {
+                Err(error) if error.kind == ErrorKind::NotFound => Ok(()),
+                stopped => stopped,
+            },
+            None => Ok(()),
         }
     }
 

@@ -137,7 +137,7 @@ impl Kernel {
         let run = self.run_get(context.scope, id).await?;
         let plural = self.plural_of(&run.kind);
         let operation = self.operation(run_stop::STOP)?;
-        let (job_id, _) = self
+        let (job_id, starting) = self
             .create_job(context, Act::new(plural, "stop").because(reason), key, move |m, job_id| {
                 let run = run_lock(m.tx, m.context.scope, run.id)?;
                 if run.state.is_terminal() {
@@ -147,14 +147,19 @@ impl Kernel {
                     "UPDATE run SET stop_requested_at = COALESCE(stop_requested_at, $2), version = version + 1 WHERE id = $1",
                     params![run.id, m.now],
                 )?;
-                if run.external_id.is_none() {
+                let starting = run.external_id.is_none();
+                if starting {
                     cancel_request(m, run.job_id)?;
                 }
                 record(m, &run, job_id, "run.stop_requested", Change::replace("/stop_requested", false.into(), true.into()))?;
                 let input = RunInput { run_id: run.id, attempt: run.attempt }.to_json();
-                NewJob { id: job_id, operation: &*operation, input: &input, resource_id: Some(run.resource_id), run_id: Some(run.id) }.insert(m)
+                NewJob { id: job_id, operation: &*operation, input: &input, resource_id: Some(run.resource_id), run_id: Some(run.id) }.insert(m)?;
+                Ok(starting)
             })
             .await?;
+        if starting == Some(true) {
+            self.in_flight.cancel(run.job_id);
+        }
         self.job_and_run(context, job_id).await
     }
 

@@ -116,6 +116,22 @@ both_stores! {
         assert_eq!(t.job_ended(stop.id).await.state, JobState::Succeeded);
     }
 
+    async fn a_start_that_is_called_off_leaves_nothing_running_in_the_engine(db: TestDatabase) {
+        // The engine has the attempt, its answer was lost, and before the next try somebody stops the run.
+        let clock = ManualClock::new(1);
+        let t = TestKernel::build().clock(&clock).on(&db).await;
+        t.published("one", json!({})).await;
+        t.engine.on_submit([OnSubmit::AdoptAndLose(Error::unavailable("lost", "the answer was lost"))]);
+        let (start, run) = t.run("one").await;
+        t.job_in(start.id, JobState::Waiting).await;
+        let name = t.external(&run);
+        assert!(t.engine.is_started(&name));
+        t.kernel.run_stop(&t.context(), "one#1", String::new(), key()).await.unwrap();
+        t.run_in(run.id, RunState::Stopped).await;
+        assert_eq!(t.job_ended(start.id).await.state, JobState::Cancelled);
+        assert_eq!((t.engine.submits(&name), t.engine.stops(&name)), (1, 1));
+    }
+
     async fn stopping_what_runs(db: TestDatabase) {
         let t = TestKernel::start(&db).await;
         t.published("one", json!({})).await;
