@@ -22,7 +22,7 @@ export function Id({ id, label, full = false, className }: { id: string; label: 
     <button
       type="button"
       title={`${id} – copy`}
-      aria-label={copied ? `${label} copied` : `Copy ${label} ${id}`}
+      aria-label={`${full ? id : shortId(id)}, ${copied ? `${label} copied` : `copy ${label}`}`}
       onClick={(event) => {
         event.stopPropagation();
         event.preventDefault();
@@ -33,7 +33,7 @@ export function Id({ id, label, full = false, className }: { id: string; label: 
         className,
       )}
     >
-      <span aria-hidden className="truncate">{full ? id : shortId(id)}</span>
+      <span className="truncate">{full ? id : shortId(id)}</span>
       {copied ? (
         <Check className="size-3 shrink-0 text-ok" aria-hidden />
       ) : (

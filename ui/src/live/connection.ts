@@ -32,38 +32,38 @@ function join(): void {
   }
 }
 
+function tell(message: LiveRequest): void {
+  request?.(message);
+}
+
 export function connectLive(onBatch: (batch: LiveMessage[]) => void): void {
   listener = onBatch;
-  if (request) {
-    request({ type: "wake" });
-    return;
-  }
-  join();
-  // A holder that another tab left signed out does not try again by itself.
-  request?.({ type: "wake" });
+  if (!request) join();
+  // A holder that was left signed out, by this tab or by another, does not try again by itself.
+  tell({ type: "wake" });
   if (listening) return;
   listening = true;
-  window.addEventListener("pagehide", () => request?.({ type: "bye" }));
+  window.addEventListener("pagehide", () => tell({ type: "bye" }));
   window.addEventListener("pageshow", (event) => {
     if (!event.persisted) return;
     join();
-    for (const [run, after] of follows) request?.({ type: "follow", run, after });
+    for (const [run, after] of follows) tell({ type: "follow", run, after });
   });
-  window.addEventListener("online", () => request?.({ type: "wake" }));
+  window.addEventListener("online", () => tell({ type: "wake" }));
 }
 
 /** Leaves the stream, on sign-out. */
 export function disconnectLive(): void {
-  request?.({ type: "bye" });
+  tell({ type: "bye" });
   request = null;
 }
 
 export function followLog(run: string, after: number): () => void {
   follows.set(run, after);
-  request?.({ type: "follow", run, after });
+  tell({ type: "follow", run, after });
   return () => {
     follows.delete(run);
-    request?.({ type: "unfollow", run });
+    tell({ type: "unfollow", run });
   };
 }
 

@@ -40,10 +40,10 @@ export function UserMenu({ onShortcuts }: { onShortcuts: () => void }) {
   return (
     <DropdownMenu>
       <DropdownMenuTrigger
-        aria-label={`Account and settings of ${me.principal.name}`}
+        aria-label={`${initials(me.principal.name)}, account and settings of ${me.principal.name}`}
         className="grid size-8 shrink-0 place-items-center rounded-full max-sm:size-11"
       >
-        <span aria-hidden className="grid size-[26px] place-items-center rounded-full bg-accent text-2xs font-semibold text-accent-ink">
+        <span className="grid size-[26px] place-items-center rounded-full bg-accent text-2xs font-semibold text-accent-ink">
           {initials(me.principal.name)}
         </span>
       </DropdownMenuTrigger>

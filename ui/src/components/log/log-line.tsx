@@ -42,11 +42,11 @@ export const LogLineRow = memo(function LogLineRow(props: LogLineProps) {
         tabIndex={-1}
         onClick={onPick}
         title={`line ${line.n}, ${absolute(at, zone)} – link to this line`}
-        aria-label={`Link to line ${line.n}`}
         className="shrink-0 text-ink3 hover:text-accent hover:underline"
       >
-        <span aria-hidden className="max-sm:hidden">{clock(at, zone, true)}</span>
-        <span aria-hidden className="sm:hidden">{clock(at, zone)}</span>
+        <span className="max-sm:hidden">{clock(at, zone, true)}</span>
+        <span className="sm:hidden">{clock(at, zone)}</span>
+        <span className="sr-only">, link to line {line.n}</span>
       </button>
       <span className="w-18 shrink-0 truncate text-ink2 max-sm:hidden" title={stage}>
         {stage}

@@ -56,6 +56,7 @@ export function LogToolbar({
       : filter.stages.size === 1
         ? [...filter.stages].map((id) => (id === "" ? "Driver" : (stages.find((stage) => stage.id === id)?.name ?? id))).join("")
         : `${filter.stages.size} stages`;
+  const levelWord = filter.level === "debug" ? "All levels" : filter.level === "error" ? "Errors" : `${wordOf(filter.level)}+`;
   const saveAs = () => {
     const only = filter.stages.size === 1 ? [...filter.stages][0] : undefined;
     const query = {
@@ -100,7 +101,7 @@ export function LogToolbar({
       <span className="ml-auto flex items-center gap-1">
         <DropdownMenu>
           <DropdownMenuTrigger asChild>
-            <Button size="sm" variant="ghost" className={cn(filter.stages.size > 0 && "text-accent")} aria-label={`Stages: ${stageWord}`}>
+            <Button size="sm" variant="ghost" className={cn(filter.stages.size > 0 && "text-accent")} aria-label={`${stageWord}, filter by stage`}>
               <ListFilter aria-hidden />
               <span className="max-sm:sr-only">{stageWord}</span>
             </Button>
@@ -115,8 +116,8 @@ export function LogToolbar({
         </DropdownMenu>
         <DropdownMenu>
           <DropdownMenuTrigger asChild>
-            <Button size="sm" variant="ghost" className={cn(filter.level !== "debug" && "text-accent")} aria-label={`Level: ${filter.level} and above`}>
-              {filter.level === "debug" ? "All levels" : filter.level === "error" ? "Errors" : `${wordOf(filter.level)}+`}
+            <Button size="sm" variant="ghost" className={cn(filter.level !== "debug" && "text-accent")} aria-label={`${levelWord}, filter by level`}>
+              {levelWord}
             </Button>
           </DropdownMenuTrigger>
           <DropdownMenuContent align="end">
