@@ -56,6 +56,7 @@ pub async fn start(words: &HostWords, listen: SocketAddr) -> Result<Hosted, Fail
         database_url: words.database_url.clone(),
         listen,
         public_url: words.public_url.clone(),
+        prepare: true,
         supervisor: std::env::current_exe()?,
         kernel: KernelOptions::default(),
         store: StoreOptions::default(),

@@ -47,7 +47,11 @@ pub async fn run(args: &Args, invocation: &Invocation) -> Result<Exit, Failure> 
         }
         output => {
             let table = lists::audit(&get::decode(&list.items)?, output == Format::Wide);
-            out.data(&table.render(out.paint()))?;
+            if table.is_empty() {
+                out.note("no audit records");
+            } else {
+                out.data(&table.render(out.paint()))?;
+            }
         }
     }
     if list.more {

@@ -39,6 +39,9 @@ pub async fn run(args: &Args, invocation: &Invocation) -> Result<Exit, Failure> 
     let mut after = args.after;
     if !args.follow || args.after.is_some() {
         let past = past(&client, args).await?;
+        if past.is_empty() && !args.follow {
+            invocation.out.note("no events");
+        }
         for item in &past {
             print(invocation, item, args.output)?;
         }

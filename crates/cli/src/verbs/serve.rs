@@ -27,8 +27,9 @@ pub async fn run(args: &Args, invocation: &Invocation) -> Result<Exit, Failure> 
     let colour = invocation.out.error_paint() != Paint::for_terminal(false);
     to_stderr(args.log_format, colour)?;
     let mut hosted = hosting::start(&args.host, args.listen).await?;
-    invocation.out.line(&hosted.url)?;
     let access = hosted.sign_in(invocation, false).await?;
+    // Last, so that whoever reads it finds a server that answers and a context that speaks to it.
+    invocation.out.line(&hosted.url)?;
     tracing::info!(
         url = hosted.url,
         data = %hosted.data.display(),

@@ -30,8 +30,11 @@ async fn code_put(State(store): State<Store>, Path(digest): Path<String>) -> Jso
     Json(json!({"digest": digest, "bytes": 1, "files": 1}))
 }
 
+/// Answers an apply by its query.
+type Answer = fn(&str) -> Response;
+
 /// A server that answers every apply with `answer`.
-fn server(answer: fn(&str) -> Response) -> (StandIn, Store) {
+fn server(answer: Answer) -> (StandIn, Store) {
     let store = Store::default();
     let apply = move |State(store): State<Store>, uri: Uri, body: String| async move {
         store.applied.lock().unwrap().push(body);
@@ -102,7 +105,7 @@ fn a_missing_code_folder_is_told_with_its_line() {
 
 #[test]
 fn diff_says_by_its_exit_code_whether_there_is_a_difference() {
-    let cases: [(fn(&str) -> Response, i32, &str); 3] = [
+    let cases: [(Answer, i32, &str); 3] = [
         (
             |query| {
                 assert_eq!(query, "dry_run=true");
