@@ -82,7 +82,7 @@ pub(crate) fn run(mut command: Command, limit: Duration, max_output: usize) -> i
         pause = (pause * 2).min(Duration::from_millis(20));
     };
     let _ = killpg(group, Signal::SIGKILL);
-    let _ = kill_leftovers(&mark, None, PATIENCE);
+    let _ = kill_leftovers(&mark, None, None, PATIENCE);
     // Whoever held the pipes is gone.
     let stdout = stdout.recv_timeout(PATIENCE).unwrap_or_default();
     let stderr = stderr.recv_timeout(PATIENCE).unwrap_or_default();

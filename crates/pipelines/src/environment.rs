@@ -120,6 +120,12 @@ impl Environments {
         status
     }
 
+    /// The state of the base, where somebody has asked for it already. Starts nothing.
+    #[must_use]
+    pub fn peek(&self) -> Option<Status> {
+        self.known().get(&Vec::new()).map(|known| known.status.borrow().clone())
+    }
+
     /// The state now; as [`Self::watch`], it starts what is not there.
     #[must_use]
     pub fn status(&self, requirements: &[String]) -> Status {
@@ -177,7 +183,7 @@ impl Environments {
 }
 
 impl Status {
-    fn into_ready(self) -> Result<Environment> {
+    pub(crate) fn into_ready(self) -> Result<Environment> {
         match self {
             Self::Ready(environment) => Ok(environment),
             Self::Preparing(progress) => {

@@ -3,10 +3,14 @@
 
 pub mod code;
 pub mod describe;
+pub mod engine;
 pub mod environment;
+pub mod kinds;
 pub mod params;
+pub mod run_file;
 pub mod spec;
 pub mod supervisor;
+pub mod templates;
 pub mod validate;
 
 mod bounded;

@@ -26,11 +26,13 @@ pub mod journal;
 mod launching;
 mod lines;
 mod processes;
+mod scratch;
 mod watch;
 
-pub use identity::{Identity, SupervisorState, probe, request_stop};
-pub use launching::{Launch, Program, Supervised, launch};
+pub use identity::{Identity, JOURNAL_FILE, SupervisorState, probe, request_stop};
+pub use launching::{Launch, Program, Supervised, default_grace_ms, default_max_log_bytes, launch};
 pub use processes::kill_leftovers;
+pub use scratch::{remove_scratch, scratch_dir};
 pub use watch::supervise;
 
 /// Environment variable that marks every process of a run.

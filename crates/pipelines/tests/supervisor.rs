@@ -180,9 +180,44 @@ fn a_dead_supervisor_is_seen_and_what_it_leaves_can_be_ended() {
     until("it is seen", || probe(attempt.dir()).unwrap() == SupervisorState::Dead);
     assert_eq!(attempt.start(), Supervised::Dead, "its runner may have had effects: never again");
     assert!(!support::marked_by(attempt.run_id()).is_empty());
-    assert_eq!(kill_leftovers(attempt.run_id(), Some(7), Duration::from_secs(5)).unwrap(), 0);
-    assert!(kill_leftovers(attempt.run_id(), None, Duration::from_secs(5)).unwrap() > 0);
+    assert_eq!(kill_leftovers(attempt.run_id(), Some(7), None, Duration::from_secs(5)).unwrap(), 0);
+    assert!(kill_leftovers(attempt.run_id(), None, None, Duration::from_secs(5)).unwrap() > 0);
     assert!(support::marked_by(attempt.run_id()).is_empty());
+}
+
+#[test]
+fn what_hides_its_mark_is_found_by_the_folder_it_works_in() {
+    let scratch = tempfile::Builder::new().prefix("qd-").tempdir_in("/tmp").unwrap();
+    let script = format!(
+        "trap '' TERM; env -i /bin/sh -c 'exec 9>{0}/held; while :; do sleep 0.1; done' & echo hidden $!; sleep 3600",
+        scratch.path().display()
+    );
+    let attempt = Attempt::new(&script);
+    let Supervised::Started { pid } = attempt.start() else { panic!("not started") };
+    attempt.until_lines(1);
+    let hidden = attempt.number_after("hidden ");
+    until("it holds its file", || scratch.path().join("held").exists());
+    support::kill(pid, Signal::SIGKILL);
+    assert!(
+        kill_leftovers(attempt.run_id(), None, Some(scratch.path()), Duration::from_secs(5)).unwrap() > 1
+    );
+    assert!(!is_alive(hidden));
+}
+
+#[test]
+fn the_folder_of_the_runs_ray_goes_with_it_and_no_other() {
+    let kept = tempfile::Builder::new().prefix("other-").tempdir_in("/tmp").unwrap();
+    for (prefix, goes) in [("qd-", true), ("other-", false)] {
+        let scratch = tempfile::Builder::new().prefix(prefix).tempdir_in("/tmp").unwrap();
+        std::fs::write(scratch.path().join("file"), "x").unwrap();
+        std::os::unix::fs::symlink(kept.path(), scratch.path().join("link")).unwrap();
+        let script = format!("mkdir ray; echo {} > ray/temp_dir; kill -9 $$", scratch.path().display());
+        let attempt = Attempt::new(&script);
+        attempt.start();
+        attempt.finished();
+        assert_eq!(scratch.path().exists(), !goes, "{prefix}");
+    }
+    assert!(kept.path().exists());
 }
 
 #[test]

@@ -103,7 +103,7 @@ pub struct Resources {
 }
 
 /// Which stage template.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(inline)]
 pub struct TemplateRef {
@@ -113,6 +113,9 @@ pub struct TemplateRef {
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "whole_number")]
     #[schemars(range(min = 1))]
     pub revision: Option<u32>,
+    /// The template as it was when the revision was cut. Quarterdeck writes this; it is not for editing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pinned: Option<Box<StageTemplateSpec>>,
 }
 
 /// A stage that pipelines share: a class with defaults.

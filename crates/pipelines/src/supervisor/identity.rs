@@ -15,7 +15,8 @@ use serde::{Deserialize, Serialize};
 use super::processes;
 
 pub(super) const IDENTITY_FILE: &str = "supervisor.json";
-pub(super) const JOURNAL_FILE: &str = "journal.ndjson";
+/// The journal's name in an attempt's folder.
+pub const JOURNAL_FILE: &str = "journal.ndjson";
 
 /// Names one process on one boot of one machine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -50,7 +50,9 @@ pub fn default_grace_ms() -> u64 {
     6_000
 }
 
-fn default_max_log_bytes() -> u64 {
+/// One GiB.
+#[must_use]
+pub fn default_max_log_bytes() -> u64 {
     1 << 30
 }
 
@@ -62,6 +64,12 @@ pub struct Program {
 }
 
 impl Program {
+    /// This very executable, also when its file has been replaced by a newer one since.
+    #[must_use]
+    pub fn own() -> Self {
+        Self::supervise(PathBuf::from("/proc/self/exe"))
+    }
+
     /// `path supervise <dir>`: the way the shipped binary does it.
     #[must_use]
     pub fn supervise(path: PathBuf) -> Self {
@@ -129,7 +137,8 @@ fn spawn_detached(dir: &Path, program: &Program) -> io::Result<io::PipeReader> {
     let (ready, ready_end) = io::pipe()?;
     let log = File::options().create(true).append(true).mode(0o600).open(dir.join(LOG_FILE))?;
     let mut command = Command::new(&program.path);
-    command.args(&program.arguments).arg(dir).current_dir(dir);
+    // Else the process list would show "exe".
+    command.arg0("qd").args(&program.arguments).arg(dir).current_dir(dir);
     command.env_clear();
     for kept in ["PATH", "HOME", "LANG", "RUST_BACKTRACE"] {
         if let Some(value) = std::env::var_os(kept) {

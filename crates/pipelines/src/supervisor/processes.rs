@@ -1,12 +1,14 @@
 //! Processes as `/proc` shows them: who descends from whom, who carries a run's mark, and ending them.
 //!
-//! Two ways to find a run's processes, because each has a hole. The parent chain is complete while the
+//! Three ways to find a run's processes, because each has a hole. The parent chain is complete while the
 //! supervisor lives (as subreaper it becomes the parent of every orphan), but is lost with it. The mark in the
-//! environment survives that, but a process may have been started with another environment.
+//! environment survives that, but a process may have been started with another environment, or (as Ray's workers
+//! do) have written its title over it. Such a one holds files in the folder of its Ray.
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::io;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
@@ -112,17 +114,23 @@ pub(super) fn signal_each(processes: &[Stat], signal: Signal) -> usize {
         .count()
 }
 
-/// Ends every process that carries the mark of a run whose supervisor is dead, and waits until they are gone.
+/// Ends what a run left whose supervisor is dead, and waits until it is gone: every process that carries its mark,
+/// or works in `held`, and all their descendants.
 ///
 /// `attempt` narrows it to one attempt. Answers how many processes were ended.
 ///
 /// # Errors
 /// `TimedOut` when some are still there after `patience` (a process in an uninterruptible wait).
-pub fn kill_leftovers(run_id: &str, attempt: Option<u32>, patience: Duration) -> io::Result<usize> {
+pub fn kill_leftovers(
+    run_id: &str,
+    attempt: Option<u32>,
+    held: Option<&Path>,
+    patience: Duration,
+) -> io::Result<usize> {
     let deadline = Instant::now() + patience;
     let mut ended = HashSet::new();
     loop {
-        let alive = marked(run_id, attempt);
+        let alive = leftovers(run_id, attempt, held);
         if alive.is_empty() {
             return Ok(ended.len());
         }
@@ -137,6 +145,30 @@ pub fn kill_leftovers(run_id: &str, attempt: Option<u32>, patience: Duration) ->
         ended.extend(alive.iter().map(|process| (process.pid, process.start_ticks)));
         std::thread::sleep(Duration::from_millis(20));
     }
+}
+
+fn leftovers(run_id: &str, attempt: Option<u32>, held: Option<&Path>) -> Vec<Stat> {
+    let mut found: HashMap<i32, Stat> =
+        marked(run_id, attempt).into_iter().map(|process| (process.pid, process)).collect();
+    let spared = ancestors_of_caller();
+    if let Some(held) = held {
+        let holders = every_process().into_iter().filter(|process| {
+            !process.is_dead() && !spared.contains(&process.pid) && works_in(process.pid, held)
+        });
+        found.extend(holders.map(|process| (process.pid, process)));
+    }
+    let below: Vec<Stat> = found.keys().flat_map(|pid| descendants(*pid)).collect();
+    found.extend(below.into_iter().map(|process| (process.pid, process)));
+    found.into_values().collect()
+}
+
+/// Whether a process has a file open below `folder`, or stands in it.
+fn works_in(pid: i32, folder: &Path) -> bool {
+    let leads_there = |link: &Path| fs::read_link(link).is_ok_and(|target| target.starts_with(folder));
+    let process = format!("/proc/{pid}");
+    leads_there(&Path::new(&process).join("cwd"))
+        || fs::read_dir(format!("{process}/fd"))
+            .is_ok_and(|open| open.flatten().any(|entry| leads_there(&entry.path())))
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -22,6 +22,7 @@ use super::identity::{IDENTITY_FILE, Identity, JOURNAL_FILE};
 use super::journal::{Body, JournalWriter, Level};
 use super::launching::{LAUNCH_FILE, Launch, write_atomically};
 use super::processes::{descendants, marked, signal_each};
+use super::scratch::remove_scratch;
 
 mod runner;
 mod source;
@@ -55,6 +56,7 @@ pub fn supervise(dir: &Path) -> ExitCode {
 }
 
 struct Watch {
+    dir: PathBuf,
     launch: Launch,
     journal: JournalWriter<File>,
     signals: SignalFd,
@@ -117,6 +119,7 @@ fn begin(dir: &Path) -> io::Result<Option<Watch>> {
 
     let journal = JournalWriter::new(journal, launch.max_log_bytes, micros_since_1970);
     Ok(Some(Watch {
+        dir: dir.to_owned(),
         launch,
         journal,
         signals,
@@ -147,6 +150,10 @@ impl Watch {
         self.journal.close_logs();
         self.say_last(&exit);
         self.until_nothing_is_left();
+        if let Err(error) = remove_scratch(&self.dir) {
+            self.journal
+                .note(Level::Warning, format!("the folder of the run's Ray could not be removed: {error}"));
+        }
         for source in std::mem::take(&mut self.sources) {
             source.finish(&mut self.journal, &mut self.stages);
         }

@@ -119,7 +119,7 @@ impl Drop for Attempt {
         // A failed test leaves nothing running.
         if std::thread::panicking() {
             let _ = request_stop(self.dir());
-            let _ = kill_leftovers(&self.launch.run_id, None, Duration::from_secs(5));
+            let _ = kill_leftovers(&self.launch.run_id, None, None, Duration::from_secs(5));
         }
     }
 }

@@ -1,0 +1,43 @@
+//! The kinds of this plane and their registration.
+
+mod pipeline;
+mod stage_template;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use qd_kernel::registry::Registry;
+
+pub use pipeline::PIPELINE;
+pub use stage_template::STAGE_TEMPLATE;
+
+use crate::describe::Describer;
+use crate::engine::{Xenna, XennaOptions};
+use crate::environment::Environments;
+
+/// Adds the kinds `pipelines` and `stagetemplates` and the engine `xenna`.
+///
+/// Answers the environments, so that whoever starts the server can have the base prepared
+/// ([`Environments::watch`]) and show how far it is; nothing is prepared before somebody asks.
+pub fn register(registry: &mut Registry, options: XennaOptions) -> Environments {
+    let environments = Environments::new(&options.data);
+    let backing = Backing {
+        code_root: std::path::absolute(options.data.join("code"))
+            .unwrap_or_else(|_| options.data.join("code")),
+        environments: environments.clone(),
+        describer: Describer::new(&options.data),
+    };
+    registry.kind(pipeline::Pipelines::new(backing));
+    registry.kind(stage_template::StageTemplates::new());
+    registry.engine(Arc::new(Xenna::new(options, environments.clone())));
+    environments
+}
+
+/// What validation needs beside the spec.
+#[derive(Debug, Clone)]
+struct Backing {
+    /// Where archives are unpacked.
+    code_root: PathBuf,
+    environments: Environments,
+    describer: Describer,
+}
