@@ -26,7 +26,7 @@ impl Default for Policy {
     fn default() -> Self {
         Self {
             refused: Duration::from_millis(900),
-            lost: Duration::from_secs(30),
+            lost: Duration::from_secs(60),
             unavailable: Duration::from_secs(10 * 60),
         }
     }

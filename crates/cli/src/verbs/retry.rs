@@ -42,8 +42,10 @@ pub async fn run(args: &Args, invocation: &Invocation) -> Result<Exit, Failure> 
         return Ok(Exit::OK);
     }
     // Until the job is done the run may still stand where the last attempt left it.
-    if live::job::conclude(invocation, &client, &job.id).await? != Exit::OK {
-        return Ok(Exit::COULD_NOT_START);
+    match live::job::conclude(invocation, &client, &job.id).await? {
+        Exit::OK => {}
+        Exit::DETACHED => return Ok(Exit::DETACHED),
+        _ => return Ok(Exit::COULD_NOT_START),
     }
     match follow(invocation, &client, &run.id, View::Progress, false).await? {
         Outcome::Ended(ended) => Ok(exit_of(&ended)),

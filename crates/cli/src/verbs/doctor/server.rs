@@ -1,5 +1,7 @@
 //! What the server says of itself: reachable, its version, ready, our token, clock, engines.
 
+use std::net::TcpListener;
+
 use serde_json::Value;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc2822;
@@ -21,7 +23,11 @@ pub async fn check(invocation: &Invocation, access: &Access) -> Result<Vec<Findi
     let shown = access.server.as_str().trim_end_matches('/').to_owned();
     let reply = match client.get("/version").once().send().await {
         Ok(reply) => reply,
-        Err(failure) => return Ok(vec![unreachable(access, &shown, &failure)]),
+        Err(failure) => {
+            let mut findings = vec![unreachable(access, &shown, &failure)];
+            findings.extend(port(access).filter(|_| failure.status().is_none()));
+            return Ok(findings);
+        }
     };
     let mut findings = vec![answering(&shown, &reply.value().unwrap_or_default())];
     findings.extend(clock(&reply, invocation.clock.now()));
@@ -45,6 +51,20 @@ fn unreachable(access: &Access, shown: &str, failure: &Failure) -> Finding {
         "check the address, the network, and that the server runs"
     };
     Finding::fail("server", failure.to_string(), todo)
+}
+
+/// Whether `qd up` could listen there.
+fn port(access: &Access) -> Option<Finding> {
+    let addresses = access.server.socket_addrs(|| None).ok().filter(|_| access.is_loopback())?;
+    let address = addresses.first()?;
+    Some(match TcpListener::bind(address) {
+        Ok(_) => Finding::ok("port", format!("{} is free", address.port())),
+        Err(error) => Finding::fail(
+            "port",
+            format!("{} is taken by something that does not answer: {error}", address.port()),
+            "choose another one with `qd up --port`",
+        ),
+    })
 }
 
 fn answering(shown: &str, server: &Value) -> Finding {
