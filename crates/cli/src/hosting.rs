@@ -57,7 +57,7 @@ pub async fn start(words: &HostWords, listen: SocketAddr) -> Result<Hosted, Fail
         listen,
         public_url: words.public_url.clone(),
         prepare: true,
-        supervisor: std::env::current_exe()?,
+        supervisor: "/proc/self/exe".into(),
         kernel: KernelOptions::default(),
         store: StoreOptions::default(),
         register: Box::new(|_| {}),

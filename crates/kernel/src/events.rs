@@ -20,7 +20,8 @@ use crate::{
     kernel::Kernel,
     mutation::Subject,
     params,
-    store::{Backend, Param, Row, StoreResult, Tx},
+    query::Query,
+    store::{Backend, Row, StoreResult, Tx},
 };
 
 /// One fact. `pos` is dense and only grows.
@@ -92,23 +93,47 @@ impl Kernel {
         after: i64,
         limit: u32,
     ) -> Result<Vec<Event>> {
+        self.events_page(scope, filter, (" AND pos > ?", after), " ORDER BY pos", limit).await
+    }
+
+    /// The newest events before a position (`None`: the end), still oldest first.
+    pub async fn events_before(
+        &self,
+        scope: Scope,
+        filter: EventFilter,
+        before: Option<i64>,
+        limit: u32,
+    ) -> Result<Vec<Event>> {
+        let before = before.unwrap_or(i64::MAX);
+        let mut events =
+            self.events_page(scope, filter, (" AND pos < ?", before), " ORDER BY pos DESC", limit).await?;
+        events.reverse();
+        Ok(events)
+    }
+
+    async fn events_page(
+        &self,
+        scope: Scope,
+        filter: EventFilter,
+        (range, bound): (&'static str, i64),
+        order: &'static str,
+        limit: u32,
+    ) -> Result<Vec<Event>> {
         self.store
             .read(move |tx| -> Result<Vec<Event>> {
-                let (column, id) = match filter {
-                    EventFilter { run_id: Some(id), .. } => (" AND run_id = $4", Some(id.uuid())),
-                    EventFilter { resource_id: Some(id), .. } => (" AND resource_id = $4", Some(id.uuid())),
-                    _ => ("", None),
-                };
-                let sql = format!(
+                let mut query = Query::new(
                     "SELECT pos, type, at, actor, kind, resource_id, resource_name, run_id, job_id, correlation_id, data
-                     FROM event WHERE project_id = $1 AND pos > $2{column} ORDER BY pos LIMIT $3"
+                     FROM event WHERE",
                 );
-                let limit = i64::from(limit);
-                let mut args: Vec<&dyn Param> = vec![&scope.project_id, &after, &limit];
-                if let Some(id) = &id {
-                    args.push(id);
+                query.push(" project_id = ?", scope.project_id).push(range, bound);
+                if let Some(id) = filter.run_id {
+                    query.push(" AND run_id = ?", id);
                 }
-                Ok(tx.rows(&sql, &args, row)?)
+                if let Some(id) = filter.resource_id {
+                    query.push(" AND resource_id = ?", id);
+                }
+                query.text(order).push(" LIMIT ?", i64::from(limit));
+                Ok(query.rows(tx, row)?)
             })
             .await
     }

@@ -17,6 +17,7 @@ use qd_kernel::{
     registry::Registry,
     store::{Store, StoreOptions},
 };
+use qd_pipelines::{engine::XennaOptions, supervisor::Program};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -41,6 +42,8 @@ pub struct Boot {
     pub listen: SocketAddr,
     /// How people reach it; `http://<listen>` where absent.
     pub public_url: Option<String>,
+    /// Makes the Python environment for pipelines at once instead of when it is first needed.
+    pub prepare: bool,
     /// The executable that supervises runs: it must answer `supervise <folder>`.
     pub supervisor: PathBuf,
     pub kernel: KernelOptions,
@@ -78,8 +81,19 @@ impl Boot {
         store.migrate().await?;
         let source = clock::system();
         let mut registry = Registry::default();
-        let _ = (CodeStore::new(store.clone()), self.supervisor);
-
+        let environments = qd_pipelines::kinds::register(
+            &mut registry,
+            XennaOptions {
+                data: self.data_dir.clone(),
+                code: CodeStore::new(store.clone()),
+                clock: source.clone(),
+                supervisor: Program::supervise(self.supervisor),
+            },
+        );
+        if self.prepare {
+            // Goes on by itself; `/engines` shows how far it is.
+            drop(environments.watch(&[]));
+        }
         (self.register)(&mut registry);
         let kernel = Kernel::new(store, registry, source, self.kernel).await?;
         let openapi: Arc<str> = openapi::document(&kernel.registry, &self.build).to_string().into();

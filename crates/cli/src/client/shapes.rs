@@ -151,12 +151,20 @@ pub struct RunAttempt {
     pub message: Option<String>,
 }
 
+/// A count that the engine may not know: null is shown as nothing.
+fn number<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub struct Progress {
     pub inputs_total: Option<u64>,
+    #[serde(deserialize_with = "number")]
     pub inputs_done: u64,
+    #[serde(deserialize_with = "number")]
     pub outputs: u64,
+    #[serde(deserialize_with = "number")]
     pub dropped: u64,
     pub bottleneck: Option<String>,
     pub phase: Option<String>,
@@ -170,10 +178,15 @@ pub struct Stage {
     pub name: Option<String>,
     pub state: String,
     pub actors: Actors,
+    #[serde(deserialize_with = "number")]
     pub queue_in: u64,
+    #[serde(deserialize_with = "number")]
     pub queue_out: u64,
+    #[serde(deserialize_with = "number")]
     pub items_in: u64,
+    #[serde(deserialize_with = "number")]
     pub items_out: u64,
+    #[serde(deserialize_with = "number")]
     pub dropped: u64,
     pub items_per_s: Option<f64>,
     pub process_time_s: Option<f64>,
@@ -182,10 +195,15 @@ pub struct Stage {
 #[derive(Debug, Clone, Copy, Default, Deserialize)]
 #[serde(default)]
 pub struct Actors {
+    #[serde(deserialize_with = "number")]
     pub target: u64,
+    #[serde(deserialize_with = "number")]
     pub pending: u64,
+    #[serde(deserialize_with = "number")]
     pub ready: u64,
+    #[serde(deserialize_with = "number")]
     pub running: u64,
+    #[serde(deserialize_with = "number")]
     pub idle: u64,
 }
 
@@ -209,16 +227,22 @@ pub struct Serving {
     pub rate: Option<f64>,
     pub p50_ms: Option<f64>,
     pub p95_ms: Option<f64>,
+    #[serde(deserialize_with = "number")]
     pub queued: u64,
+    #[serde(deserialize_with = "number")]
     pub in_flight: u64,
+    #[serde(deserialize_with = "number")]
     pub answered: u64,
+    #[serde(deserialize_with = "number")]
     pub failed: u64,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub struct Results {
+    #[serde(deserialize_with = "number")]
     pub outputs: u64,
+    #[serde(deserialize_with = "number")]
     pub dropped: u64,
     pub files: Vec<ResultFile>,
 }
@@ -227,6 +251,7 @@ pub struct Results {
 #[serde(default)]
 pub struct ResultFile {
     pub path: String,
+    #[serde(deserialize_with = "number")]
     pub bytes: u64,
     pub items: Option<u64>,
 }

@@ -23,8 +23,12 @@ pub async fn put(
     let digest = parse(&digest)?;
     let bytes = body.bytes.to_vec();
     let wanted = digest.clone();
-    let verified = tokio::task::spawn_blocking(move || qd_pipelines::code::inspect(&bytes, &wanted).map(|found| (found.files, bytes)));
-    let (files, bytes) = verified.await.map_err(|error| Error::internal("code_verify", "verify a code archive").with_source(error))??;
+    let verified = tokio::task::spawn_blocking(move || {
+        qd_pipelines::code::inspect(&bytes, &wanted).map(|found| (found.files, bytes))
+    });
+    let (files, bytes) = verified
+        .await
+        .map_err(|error| Error::internal("code_verify", "verify a code archive").with_source(error))??;
     let (info, created) =
         app.kernel.code_put(&caller.context, digest, i64::try_from(files).unwrap_or(i64::MAX), bytes).await?;
     Ok((if created { StatusCode::CREATED } else { StatusCode::OK }, Json(info)))

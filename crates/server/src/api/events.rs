@@ -24,6 +24,8 @@ use crate::{
 pub struct EventsQuery {
     /// Events after this position.
     pub after: Option<i64>,
+    /// The newest events before this position; 0 means from the end.
+    pub before: Option<i64>,
     /// 1 to 500; 100 without.
     pub limit: Option<u32>,
 }
@@ -42,8 +44,12 @@ pub async fn page_of_events(
     filter: EventFilter,
     query: &EventsQuery,
 ) -> Result<Json<EventList>, Problem> {
+    let limit = query.limit.unwrap_or(100).clamp(1, 500);
     let after = query.after.unwrap_or(0);
-    let items = kernel.events_after(scope, filter, after, query.limit.unwrap_or(100).clamp(1, 500)).await?;
+    let items = match query.before {
+        Some(before) => kernel.events_before(scope, filter, Some(before).filter(|b| *b > 0), limit).await?,
+        None => kernel.events_after(scope, filter, after, limit).await?,
+    };
     let after = items.last().map_or(after, |event| event.pos);
     Ok(Json(EventList { items, after }))
 }

@@ -34,6 +34,7 @@ impl TestServer {
             database_url: None,
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             public_url: None,
+            prepare: false,
             supervisor: "/nonexistent".into(),
             kernel: KernelOptions::default(),
             store: StoreOptions::default(),

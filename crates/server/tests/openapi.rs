@@ -1,0 +1,81 @@
+//! The committed description is that of this build, and it holds together. `QD_UPDATE=1` writes it anew.
+
+use std::{net::SocketAddr, path::Path};
+
+use qd_kernel::{KernelOptions, store::StoreOptions};
+use qd_server::{Boot, BuildInfo};
+use serde_json::Value;
+
+async fn description() -> Value {
+    let data = tempfile::TempDir::new().expect("make a folder");
+    let boot = Boot {
+        build: BuildInfo::new("qd"),
+        data_dir: data.path().join("data"),
+        database_url: None,
+        listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+        public_url: None,
+        prepare: false,
+        supervisor: "/nonexistent".into(),
+        kernel: KernelOptions::default(),
+        store: StoreOptions::default(),
+        register: Box::new(|_| {}),
+    };
+    let server = boot.start().await.expect("start a server");
+    let text = server.app.openapi.clone();
+    server.run(async {}).await.expect("stop the server");
+    serde_json::from_str(&text).expect("JSON")
+}
+
+#[tokio::test]
+async fn the_committed_description_is_current() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/openapi.json");
+    let mut current = serde_json::to_string_pretty(&description().await).expect("JSON");
+    current.push('\n');
+    if std::env::var_os("QD_UPDATE").is_some() {
+        std::fs::write(&path, &current).expect("write docs/openapi.json");
+    }
+    let committed = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        committed == current,
+        "docs/openapi.json is not that of this build; write it anew with QD_UPDATE=1 and look at the difference"
+    );
+}
+
+#[tokio::test]
+async fn every_reference_of_the_description_leads_somewhere() {
+    let description = description().await;
+    let mut references = vec![];
+    collect(&description, &mut references);
+    assert!(references.len() > 100);
+    for reference in references {
+        let pointer = reference.strip_prefix('#').expect("a local reference");
+        assert!(description.pointer(pointer).is_some(), "{reference} leads nowhere");
+    }
+}
+
+#[tokio::test]
+async fn operations_have_ids_of_their_own() {
+    let description = description().await;
+    let mut seen = std::collections::BTreeSet::new();
+    for (path, methods) in description["paths"].as_object().expect("paths") {
+        for (method, operation) in methods.as_object().expect("methods") {
+            let id = operation["operationId"].as_str().expect("an id");
+            assert!(seen.insert(id.to_owned()), "{method} {path} repeats the id {id}");
+        }
+    }
+}
+
+fn collect(value: &Value, references: &mut Vec<String>) {
+    match value {
+        Value::Object(map) => {
+            for (key, value) in map {
+                match value {
+                    Value::String(text) if key == "$ref" => references.push(text.clone()),
+                    _ => collect(value, references),
+                }
+            }
+        }
+        Value::Array(items) => items.iter().for_each(|item| collect(item, references)),
+        _ => {}
+    }
+}
