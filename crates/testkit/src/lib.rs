@@ -1,5 +1,5 @@
 //! What tests share: real services started on free ports, a database for each test, a kernel with a fake engine and a
-//! fake world, a clock that a test moves. A dev-dependency only, so it may panic where a test would.
+//! fake world, a clock that a test moves. Never shipped, so it may panic where a test would.
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "only tests use it")]
 

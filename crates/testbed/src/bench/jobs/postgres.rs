@@ -1,0 +1,188 @@
+//! The floor on Postgres: 16 connections, one commit for each move of a job, statement by statement.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use qd_kernel::{
+    clock::{self, Source},
+    context::Scope,
+};
+use tokio::task::JoinSet;
+use tokio_postgres::{Client, NoTls, Statement, Transaction, types::ToSql};
+use uuid::Uuid;
+
+use super::CALLERS;
+use crate::bench::Fallible;
+
+const KEY: &str = "INSERT INTO idempotency (tenant_id, principal_id, key, fingerprint, job_id, created_at)
+  VALUES ($1, $1, $2::uuid::text, '', $2, now()) ON CONFLICT (tenant_id, principal_id, key) DO NOTHING";
+const JOB: &str = "INSERT INTO job (id, tenant_id, project_id, operation, state, input, reason, cancel_requested, created_by,
+    created_at, request_id, correlation_id)
+  VALUES ($1, $2, $3, 'bench.nothing', 'queued', '{\"steps\":1}', '', false, 'bench', now(), 'bench', 'bench')";
+const STEP: &str = "INSERT INTO job_step (job_id, idx, name, title, state, attempts)
+  VALUES ($1, $2, 'nothing', 'Do nothing', 'pending', 0)";
+const QUEUE: &str = "INSERT INTO job_queue (job_id, prio, due_at, token, step) VALUES ($1, 1, now(), 0, 0)";
+const EVENT: &str =
+    "INSERT INTO event_outbox (tenant_id, project_id, type, at, actor, job_id, correlation_id, data)
+  VALUES ($1, $2, $3, now(), 'bench', $4, 'bench', '{\"operation\":\"bench.nothing\"}')";
+const AUDIT: &str = "INSERT INTO audit (id, tenant_id, project_id, at, actor, source, action, kind, object_id, object_name, outcome,
+    reason, changes, job_id, request_id, correlation_id)
+  VALUES ($1, $2, $3, now(), 'bench', 'bench', 'jobs.create', 'Job', $4, 'bench.nothing', 'success', '',
+    '[{\"pointer\":\"/input\",\"op\":\"add\",\"after\":{\"steps\":1}}]', $4, 'bench', 'bench')";
+const LEASE: &str =
+    "UPDATE job_queue SET due_at = now() + interval '15 seconds', token = token + 1 WHERE job_id = $1";
+const JOB_RUNNING: &str = "UPDATE job SET state = 'running', started_at = now() WHERE id = $1";
+const STEP_RUNNING: &str =
+    "UPDATE job_step SET state = 'running', attempts = 1, started_at = now() WHERE job_id = $1 AND idx = $2";
+const RELEASE: &str = "DELETE FROM job_queue WHERE job_id = $1 AND token = 1";
+const NEXT: &str = "UPDATE job_queue SET step = $2 WHERE job_id = $1 AND token = 1";
+const STEP_DONE: &str = "UPDATE job_step SET state = 'succeeded', output = 'null', ended_at = now() WHERE job_id = $1 AND idx = $2";
+const JOB_DONE: &str = "UPDATE job SET state = 'succeeded', ended_at = now() WHERE id = $1";
+const ALL: [&str; 13] = [
+    KEY,
+    JOB,
+    STEP,
+    QUEUE,
+    EVENT,
+    AUDIT,
+    LEASE,
+    JOB_RUNNING,
+    STEP_RUNNING,
+    RELEASE,
+    NEXT,
+    STEP_DONE,
+    JOB_DONE,
+];
+
+pub struct Floor(Vec<Worker>);
+
+/// One connection.
+struct Worker {
+    client: Client,
+    statements: Statements,
+    tenant: Uuid,
+    project: Uuid,
+    source: Source,
+}
+
+struct Statements(HashMap<&'static str, Statement>);
+
+impl Floor {
+    /// On a migrated database that nobody else writes to.
+    pub async fn open(url: &str, scope: Scope) -> Fallible<Self> {
+        let mut workers = vec![];
+        for _ in 0..CALLERS {
+            let (client, connection) = tokio_postgres::connect(url, NoTls).await?;
+            // Ends with its client; what goes wrong is seen there.
+            tokio::spawn(connection);
+            let mut statements = HashMap::new();
+            for sql in ALL {
+                statements.insert(sql, client.prepare(sql).await?);
+            }
+            let (tenant, project) = (scope.tenant_id.uuid(), scope.project_id.uuid());
+            let statements = Statements(statements);
+            workers.push(Worker { client, statements, tenant, project, source: clock::system() });
+        }
+        Ok(Self(workers))
+    }
+
+    /// Three commits for each job.
+    pub async fn jobs(&mut self, count: usize) -> Fallible<Duration> {
+        self.all(|worker| worker.jobs(count / CALLERS)).await
+    }
+
+    /// One commit for each step.
+    pub async fn steps(&mut self, count: usize) -> Fallible<Duration> {
+        self.all(|worker| worker.steps(count / CALLERS)).await
+    }
+
+    /// Each connection on a task of its own; how long until the last is done.
+    async fn all<F>(&mut self, work: impl Fn(Worker) -> F) -> Fallible<Duration>
+    where
+        F: Future<Output = Fallible<Worker>> + Send + 'static,
+    {
+        let start = Instant::now();
+        let mut tasks: JoinSet<_> = self.0.drain(..).map(work).collect();
+        while let Some(done) = tasks.join_next().await {
+            self.0.push(done??);
+        }
+        Ok(start.elapsed())
+    }
+}
+
+impl Statements {
+    async fn run(
+        &self,
+        tx: &Transaction<'_>,
+        sql: &'static str,
+        params: &[&(dyn ToSql + Sync)],
+    ) -> Fallible<()> {
+        let statement = self.0.get(sql).ok_or("a statement that was not prepared")?;
+        tx.execute(statement, params).await?;
+        Ok(())
+    }
+}
+
+impl Worker {
+    async fn jobs(mut self, count: usize) -> Fallible<Self> {
+        for _ in 0..count {
+            let id = self.source.uuid();
+            self.enqueue(id).await?;
+            self.claim(id).await?;
+            self.complete(id).await?;
+        }
+        Ok(self)
+    }
+
+    async fn steps(mut self, count: usize) -> Fallible<Self> {
+        let id = self.source.uuid();
+        self.enqueue(id).await?;
+        self.claim(id).await?;
+        for index in 0..count {
+            self.step(id, i64::try_from(index)?).await?;
+        }
+        self.complete(id).await?;
+        Ok(self)
+    }
+
+    async fn enqueue(&mut self, id: Uuid) -> Fallible<()> {
+        let (tenant, project, audit) = (&self.tenant, &self.project, self.source.uuid());
+        let (statements, tx) = (&self.statements, self.client.transaction().await?);
+        statements.run(&tx, KEY, &[tenant, &id]).await?;
+        statements.run(&tx, JOB, &[&id, tenant, project]).await?;
+        statements.run(&tx, STEP, &[&id, &0i64]).await?;
+        statements.run(&tx, QUEUE, &[&id]).await?;
+        statements.run(&tx, EVENT, &[tenant, project, &"job.queued", &id]).await?;
+        statements.run(&tx, AUDIT, &[&audit, tenant, project, &id]).await?;
+        Ok(tx.commit().await?)
+    }
+
+    async fn claim(&mut self, id: Uuid) -> Fallible<()> {
+        let (tenant, project) = (&self.tenant, &self.project);
+        let (statements, tx) = (&self.statements, self.client.transaction().await?);
+        statements.run(&tx, LEASE, &[&id]).await?;
+        statements.run(&tx, JOB_RUNNING, &[&id]).await?;
+        statements.run(&tx, EVENT, &[tenant, project, &"job.running", &id]).await?;
+        statements.run(&tx, STEP_RUNNING, &[&id, &0i64]).await?;
+        Ok(tx.commit().await?)
+    }
+
+    /// Takes a step that is done to the next one, whose row is made here.
+    async fn step(&mut self, id: Uuid, index: i64) -> Fallible<()> {
+        let (statements, tx) = (&self.statements, self.client.transaction().await?);
+        statements.run(&tx, NEXT, &[&id, &(index + 1)]).await?;
+        statements.run(&tx, STEP_DONE, &[&id, &index]).await?;
+        statements.run(&tx, STEP, &[&id, &(index + 1)]).await?;
+        Ok(tx.commit().await?)
+    }
+
+    async fn complete(&mut self, id: Uuid) -> Fallible<()> {
+        let (tenant, project) = (&self.tenant, &self.project);
+        let (statements, tx) = (&self.statements, self.client.transaction().await?);
+        statements.run(&tx, RELEASE, &[&id]).await?;
+        statements.run(&tx, STEP_DONE, &[&id, &0i64]).await?;
+        statements.run(&tx, JOB_DONE, &[&id]).await?;
+        statements.run(&tx, EVENT, &[tenant, project, &"job.succeeded", &id]).await?;
+        Ok(tx.commit().await?)
+    }
+}
