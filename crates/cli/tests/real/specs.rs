@@ -107,7 +107,7 @@ const CASES: &[(&str, Break, &str)] = &[
     (
         "an order unlike the stages",
         |s| s["graph"] = graph(&["first", "second", "third"], &[("second", "first"), ("first", "third")]),
-        "/spec/graph",
+        "/spec/stages/0",
     ),
     ("a control character", |s| s["stages"][0]["name"] = json!("a\u{1}b"), "/spec/stages/0/name"),
     (
