@@ -82,7 +82,7 @@ impl Xenna {
             }
         }
         seen.cursor = i64::try_from(page.next_offset)
-            .map_err(|_| Error::internal("engine_io", "a journal is longer than can be counted"))?;
+            .map_err(|_| Error::internal("journal_too_long", "a journal is longer than can be counted"))?;
         if memory != before {
             let (kept, dir) = (memory.clone(), dir.to_owned());
             blocking("keep what was observed", move || kept.write(&dir)).await?;

@@ -55,7 +55,7 @@ impl Xenna {
             return Ok(adopted());
         }
         let spec: PipelineSpec = serde_json::from_value(ticket.spec.clone()).map_err(|error| {
-            Error::internal("bad_run_spec", "the revision's spec cannot be read").with_source(error)
+            Error::internal("spec_unreadable", "the revision's spec cannot be read").with_source(error)
         })?;
         let Resolved { spec, code } = resolve(&spec);
         let environment = match self.environments.status(&spec.runtime.requirements) {
