@@ -20,12 +20,13 @@ use super::{
 
 const CALLERS: usize = 16;
 const ROUNDS: usize = 3;
-const JOBS: usize = 6_000;
-/// Of ten steps each.
-const LONG_JOBS: usize = 1_000;
+/// How long callers ask and floors write; what is queued then is still carried out and counted.
+const ROUND: Duration = Duration::from_millis(1500);
+/// A round ends here on a machine that is fast.
+const MOST_JOBS: usize = 8_000;
+const MOST_LONG_JOBS: usize = 1_000;
+/// Of a long job.
 const STEPS: usize = 10;
-const FLOOR_JOBS: usize = 1_500;
-const FLOOR_STEPS: usize = 4_000;
 
 pub async fn measure(bench: &Bench) -> Fallible<Vec<Row>> {
     let mut rows = on_sqlite(bench).await?;
@@ -46,10 +47,10 @@ async fn on_sqlite(bench: &Bench) -> Fallible<Vec<Row>> {
     let mut floor = sqlite::Floor::open(bare.path(), context.scope)?;
     let (mut jobs, mut steps, mut floor_jobs, mut floor_steps) = (vec![], vec![], vec![], vec![]);
     for _ in 0..ROUNDS {
-        jobs.push(round(&kernel, JOBS, 1).await?);
-        floor_jobs.push(rate(FLOOR_JOBS, tokio::task::block_in_place(|| floor.jobs(FLOOR_JOBS))?));
-        steps.push(round(&kernel, LONG_JOBS, STEPS).await? * STEPS as f64);
-        floor_steps.push(rate(FLOOR_STEPS, tokio::task::block_in_place(|| floor.steps(FLOOR_STEPS))?));
+        jobs.push(round(&kernel, MOST_JOBS, 1).await?);
+        floor_jobs.push(tokio::task::block_in_place(|| floor.jobs(ROUND))?);
+        steps.push(round(&kernel, MOST_LONG_JOBS, STEPS).await? * STEPS as f64);
+        floor_steps.push(tokio::task::block_in_place(|| floor.steps(ROUND))?);
     }
     kernel.stop().await;
     let note =
@@ -75,10 +76,10 @@ async fn on_postgres() -> Fallible<Vec<Row>> {
     let mut floor = postgres::Floor::open(&bare.url, scope).await?;
     let (mut jobs, mut steps, mut floor_jobs, mut floor_steps) = (vec![], vec![], vec![], vec![]);
     for _ in 0..ROUNDS {
-        jobs.push(round(&kernel, JOBS / 2, 1).await?);
-        floor_jobs.push(rate(FLOOR_JOBS, floor.jobs(FLOOR_JOBS).await?));
-        steps.push(round(&kernel, LONG_JOBS / 2, STEPS).await? * STEPS as f64);
-        floor_steps.push(rate(FLOOR_STEPS, floor.steps(FLOOR_STEPS).await?));
+        jobs.push(round(&kernel, MOST_JOBS, 1).await?);
+        floor_jobs.push(floor.jobs(ROUND).await?);
+        steps.push(round(&kernel, MOST_LONG_JOBS, STEPS).await? * STEPS as f64);
+        floor_steps.push(floor.steps(ROUND).await?);
     }
     kernel.stop().await;
     let note = format!("{CALLERS} callers; floor: the same rows, a commit each, {CALLERS} connections");
@@ -88,32 +89,31 @@ async fn on_postgres() -> Fallible<Vec<Row>> {
     ])
 }
 
-fn rate(count: usize, took: Duration) -> f64 {
-    count as f64 / took.as_secs_f64()
-}
-
 /// Jobs a second, from the first request until the queue is empty.
-async fn round(bench: &BenchKernel, jobs: usize, steps: usize) -> Fallible<f64> {
+async fn round(bench: &BenchKernel, most: usize, steps: usize) -> Fallible<f64> {
     let start = Instant::now();
     let mut callers = JoinSet::new();
     for _ in 0..CALLERS {
         let (kernel, context) = (bench.kernel.clone(), bench.context.clone());
         callers.spawn(async move {
-            for _ in 0..jobs / CALLERS {
+            let mut asked = 0usize;
+            while asked < most / CALLERS && start.elapsed() < ROUND {
                 job_create(&kernel, &context, steps).await?;
+                asked += 1;
             }
-            Fallible::Ok(())
+            Fallible::Ok(asked)
         });
     }
+    let mut asked = 0;
     while let Some(done) = callers.join_next().await {
-        done??;
+        asked += done??;
     }
     loop {
         let left = bench.kernel.store.read(|tx| -> qd_kernel::Result<i64> {
             Ok(tx.one("SELECT count(*) AS jobs FROM job_queue", &[], |row| row.get(0))?)
         });
         if left.await? == 0 {
-            return Ok(rate(jobs / CALLERS * CALLERS, start.elapsed()));
+            return Ok(asked as f64 / start.elapsed().as_secs_f64());
         }
         tokio::time::sleep(Duration::from_millis(2)).await;
     }

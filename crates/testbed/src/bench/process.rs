@@ -38,6 +38,8 @@ impl Process {
                 // A server for a person writes down how to reach it; this one is nobody's.
                 .env("QD_CONFIG", home.join("contexts"))
                 .env("QD_LOG", "error")
+                // Where none is found, none is prepared: pip would take the processor from what is measured.
+                .env("QD_PYTHON", "none")
                 .stdin(Stdio::null())
                 .stdout(Stdio::piped())
                 .kill_on_drop(true)

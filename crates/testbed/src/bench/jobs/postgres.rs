@@ -86,27 +86,29 @@ impl Floor {
         Ok(Self(workers))
     }
 
-    /// Three commits for each job.
-    pub async fn jobs(&mut self, count: usize) -> Fallible<Duration> {
-        self.all(|worker| worker.jobs(count / CALLERS)).await
+    /// Jobs a second, three commits each.
+    pub async fn jobs(&mut self, length: Duration) -> Fallible<f64> {
+        self.all(|worker| worker.jobs(length)).await
     }
 
-    /// One commit for each step.
-    pub async fn steps(&mut self, count: usize) -> Fallible<Duration> {
-        self.all(|worker| worker.steps(count / CALLERS)).await
+    /// Steps a second, one commit each.
+    pub async fn steps(&mut self, length: Duration) -> Fallible<f64> {
+        self.all(|worker| worker.steps(length)).await
     }
 
-    /// Each connection on a task of its own; how long until the last is done.
-    async fn all<F>(&mut self, work: impl Fn(Worker) -> F) -> Fallible<Duration>
+    /// Each connection on a task of its own; how much they did a second.
+    async fn all<F>(&mut self, work: impl Fn(Worker) -> F) -> Fallible<f64>
     where
-        F: Future<Output = Fallible<Worker>> + Send + 'static,
+        F: Future<Output = Fallible<(Worker, u32)>> + Send + 'static,
     {
-        let start = Instant::now();
+        let (start, mut count) = (Instant::now(), 0);
         let mut tasks: JoinSet<_> = self.0.drain(..).map(work).collect();
         while let Some(done) = tasks.join_next().await {
-            self.0.push(done??);
+            let (worker, did) = done??;
+            self.0.push(worker);
+            count += did;
         }
-        Ok(start.elapsed())
+        Ok(f64::from(count) / start.elapsed().as_secs_f64())
     }
 }
 
@@ -124,25 +126,29 @@ impl Statements {
 }
 
 impl Worker {
-    async fn jobs(mut self, count: usize) -> Fallible<Self> {
-        for _ in 0..count {
+    async fn jobs(mut self, length: Duration) -> Fallible<(Self, u32)> {
+        let (start, mut count) = (Instant::now(), 0);
+        while start.elapsed() < length {
             let id = self.source.uuid();
             self.enqueue(id).await?;
             self.claim(id).await?;
             self.complete(id).await?;
+            count += 1;
         }
-        Ok(self)
+        Ok((self, count))
     }
 
-    async fn steps(mut self, count: usize) -> Fallible<Self> {
+    async fn steps(mut self, length: Duration) -> Fallible<(Self, u32)> {
         let id = self.source.uuid();
         self.enqueue(id).await?;
         self.claim(id).await?;
-        for index in 0..count {
-            self.step(id, i64::try_from(index)?).await?;
+        let (start, mut count) = (Instant::now(), 0);
+        while start.elapsed() < length {
+            self.step(id, i64::from(count)).await?;
+            count += 1;
         }
         self.complete(id).await?;
-        Ok(self)
+        Ok((self, count))
     }
 
     async fn enqueue(&mut self, id: Uuid) -> Fallible<()> {

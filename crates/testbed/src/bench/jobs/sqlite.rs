@@ -32,34 +32,32 @@ impl Floor {
         Ok(Self { connection, tenant, project, source: clock::system() })
     }
 
-    /// Three commits for each job.
-    pub fn jobs(&mut self, count: usize) -> Fallible<Duration> {
-        let start = Instant::now();
-        for _ in 0..count {
+    /// Jobs a second, three commits each.
+    pub fn jobs(&mut self, length: Duration) -> Fallible<f64> {
+        let (start, mut count) = (Instant::now(), 0u32);
+        while start.elapsed() < length {
             let id = self.source.uuid();
             self.enqueue(id)?;
             self.claim(id)?;
             self.complete(id)?;
+            count += 1;
         }
-        Ok(start.elapsed())
+        Ok(f64::from(count) / start.elapsed().as_secs_f64())
     }
 
-    /// One commit for each step of one job.
-    pub fn steps(&mut self, count: usize) -> Fallible<Duration> {
+    /// Steps of one job a second, one commit each.
+    pub fn steps(&mut self, length: Duration) -> Fallible<f64> {
         let id = self.source.uuid();
         self.enqueue(id)?;
         self.claim(id)?;
-        let count = i64::try_from(count)?;
-        for index in 1..=count {
-            self.step(id, index)?;
-        }
-        let start = Instant::now();
-        for index in 0..count {
-            self.step_done(id, index)?;
+        let (start, mut count) = (Instant::now(), 0i32);
+        while start.elapsed() < length {
+            self.step(id, i64::from(count))?;
+            count += 1;
         }
         let took = start.elapsed();
         self.complete(id)?;
-        Ok(took)
+        Ok(f64::from(count) / took.as_secs_f64())
     }
 
     fn enqueue(&mut self, id: Uuid) -> rusqlite::Result<()> {
@@ -146,17 +144,8 @@ impl Floor {
         tx.commit()
     }
 
-    fn step(&self, id: Uuid, index: i64) -> rusqlite::Result<()> {
-        self.connection
-            .prepare_cached(
-                "INSERT INTO job_step (job_id, idx, name, title, state, attempts)
-                 VALUES (?1, ?2, 'nothing', 'Do nothing', 'pending', 0)",
-            )?
-            .execute(params![id.as_bytes(), index])?;
-        Ok(())
-    }
-
-    fn step_done(&mut self, id: Uuid, index: i64) -> rusqlite::Result<()> {
+    /// Takes a step that is done to the next one, whose row is made here.
+    fn step(&mut self, id: Uuid, index: i64) -> rusqlite::Result<()> {
         let (id, now) = (id.as_bytes(), self.source.now().micros());
         let tx = self.connection.transaction()?;
         tx.prepare_cached("UPDATE job_queue SET step = ?2 WHERE job_id = ?1 AND token = 1")?
@@ -166,7 +155,8 @@ impl Floor {
         )?
         .execute(params![id, index, now])?;
         tx.prepare_cached(
-            "UPDATE job_step SET state = 'running', attempts = 1, started_at = ?3 WHERE job_id = ?1 AND idx = ?2",
+            "INSERT INTO job_step (job_id, idx, name, title, state, attempts, started_at)
+             VALUES (?1, ?2, 'nothing', 'Do nothing', 'running', 1, ?3)",
         )?
         .execute(params![id, index + 1, now])?;
         tx.commit()
