@@ -122,6 +122,11 @@ impl FakeEngine {
         self.state().attempts.get(name).is_some_and(|attempt| attempt.started)
     }
 
+    /// Observations under way right now.
+    pub fn watching(&self) -> usize {
+        self.news.receiver_count()
+    }
+
     /// How often anything was observed.
     pub fn observations(&self) -> u32 {
         self.state().observations

@@ -131,7 +131,7 @@ both_stores! {
             stage: [None, Some("load"), Some("filter")][n % 3].map(str::to_owned),
             stream: streams[n / 3 % 3],
             level: levels[n % 4],
-            text: format!("{} Straße of line {n} {}", if n % 5 == 0 { "NEEDLE" } else { "hay" }, "x".repeat(500)),
+            text: format!("{} Straße of line {n} {}", if n.is_multiple_of(5) { "NEEDLE" } else { "hay" }, "x".repeat(500)),
         };
         let all: Vec<LogLine> = (0..600).map(made).collect();
         t.engine.log(&t.external(&run), all.clone());
@@ -165,16 +165,19 @@ both_stores! {
     async fn a_log_larger_than_one_look_is_read_on_without_repeating(db: TestDatabase) {
         let t = TestKernel::start(&db).await;
         let run = running(&t).await;
-        let big = "y".repeat(40_000);
-        for round in 0..6 {
-            t.engine.log(&t.external(&run), (0..50).map(|n| line(format!("{} {big}", round * 50 + n + 1))));
+        let big = "y".repeat(5000);
+        for round in 0..10 {
+            let mark = |n: i64| if n % 3 == 0 { "marked" } else { "plain" };
+            let lines = (round * 250 + 1..=round * 250 + 250).map(|n| line(format!("{n} {} {big}", mark(n))));
+            t.engine.log(&t.external(&run), lines);
         }
-        last(&t, &run, 300).await;
-        let rare = LogFilter { text: Some("300 y".into()), ..LogFilter::default() };
-        for filter in [LogFilter::default(), rare.clone()] {
-            let wanted = if filter.text.is_some() { vec![300] } else { dense(1, 300) };
-            assert_eq!(numbers(&forwards(&t, &run, filter.clone(), 500).await), wanted);
-            assert_eq!(numbers(&back(&t, &run, filter, 500).await), wanted);
+        last(&t, &run, 2500).await;
+        let text = |text: &str| LogFilter { text: Some(text.into()), ..LogFilter::default() };
+        let marked: Vec<i64> = (1..=2500).filter(|n| n % 3 == 0).collect();
+        let cases = [(LogFilter::default(), dense(1, 2500)), (text("marked"), marked), (text("2500 plain"), vec![2500])];
+        for (filter, wanted) in cases {
+            assert_eq!(numbers(&forwards(&t, &run, filter.clone(), 5000).await), wanted);
+            assert_eq!(numbers(&back(&t, &run, filter, 5000).await), wanted);
         }
     }
 

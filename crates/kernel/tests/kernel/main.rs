@@ -1,5 +1,7 @@
 //! The kernel from outside, on SQLite and on Postgres: one file for each noun.
 
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test may fail by panicking")]
+
 mod apply;
 mod credentials;
 mod events;

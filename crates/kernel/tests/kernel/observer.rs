@@ -23,7 +23,7 @@ both_stores! {
         let (_, run) = first.run("one").await;
         first.run_in(run.id, RunState::Running).await;
         let name = first.external(&run);
-        // Both watch: each asks for itself, and an engine without news answers after a second at most.
+        eventually("both watch", async || (first.engine.watching() == 2).then_some(())).await;
         for burst in 0..200 {
             first.engine.log(&name, (0..10).map(|n| line(format!("line {}", burst * 10 + n + 1))));
             first.engine.fact(&name, "run.noted", json!({ "burst": burst }));
