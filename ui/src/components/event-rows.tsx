@@ -83,7 +83,7 @@ export function EventRow({ event, clock }: { event: Event; clock: boolean }) {
         <span aria-hidden className={cn("mt-[6px] size-[7px] shrink-0 rounded-full", DOT[toneOf(state)])} />
         <span className="min-w-0 break-words">
           <b className="font-[560]">{verb}</b> {clock ? null : <Subject event={event} />} {detail ? <span className="text-ink2">{detail}</span> : null}
-          {event.actor ? <span className="text-ink3"> by {event.actor}</span> : null}
+          {event.actor && event.actor !== "observer" ? <span className="text-ink3"> by {event.actor}</span> : null}
         </span>
       </div>
       {open ? (

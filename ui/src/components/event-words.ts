@@ -62,9 +62,15 @@ export function wordsOf(event: Event): EventWords {
       return { verb: "Failed", detail: [failedStage(data), message || text(data.code)].filter(Boolean).join(": "), state: "failed" };
     default:
   }
+  if (event.type === "run.phase") {
+    const phase = text(data.phase) || text(data.state);
+    return { verb: phase ? phase.charAt(0).toUpperCase() + phase.slice(1) : "Phase", detail: "", state: "running" };
+  }
   if (family === "run" || family === "job") {
     const word = VERBS[event.type] ?? what.replaceAll("_", " ");
-    const verb = word.charAt(0).toUpperCase() + word.slice(1);
+    // A job's words stand beside those of the run that it is about: it says that it is a job, and which.
+    const said = family === "job" ? `Job ${text(data.operation)} ${word}`.replace("  ", " ") : word;
+    const verb = said.charAt(0).toUpperCase() + said.slice(1);
     const detail = family === "job" && what === "waiting" ? `for ${text(data.waiting_for) || message}` : message;
     return { verb, detail, state: what };
   }
