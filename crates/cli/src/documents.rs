@@ -115,7 +115,11 @@ fn folder(document: &Positions, pointer: &str, base: &Path, offset: usize) -> Op
         return None;
     }
     let bytes = offset + scalar.bytes.start..offset + scalar.bytes.end;
-    Some(CodeFolder { written: scalar.value.clone(), path: base.join(&scalar.value), bytes })
+    Some(CodeFolder {
+        written: scalar.value.clone(),
+        path: base.join(&scalar.value).components().collect(),
+        bytes,
+    })
 }
 
 fn text_of(name: &str, bytes: Vec<u8>) -> Result<String, Failure> {

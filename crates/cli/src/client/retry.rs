@@ -67,9 +67,9 @@ impl Attempt {
         self.within(self.policy.unavailable, wait)
     }
 
-    /// The first hiccup is not worth a line.
+    /// The first hiccups are not worth a line.
     pub fn worth_telling(&self) -> bool {
-        self.tries == 2
+        self.tries == 4
     }
 
     fn within(&mut self, limit: Duration, wait: Duration) -> Option<Duration> {

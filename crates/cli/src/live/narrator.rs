@@ -1,6 +1,6 @@
 //! A run told in single lines, for logs and pipes: one line each time something changes its state.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use time::OffsetDateTime;
 
@@ -14,11 +14,20 @@ pub struct Narrator {
     run: String,
     stages: HashMap<String, String>,
     waiting: Option<String>,
-    bottleneck: Option<String>,
+    /// Stages that were named before: which one is the slowest may change with each look.
+    bottlenecks: HashSet<String>,
     serving: bool,
 }
 
 impl Narrator {
+    fn bottleneck(&mut self, run: &Run) -> Option<String> {
+        let progress = run.progress.as_ref()?;
+        let id = progress.bottleneck.as_ref().filter(|_| run.state == "running")?;
+        let stage = progress.stages.iter().find(|stage| stage.id == *id && stage.state == "running")?;
+        let name = stage.name.as_deref().unwrap_or(&stage.id);
+        self.bottlenecks.insert(id.clone()).then(|| format!("  bottleneck: {}", clean(name)))
+    }
+
     /// The lines for what is new since the last call.
     pub fn tell(
         &mut self,
@@ -58,10 +67,7 @@ impl Narrator {
                 paint.state(&clean(&stage.state))
             ));
         }
-        if !run.ended() && progress.bottleneck.is_some() && progress.bottleneck != self.bottleneck {
-            self.bottleneck.clone_from(&progress.bottleneck);
-            lines.extend(self.bottleneck.as_deref().map(|stage| format!("  bottleneck: {}", clean(stage))));
-        }
+        lines.extend(self.bottleneck(run));
         if let Some(serving) = run.serving.as_ref().filter(|serving| serving.ready && !self.serving) {
             self.serving = true;
             lines.push(format!("  {}", stage_table::serving(serving, paint)));
@@ -101,7 +107,7 @@ mod tests {
         curate#42  running  revision 3  attempt 2  1m12s (usually 42.0s)
           stage Load: succeeded  400 done
           stage Quality filter: running  120 done  3 dropped
-          bottleneck: filter
+          bottleneck: Quality filter
           stage Quality filter: succeeded  397 done  3 dropped
         ");
     }

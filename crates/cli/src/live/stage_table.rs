@@ -179,7 +179,7 @@ pub fn failure_lines(run: &Run, failure: &RunFailure, paint: Paint) -> Vec<Strin
         place.push(format!("stage {}", paint.bold(&clean(&stage_name(run, stage)))));
     }
     if let Some(batch) = failure.batch {
-        let size = failure.batch_size.map(|size| format!(" of {size} items")).unwrap_or_default();
+        let size = failure.batch_size.map(|size| format!(" ({size} items)")).unwrap_or_default();
         place.push(format!("batch {batch}{size}"));
     }
     if let Some(item) = failure.item {
@@ -263,7 +263,7 @@ pub mod tests {
         }))
         .unwrap();
         insta::assert_snapshot!(ending(&run, Paint::plain()).join("\n"), @r#"
-        failed: stage Quality filter (filter), batch 7 of 16 items, item 3
+        failed: stage Quality filter (filter), batch 7 (16 items), item 3
           item: {'id': 115}
           ValueError: score is not a number
 

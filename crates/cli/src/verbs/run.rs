@@ -58,10 +58,9 @@ pub async fn run(args: &Args, invocation: &Invocation) -> Result<Exit, Failure> 
     match follow(invocation, &client, id, View::Progress, args.logs).await? {
         Outcome::Ended(ended) => {
             if !args.logs {
-                let value = if matches!(args.output, Format::Json | Format::Yaml) {
-                    client.fetch(&crate::targets::run_path(id)).await?
-                } else {
-                    run
+                let value = match args.output {
+                    Format::Name => run,
+                    _ => client.fetch(&crate::targets::run_path(id)).await?,
                 };
                 print(invocation, &value, args.output)?;
             }

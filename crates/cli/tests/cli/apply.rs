@@ -96,7 +96,7 @@ fn a_missing_code_folder_is_told_with_its_line() {
     let output = server.run(&["apply", "-f", "docs/a.yaml"]);
     assert_eq!(output.status.code(), Some(2));
     assert!(
-        stderr(&output).contains("docs/a.yaml:5: the code folder docs/./code is not there"),
+        stderr(&output).contains("docs/a.yaml:5: the code folder docs/code is not there"),
         "{}",
         stderr(&output)
     );

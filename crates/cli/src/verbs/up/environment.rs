@@ -32,9 +32,14 @@ pub async fn wait(invocation: &Invocation, client: &Client) -> Result<bool, Fail
                 bar.set_position(progress.step.saturating_sub(1));
             }
             bar.set_message(line);
-        } else if line != told {
-            invocation.out.note(&line);
-            told = line;
+        } else if let Some(progress) = engine.progress.as_ref().filter(|progress| progress.total > 0) {
+            // What it is at within a step changes too often for lines that stay.
+            let (step, total, title) = (progress.step, progress.total, clean(&progress.title));
+            let line = format!("preparing {}: step {step} of {total}: {title}", clean(&engine.name));
+            if line != told {
+                invocation.out.note(&line);
+                told = line;
+            }
         }
         tokio::time::sleep(LOOK_EVERY).await;
     }
