@@ -1,1 +1,138 @@
-fn main() {}
+//! `qd-testbed`: the server with the toy plane and the no-op engine beside its own, for tests that kill a real process and
+//! for the bench. Never shipped.
+//!
+//! `serve` takes the words of `qd serve` and, like it, prints the address that it bound as its first line. It writes no
+//! context for the command line; `--token-file` is how whoever started it gets in.
+
+mod bench;
+mod noop;
+mod toy;
+
+use std::error::Error;
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::Parser;
+use qd_kernel::{KernelOptions, clock, store::StoreOptions};
+use qd_server::{Boot, BuildInfo};
+use tokio::signal::unix::{SignalKind, signal};
+
+#[derive(Parser)]
+#[command(name = "qd-testbed", about = "The server with a toy plane, for tests and the bench.")]
+enum Words {
+    /// Serve until SIGINT or SIGTERM
+    Serve(Serve),
+    Bench(bench::BenchArgs),
+    #[command(hide = true)]
+    Hello(bench::HelloArgs),
+    /// What the pipelines engine starts for each attempt of a run
+    #[command(hide = true)]
+    Supervise {
+        /// The attempt's folder
+        dir: PathBuf,
+    },
+}
+
+#[derive(clap::Args)]
+struct Serve {
+    /// The address to listen on; port 0 takes a free one
+    #[arg(long, default_value = "127.0.0.1:7070", value_name = "ADDRESS")]
+    listen: SocketAddr,
+    /// Where the database, code, runs and environments are kept
+    #[arg(long, default_value = ".quarterdeck", value_name = "DIR")]
+    data: PathBuf,
+    /// postgres://… instead of the SQLite file in the data folder
+    #[arg(long, env = "QD_DATABASE_URL", hide_env_values = true, value_name = "URL")]
+    database_url: Option<String>,
+    /// How people reach the server, if not by the address it listens on
+    #[arg(long, value_name = "URL")]
+    public_url: Option<String>,
+    #[arg(long, value_parser = ["text", "json"], default_value = "text")]
+    log_format: String,
+    /// Write a bearer token of the owner here, readable by this user alone
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+}
+
+fn main() -> ExitCode {
+    let served = match Words::parse() {
+        Words::Supervise { dir } => return qd_pipelines::supervisor::supervise(&dir),
+        Words::Serve(words) => serve(words),
+        Words::Bench(args) => measure(bench::run(args)),
+        Words::Hello(args) => measure(bench::hello(args)),
+    };
+    match served {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let mut text = format!("qd-testbed: {error}");
+            let mut source = error.source();
+            while let Some(inner) = source {
+                text.push_str(&format!(": {inner}"));
+                source = inner.source();
+            }
+            // With standard error closed there is nobody to tell.
+            let _ = writeln!(std::io::stderr(), "{text}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[tokio::main]
+async fn serve(words: Serve) -> Result<(), Box<dyn Error>> {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("QD_LOG").unwrap_or_else(|_| "info".into());
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false);
+    if words.log_format == "json" {
+        log.json().flatten_event(true).init();
+    } else {
+        log.init();
+    }
+    // Before the server can be heard, so that a signal that comes early is not the default one.
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let server = Boot {
+        build: BuildInfo::new("qd-testbed"),
+        data_dir: std::path::absolute(&words.data)?,
+        database_url: words.database_url,
+        listen: words.listen,
+        public_url: words.public_url,
+        prepare: false,
+        supervisor: std::env::current_exe()?,
+        kernel: KernelOptions::default(),
+        store: StoreOptions::default(),
+        register: Box::new(|registry| {
+            toy::register(registry);
+            registry.engine(Arc::new(noop::Noop::new(clock::system())));
+        }),
+    }
+    .start()
+    .await?;
+    if let Some(file) = &words.token_file {
+        write_token(file, &server.app.kernel.owner_token().await?)?;
+    }
+    writeln!(std::io::stdout(), "http://{}", server.address)?;
+    server
+        .run(async move {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+        })
+        .await?;
+    Ok(())
+}
+
+#[tokio::main]
+async fn measure(work: impl Future<Output = bench::Fallible<()>>) -> Result<(), Box<dyn Error>> {
+    work.await.map_err(|error| -> Box<dyn Error> { error })
+}
+
+/// Whole or not at all: whoever waits for the file may read it as soon as it is there.
+fn write_token(file: &Path, token: &str) -> std::io::Result<()> {
+    let part = file.with_extension("part");
+    let mut options = std::fs::OpenOptions::new();
+    options.create(true).truncate(true).write(true).mode(0o600).open(&part)?.write_all(token.as_bytes())?;
+    std::fs::rename(part, file)
+}
