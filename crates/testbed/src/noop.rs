@@ -21,7 +21,7 @@ use qd_kernel::{
         Submitted,
     },
 };
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::sync::watch;
 
 /// The engine's registered name.
@@ -178,6 +178,7 @@ impl RunEngine for Noop {
 mod tests {
     use qd_core::id::{ProjectId, ResourceId, TenantId};
     use qd_kernel::{clock, context::Scope};
+    use serde_json::json;
     use uuid::Uuid;
 
     use super::*;
