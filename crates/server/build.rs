@@ -1,6 +1,8 @@
 //! Embeds the built UI (`ui/dist`), each file compressed once here instead of on every request. Without a built UI the
 //! server still compiles and says so where the UI would be.
 
+#![allow(clippy::expect_used, reason = "a build script that cannot go on should stop")]
+
 use std::{
     env, fs,
     io::Write as _,
@@ -36,10 +38,11 @@ fn walk(root: &Path, dir: &Path, files: &mut Vec<String>) {
         let name = entry.file_name().to_string_lossy().into_owned();
         if path.is_dir() {
             walk(root, &path, files);
-        } else if !name.starts_with('.') && !name.ends_with(".map") {
-            if let Ok(relative) = path.strip_prefix(root) {
-                files.push(relative.to_string_lossy().replace('\\', "/"));
-            }
+        } else if !name.starts_with('.')
+            && !name.ends_with(".map")
+            && let Ok(relative) = path.strip_prefix(root)
+        {
+            files.push(relative.to_string_lossy().replace('\\', "/"));
         }
     }
 }

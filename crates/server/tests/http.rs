@@ -1,5 +1,13 @@
 //! The HTTP face, from outside: a real server on a free port, the sample kind, the fake engine.
 
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a test may fail by panicking"
+)]
+
 mod http {
     mod access;
     mod bodies;

@@ -1,5 +1,13 @@
 //! The committed description is that of this build, and it holds together. `QD_UPDATE=1` writes it anew.
 
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a test may fail by panicking"
+)]
+
 use std::{net::SocketAddr, path::Path};
 
 use qd_kernel::{KernelOptions, store::StoreOptions};

@@ -1,5 +1,13 @@
 //! The binary as a user runs it, with real Xenna and real Ray: killed, stopped, failing, serving.
 
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a test may fail by panicking"
+)]
+
 mod crash;
 mod failure;
 mod serving;

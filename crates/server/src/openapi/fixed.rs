@@ -78,8 +78,7 @@ fn auth(s: &mut Schemas) -> Vec<Route> {
             "auth",
             "Exchange a one-time sign-in code for a session cookie",
             Content::Json(s.of::<ExchangeBody>()),
-            200,
-            Content::Json(s.of::<SignedIn>()),
+            (200, Content::Json(s.of::<SignedIn>())),
         )
         .public(),
         Route::with(
@@ -89,8 +88,7 @@ fn auth(s: &mut Schemas) -> Vec<Route> {
             "auth",
             "End the session or revoke the token",
             Content::None,
-            204,
-            Content::None,
+            (204, Content::None),
         ),
         Route::with(
             "post",
@@ -99,8 +97,7 @@ fn auth(s: &mut Schemas) -> Vec<Route> {
             "auth",
             "Make a one-time sign-in link for oneself",
             Content::None,
-            201,
-            Content::Json(s.of::<Link>()),
+            (201, Content::Json(s.of::<Link>())),
         ),
         Route::get(
             "/api/v1/me",
@@ -128,8 +125,7 @@ fn documents(s: &mut Schemas) -> Vec<Route> {
             "documents",
             "Apply documents: all of them, or none",
             Content::Documents(body),
-            200,
-            Content::Json(s.of::<ApplyResult>()),
+            (200, Content::Json(s.of::<ApplyResult>())),
         )
         .query(query),
         Route::with(
@@ -139,8 +135,7 @@ fn documents(s: &mut Schemas) -> Vec<Route> {
             "documents",
             "Upload a code archive (tar.zst) by its content's digest",
             Content::Bytes,
-            201,
-            Content::Json(code.clone()),
+            (201, Content::Json(code.clone())),
         ),
         Route::get(
             "/api/v1/code/{digest}",
@@ -201,8 +196,7 @@ fn runs(s: &mut Schemas) -> Vec<Route> {
             "runs",
             "Ask a run to end",
             Content::Json(reason.clone()),
-            202,
-            Content::Json(accepted.clone()),
+            (202, Content::Json(accepted.clone())),
         )
         .starts_job(),
         Route::with(
@@ -212,8 +206,7 @@ fn runs(s: &mut Schemas) -> Vec<Route> {
             "runs",
             "Start the next attempt of a failed or stopped run",
             Content::Json(reason),
-            202,
-            Content::Json(accepted),
+            (202, Content::Json(accepted)),
         )
         .starts_job(),
         Route::get(
@@ -255,8 +248,7 @@ fn runs(s: &mut Schemas) -> Vec<Route> {
             "runs",
             "One item through a serving run",
             Content::Json(s.of::<RequestBody>()),
-            200,
-            Content::Json(s.of::<RequestResult>()),
+            (200, Content::Json(s.of::<RequestResult>())),
         ),
     ]
 }
@@ -288,8 +280,7 @@ fn jobs_and_facts(s: &mut Schemas) -> Vec<Route> {
             "jobs",
             "Ask a job to end early",
             Content::Json(reason),
-            202,
-            Content::Json(s.of::<Accepted>()),
+            (202, Content::Json(s.of::<Accepted>())),
         ),
         Route::get(
             "/api/v1/events",

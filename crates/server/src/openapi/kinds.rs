@@ -48,8 +48,7 @@ pub fn routes(info: &KindInfo, s: &mut Schemas) -> Vec<Route> {
             plural,
             &format!("Make a {noun} with a working copy"),
             Content::Documents(own.document.clone()),
-            201,
-            Content::Json(own.resource.clone()),
+            (201, Content::Json(own.resource.clone())),
         ),
         Route::get(
             &one,
@@ -65,8 +64,7 @@ pub fn routes(info: &KindInfo, s: &mut Schemas) -> Vec<Route> {
             plural,
             "Change the descriptive fields",
             Content::Json(s.of::<MetadataPatch>()),
-            200,
-            Content::Json(own.resource.clone()),
+            (200, Content::Json(own.resource.clone())),
         )
         .if_match(),
         Route::with(
@@ -76,8 +74,7 @@ pub fn routes(info: &KindInfo, s: &mut Schemas) -> Vec<Route> {
             plural,
             "Archive it; everything is kept",
             Content::None,
-            200,
-            Content::Json(own.resource.clone()),
+            (200, Content::Json(own.resource.clone())),
         )
         .if_match(),
         Route::with(
@@ -87,8 +84,7 @@ pub fn routes(info: &KindInfo, s: &mut Schemas) -> Vec<Route> {
             plural,
             "Take it back from the archive",
             Content::None,
-            200,
-            Content::Json(own.resource.clone()),
+            (200, Content::Json(own.resource.clone())),
         ),
         Route::get(
             &format!("{one}/working-copy"),
@@ -104,8 +100,7 @@ pub fn routes(info: &KindInfo, s: &mut Schemas) -> Vec<Route> {
             plural,
             "Save the draft; it may be invalid",
             Content::Json(s.of::<working_copy::PutBody>()),
-            200,
-            Content::Json(own.working_copy.clone()),
+            (200, Content::Json(own.working_copy.clone())),
         )
         .if_match(),
         Route::with(
@@ -115,8 +110,7 @@ pub fn routes(info: &KindInfo, s: &mut Schemas) -> Vec<Route> {
             plural,
             "Everything that is wrong with a spec",
             Content::Json(s.of::<working_copy::ValidateBody>()),
-            200,
-            Content::Json(s.of::<working_copy::Validation>()),
+            (200, Content::Json(s.of::<working_copy::Validation>())),
         ),
         Route::get(
             &format!("{one}/revisions"),
@@ -133,8 +127,7 @@ pub fn routes(info: &KindInfo, s: &mut Schemas) -> Vec<Route> {
             plural,
             "Cut a revision from the working copy",
             Content::Json(s.of::<revisions::CreateBody>()),
-            201,
-            Content::Json(own.revision.clone()),
+            (201, Content::Json(own.revision.clone())),
         ),
         Route::get(
             &format!("{one}/revisions/{{number}}"),
@@ -158,8 +151,7 @@ pub fn routes(info: &KindInfo, s: &mut Schemas) -> Vec<Route> {
             plural,
             "Make a revision the published one",
             Content::Json(s.of::<publish::PublishBody>()),
-            202,
-            Content::Json(accepted.clone()),
+            (202, Content::Json(accepted.clone())),
         )
         .starts_job(),
         Route::with(
@@ -169,8 +161,7 @@ pub fn routes(info: &KindInfo, s: &mut Schemas) -> Vec<Route> {
             plural,
             "Publish a new revision with an old spec",
             Content::Json(s.of::<publish::RollbackBody>()),
-            202,
-            Content::Json(accepted.clone()),
+            (202, Content::Json(accepted.clone())),
         )
         .starts_job(),
         Route::get(
@@ -210,8 +201,7 @@ pub fn routes(info: &KindInfo, s: &mut Schemas) -> Vec<Route> {
                 plural,
                 "Start a run",
                 Content::Json(s.of::<runs::StartBody>()),
-                202,
-                Content::Json(accepted),
+                (202, Content::Json(accepted)),
             )
             .starts_job(),
         );

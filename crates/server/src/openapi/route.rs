@@ -58,8 +58,7 @@ impl Route {
         tag: &str,
         summary: &str,
         body: Content,
-        status: u16,
-        reply: Content,
+        (status, reply): (u16, Content),
     ) -> Self {
         Self { method, body, status, ..Self::get(path, id, tag, summary, reply) }
     }
