@@ -112,7 +112,11 @@ fn hold(folder: &Path) -> File {
     loop {
         fs::create_dir_all(folder).expect("make the server's folder");
         let path = folder.join("users.lock");
-        let file = open(&path);
+        let Ok(file) = options().open(&path) else {
+            // The watcher took the folder away in between.
+            assert!(!path.exists(), "open {}", path.display());
+            continue;
+        };
         file.lock_shared().expect("lock the server's folder");
         // While this waited, the watcher may have removed the folder: then the lock is on a file that is gone.
         let same = |found: fs::Metadata| found.ino() == file.metadata().map_or(0, |mine| mine.ino());
@@ -122,9 +126,14 @@ fn hold(folder: &Path) -> File {
     }
 }
 
+fn options() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.create(true).truncate(false).write(true).read(true);
+    options
+}
+
 fn open(path: &Path) -> File {
-    let file = OpenOptions::new().create(true).truncate(false).write(true).read(true).open(path);
-    file.unwrap_or_else(|error| panic!("open {}: {error}", path.display()))
+    options().open(path).unwrap_or_else(|error| panic!("open {}: {error}", path.display()))
 }
 
 /// Makes the cluster and starts the server under the watcher; its port once it answers.
@@ -161,7 +170,7 @@ fn launch(folder: &Path, linger_s: u32) -> u16 {
          done
          kill -QUIT $server
          wait $server
-         cd / && rm -rf {folder}",
+         cd / && mv {folder} {folder}.gone.$$ && rm -rf {folder}.gone.$$",
         home = quoted(&home),
         folder = quoted(folder),
     );

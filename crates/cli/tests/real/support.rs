@@ -219,7 +219,16 @@ impl Qd {
 }
 
 impl Drop for Qd {
+    /// A test that failed may leave runs behind: their supervisors are asked to end them.
     fn drop(&mut self) {
+        for process in self.processes().iter().filter(|process| process.contains(" supervise ")) {
+            if let Some(pid) = process.split(' ').next().and_then(|pid| pid.parse().ok()) {
+                let _ = nix::sys::signal::kill(
+                    nix::unistd::Pid::from_raw(pid),
+                    nix::sys::signal::Signal::SIGTERM,
+                );
+            }
+        }
         if let Some(mut server) = self.server.take() {
             let _ = server.kill();
             let _ = server.wait();
