@@ -19,10 +19,10 @@ fn main() -> ExitCode {
 
 #[expect(clippy::print_stdout, reason = "an example that speaks to its caller")]
 fn launch_and_stay(dir: &Path, spec: &str) -> ExitCode {
-    let (Ok(program), Ok(spec)) = (std::env::current_exe(), serde_json::from_str(spec)) else {
+    let Ok(spec) = serde_json::from_str(spec) else {
         return ExitCode::from(64);
     };
-    match launch(dir, &spec, &Program::supervise(program)) {
+    match launch(dir, &spec, &Program::own()) {
         Ok(outcome) => println!("{outcome:?}"),
         Err(error) => println!("{error}"),
     }

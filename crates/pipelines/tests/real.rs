@@ -80,6 +80,28 @@ async fn a_pipeline_is_validated_against_its_code_runs_and_is_read_twice_the_sam
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn requirements_are_layered_on_the_base_and_cannot_replace_it() {
+    let bench = Bench::new().await;
+    let base = bench.environment(&[]).await.unwrap();
+    let layered = bench.environment(&["inflection==0.5.1"]).await.unwrap();
+    assert_ne!(layered.dir, base.dir);
+    assert_eq!(layered.versions, base.versions);
+    let ask = |python: &std::path::Path| {
+        let script = "import inflection, ray, tqdm; print(inflection.titleize('two_words'), ray.__file__)";
+        std::process::Command::new(python).args(["-I", "-c", script]).output().unwrap()
+    };
+    let said = String::from_utf8(ask(&layered.python).stdout).unwrap();
+    let (words, ray) = said.trim().split_at(9);
+    assert_eq!(words, "Two Words");
+    assert!(std::path::Path::new(ray.trim()).starts_with(&base.dir), "Ray is not installed again: {ray}");
+    assert!(!ask(&base.python).status.success(), "the base is as it was");
+
+    let refused = bench.environment(&["tqdm==4.60.0"]).await.unwrap_err();
+    assert_eq!((refused.kind, refused.code), (ErrorKind::Unavailable, "environment_failed"));
+    assert!(refused.detail.contains("tqdm"), "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_failure_names_stage_batch_and_item_and_a_killed_runner_is_told() {
     let bench = Bench::new().await;
     let spec = bench.spec(json!({

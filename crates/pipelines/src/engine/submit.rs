@@ -1,11 +1,12 @@
 //! Starting an attempt: environment, code, run file, supervisor. Every step is found done by a second try.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use nix::fcntl::{Flock, FlockArg};
 use qd_core::error::{Error, ErrorKind, Result};
 use qd_kernel::engine::{RunTicket, Submitted};
 use serde_json::Value;
@@ -150,7 +151,10 @@ struct Plan {
 
 fn start(plan: &Plan, program: &Program) -> io::Result<()> {
     fs::create_dir_all(&plan.run_dir)?;
-    // Looked at again, as late as possible: what runs must not lose its output.
+    // Two that submit at once (a step whose lease ran out, in two servers on one folder) go one after the other:
+    // the second must not empty the output of what the first has started.
+    let lock = File::options().create(true).append(true).open(plan.run_dir.join("submit.lock"))?;
+    let _lock = Flock::lock(lock, FlockArg::LockExclusive).map_err(|(_, error)| io::Error::from(error))?;
     if probe(&plan.dir)? == SupervisorState::NotStarted {
         // What an earlier attempt left is no result of this one.
         match fs::remove_dir_all(&plan.output) {

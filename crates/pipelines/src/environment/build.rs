@@ -16,6 +16,7 @@ use super::{Environment, Progress, Versions, key_of, pip};
 use crate::bounded;
 
 const READY: &str = "ready.json";
+const BUILD_LOG: &str = "build.log";
 const STEPS: u32 = 4;
 /// Importing Xenna for the first time, on a slow disk.
 const LOOK_LIMIT: Duration = Duration::from_secs(180);
@@ -119,23 +120,45 @@ fn make(
     if let Some(found) = read_ready(&dir, key, &runner) {
         return Ok(found);
     }
-    if dir.exists() {
-        fs::remove_dir_all(&dir).map_err(|error| format!("remove a half-made environment: {error}"))?;
+    remove(&dir)?;
+    let made = fill(&dir, requirements, report, install, python);
+    if made.is_err() {
+        // What the installer said stays for whoever looks into it; the rest would only lie there.
+        let _ = fs::rename(dir.join(BUILD_LOG), root.join(format!("xenna-{key}.failed.log")));
+        remove(&dir)?;
     }
-    fs::create_dir_all(&dir).map_err(|error| format!("create {}: {error}", dir.display()))?;
-    let mut log =
-        File::create(dir.join("build.log")).map_err(|error| format!("create build.log: {error}"))?;
+    Ok(environment(dir, key, &runner, made?.versions))
+}
 
+fn fill(
+    dir: &Path,
+    requirements: &[String],
+    report: Report<'_>,
+    install: &dyn Fn(&Path, &mut File) -> Result<(), String>,
+    python: &Python,
+) -> Result<Ready, String> {
+    fs::create_dir_all(dir).map_err(|error| format!("create {}: {error}", dir.display()))?;
+    let mut log =
+        File::create(dir.join(BUILD_LOG)).map_err(|error| format!("create {BUILD_LOG}: {error}"))?;
     say(report, 2, "Create the environment", &format!("Python {}", python.version));
     let mut command = Command::new(&python.path);
-    command.args(["-m", "venv"]).arg(&dir);
+    command.args(["-m", "venv"]).arg(dir);
     pip::run(command, &mut log, &|_| {})?;
-    install(&dir, &mut log)?;
+    install(dir, &mut log)?;
     say(report, 4, "Check what was installed", "importing Xenna");
-    let versions = look(&dir)?;
+    let versions = look(dir)?;
     let ready = Ready { versions, requirements: requirements.to_vec() };
-    write_ready(&dir, &ready).map_err(|error| format!("write {READY}: {error}"))?;
-    Ok(environment(dir, key, &runner, ready.versions))
+    write_ready(dir, &ready).map_err(|error| format!("write {READY}: {error}"))?;
+    Ok(ready)
+}
+
+fn remove(dir: &Path) -> Result<(), String> {
+    match fs::remove_dir_all(dir) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(format!("remove a half-made environment: {error}"))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn environment(dir: PathBuf, key: &str, runner: &Path, versions: Versions) -> Environment {

@@ -17,6 +17,7 @@ use nix::sys::signal::{SigSet, Signal, kill};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{Pid, setsid};
+use qd_kernel::clock::{Clock, System};
 
 use super::identity::{IDENTITY_FILE, Identity, JOURNAL_FILE};
 use super::journal::{Body, JournalWriter, Level};
@@ -303,11 +304,6 @@ fn explain(action: &str, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{action}: {error}"))
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a process of its own, whose journal is stamped with real time"
-)]
 fn micros_since_1970() -> i64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
+    System.now().micros()
 }

@@ -16,7 +16,7 @@ use qd_kernel::engine::{LogLine, Observation, RunEnd, RunEngine, RunTicket, Subm
 use qd_kernel::store::Store;
 use qd_pipelines::code::{Packed, pack};
 use qd_pipelines::engine::{Xenna, XennaOptions};
-use qd_pipelines::environment::Environments;
+use qd_pipelines::environment::{Environment, Environments};
 use qd_pipelines::kinds::{PIPELINE, register};
 use qd_pipelines::supervisor::Program;
 use qd_testkit::{TestDatabase, TestKernel};
@@ -140,6 +140,12 @@ impl Bench {
         let mut spec = members;
         spec["runtime"] = json!({ "code": { "digest": self.code.digest } });
         spec
+    }
+
+    /// Waits for an environment with requirements of its own.
+    pub async fn environment(&self, requirements: &[&str]) -> qd_core::error::Result<Environment> {
+        let requirements: Vec<String> = requirements.iter().map(|text| (*text).to_owned()).collect();
+        self.environments.wait(&requirements).await
     }
 
     pub fn changed(&self, spec: &Value, change: impl FnOnce(&mut Value)) -> Value {

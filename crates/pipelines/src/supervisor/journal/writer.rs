@@ -3,7 +3,8 @@
 //! Records are collected while a chunk of output is taken apart and written with one call. When a write fails,
 //! what was collected is dropped and counted, the file is cut back to its last whole line, and as soon as a
 //! write succeeds again a line says how many are missing. Numbers are given at the write, so that they stay
-//! dense over a loss. Logs end at a byte limit; events and the two last records do not count against it.
+//! dense over a loss. Logs end at a byte limit. Events have a limit of the same size, after which those that only
+//! repeat themselves (how far it is) come once a minute; what is told once is always told.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -11,6 +12,9 @@ use std::io::{self, Write};
 use serde_json::value::RawValue;
 
 use super::{Body, Level, Line, Record, Stream};
+
+/// Microseconds between two repeating events, past the limit.
+const REPEAT_MICROS: i64 = 60_000_000;
 
 /// What the writer needs of a file.
 pub(in crate::supervisor) trait Sink {
@@ -45,6 +49,9 @@ pub(in crate::supervisor) struct JournalWriter<S> {
     limited: bool,
     /// Lines dropped since, and not told yet.
     over_limit: u64,
+    event_bytes: u64,
+    /// When a repeating event was last kept.
+    repeated_at: i64,
     /// The file could not be cut back after a failed write: the next line starts behind a newline.
     torn: bool,
 }
@@ -69,6 +76,8 @@ impl<S: Sink> JournalWriter<S> {
             max_log_bytes,
             limited: false,
             over_limit: 0,
+            event_bytes: 0,
+            repeated_at: 0,
             torn: false,
         }
     }
@@ -93,10 +102,18 @@ impl<S: Sink> JournalWriter<S> {
         self.waiting.push(tail);
     }
 
-    /// Takes an event of the runner as it stands.
-    pub fn event(&mut self, event: &RawValue) {
-        let event = RawEvent { t: (self.now)(), k: "event", e: event };
-        self.waiting.push(without_brace(serde_json::to_vec(&event)));
+    /// Takes an event of the runner as it stands. One that `repeats` is replaced by the next of its kind.
+    pub fn event(&mut self, event: &RawValue, repeats: bool) {
+        let t = (self.now)();
+        if repeats && self.event_bytes > self.max_log_bytes && t - self.repeated_at < REPEAT_MICROS {
+            return;
+        }
+        if repeats {
+            self.repeated_at = t;
+        }
+        let tail = without_brace(serde_json::to_vec(&RawEvent { t, k: "event", e: event }));
+        self.event_bytes += tail.len() as u64;
+        self.waiting.push(tail);
     }
 
     /// Takes a line of the supervisor's own.
@@ -285,6 +302,23 @@ mod tests {
     }
 
     #[test]
+    fn past_the_limit_only_repeating_events_are_thinned() {
+        let disk = SharedDisk::default();
+        *disk.0.borrow_mut() = Disk { room: 100_000, can_cut: true, ..Disk::default() };
+        let mut journal = JournalWriter::new(disk.clone(), 100, || 7);
+        let event = |kind: &str| RawValue::from_string(format!(r#"{{"type":"{kind}"}}"#)).unwrap();
+        for _ in 0..9 {
+            journal.event(&event("progress"), true);
+        }
+        journal.event(&event("failure"), false);
+        journal.flush();
+        let disk = disk.0.borrow();
+        let seen = texts(&disk.bytes);
+        assert_eq!(seen.len(), 4, "{seen:?}");
+        assert!(seen[2].contains("progress") && seen[3].contains("failure"), "{seen:?}");
+    }
+
+    #[test]
     fn past_the_limit_logs_are_counted_and_events_go_on() {
         let disk = SharedDisk::default();
         *disk.0.borrow_mut() = Disk { room: 100_000, can_cut: true, ..Disk::default() };
@@ -293,7 +327,7 @@ mod tests {
             journal.log(None, line("0123456789"));
         }
         let event = RawValue::from_string(r#"{"type":"result"}"#.into()).unwrap();
-        journal.event(&event);
+        journal.event(&event, false);
         journal.close_logs();
         journal.close_logs();
         assert!(journal.last(Body::Gone));

@@ -18,6 +18,9 @@ const CHUNK: usize = 64 * 1024;
 /// Bytes that a pipe can hold at most without privileges, unless its size was raised.
 const PIPE_SIZE: usize = 1024 * 1024;
 
+/// Events of which the newest says all.
+const REPEATING: [&str; 2] = ["progress", "serving"];
+
 pub(super) struct Source {
     pipe: File,
     lines: Lines,
@@ -174,5 +177,5 @@ fn take_event(line: &str, journal: &mut JournalWriter<File>, stages: &mut HashMa
     {
         stages.extend(event.stages.into_iter().map(|stage| (stage.xenna_name, stage.id)));
     }
-    journal.event(raw);
+    journal.event(raw, REPEATING.contains(&kind.as_str()));
 }
