@@ -1,5 +1,8 @@
 //! A data folder, a kernel with this plane registered, and code to run.
 
+#[path = "../support/program.rs"]
+mod program;
+
 use std::collections::BTreeMap;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
@@ -22,6 +25,8 @@ use qd_pipelines::supervisor::Program;
 use qd_testkit::{TestDatabase, TestKernel};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+
+use program::supervise_program;
 
 /// Longer than a real pipeline takes on a busy machine of two cores.
 const LIMIT: Duration = Duration::from_secs(180);
@@ -286,14 +291,11 @@ impl Seen {
 }
 
 fn options(data: &TempDir, store: &Store, clock: &Source) -> XennaOptions {
-    let mut program = std::env::current_exe().unwrap();
-    program.pop();
-    program.pop();
     XennaOptions {
         data: data.path().to_owned(),
         code: CodeStore::new(store.clone()),
         clock: clock.clone(),
-        supervisor: Program::supervise(program.join("examples/supervise")),
+        supervisor: Program::supervise(supervise_program()),
     }
 }
 

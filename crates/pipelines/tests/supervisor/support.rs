@@ -1,5 +1,8 @@
 //! One attempt in a temporary folder, with a shell or Python script in the runner's place.
 
+#[path = "../support/program.rs"]
+mod program;
+
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -12,6 +15,8 @@ use qd_pipelines::supervisor::journal::{Body, Record, read_from};
 use qd_pipelines::supervisor::{
     Launch, Program, Supervised, SupervisorState, kill_leftovers, launch, probe, request_stop,
 };
+
+use program::supervise_program;
 
 pub struct Attempt {
     folder: tempfile::TempDir,
@@ -122,13 +127,6 @@ impl Drop for Attempt {
             let _ = kill_leftovers(&self.launch.run_id, None, None, Duration::from_secs(5));
         }
     }
-}
-
-fn supervise_program() -> PathBuf {
-    let mut path = std::env::current_exe().unwrap();
-    path.pop();
-    path.pop();
-    path.join("examples/supervise")
 }
 
 pub fn supervise(dir: &Path) -> ExitStatus {
