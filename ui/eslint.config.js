@@ -34,5 +34,5 @@ export default ts.config(
     },
   },
   { files: ["public/**/*.js"], languageOptions: { globals: globals.browser } },
-  { files: ["*.js", "mock/*.mjs"], languageOptions: { globals: globals.node } },
+  { files: ["*.js"], languageOptions: { globals: globals.node } },
 );

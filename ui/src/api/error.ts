@@ -1,6 +1,9 @@
 // What went wrong with a request, in one type: the server's problem document, or the network itself.
 import type { Problem, Violation } from "./types";
 
+// Between here and the server may stand a proxy, or nothing: then there is no whole problem document to pass on.
+type Told = Pick<Problem, "status" | "code"> & Partial<Problem>;
+
 export class ApiError extends Error {
   readonly status: number;
   readonly code: string;
@@ -8,7 +11,7 @@ export class ApiError extends Error {
   readonly correlationId: string | null;
   readonly violations: Violation[];
 
-  constructor(problem: Problem) {
+  constructor(problem: Told) {
     super(problem.detail || problem.title || `HTTP ${problem.status}`);
     this.name = "ApiError";
     this.status = problem.status;
@@ -20,7 +23,7 @@ export class ApiError extends Error {
 
   static async fromResponse(response: Response): Promise<ApiError> {
     const correlation = response.headers.get("x-correlation-id") ?? undefined;
-    const fallback: Problem = {
+    const fallback: Told = {
       status: response.status,
       code: `http_${response.status}`,
       title: response.statusText || `HTTP ${response.status}`,
@@ -28,7 +31,7 @@ export class ApiError extends Error {
     };
     if (!response.headers.get("content-type")?.includes("json")) return new ApiError(fallback);
     try {
-      const body = (await response.json()) as Partial<Problem>;
+      const body = (await response.json()) as Partial<Told>;
       return new ApiError({ ...fallback, ...body, correlation_id: body.correlation_id ?? correlation });
     } catch {
       return new ApiError(fallback);

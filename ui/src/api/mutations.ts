@@ -2,30 +2,29 @@
 // from the caller, which keeps it over retries of the same intent.
 import { api, segment } from "./client";
 import type {
-  Job,
   JobStarted,
   Json,
   JsonObject,
-  Me,
+  PublishBody,
   Resource,
+  ResourceDetails,
   Revision,
-  Violation,
+  RollbackBody,
+  SignedIn,
+  StartBody,
+  Validation,
   WorkingCopy,
 } from "./types";
 
 const at = (plural: string, name: string) => `/${segment(plural)}/${segment(name)}`;
 
 export const exchangeCode = (code: string) =>
-  api.post<{ principal: Me["principal"] }>("/auth/exchange", { body: { code } });
+  api.post<SignedIn>("/auth/exchange", { body: { code } });
 
 export const signOut = () => api.post<void>("/auth/sign-out");
 
 export const resourceCreate = (plural: string, yaml: string) =>
   api.post<Resource>(`/${segment(plural)}`, { text: { content: yaml, type: "application/yaml" } });
-
-export type ResourceDetails = Partial<
-  Pick<Resource, "display_name" | "description" | "labels" | "tags" | "owners" | "teams">
->;
 
 export const resourceUpdate = (plural: string, name: string, details: ResourceDetails, version: number) =>
   api.patch<Resource>(at(plural, name), { body: details, ifMatch: version });
@@ -39,7 +38,7 @@ export const workingCopySave = (plural: string, name: string, spec: JsonObject, 
   api.put<WorkingCopy>(`${at(plural, name)}/working-copy`, { body: { spec }, ifMatch: version });
 
 export const specValidate = (plural: string, name: string, spec?: JsonObject) =>
-  api.post<{ violations: Violation[] }>(`${at(plural, name)}/validate`, { body: spec ? { spec } : {} });
+  api.post<Validation>(`${at(plural, name)}/validate`, { body: spec ? { spec } : {} });
 
 export const revisionCut = (plural: string, name: string, message: string) =>
   api.post<Revision>(`${at(plural, name)}/revisions`, { body: message ? { message } : {} });
@@ -47,21 +46,21 @@ export const revisionCut = (plural: string, name: string, message: string) =>
 export const revisionPublish = (
   plural: string,
   name: string,
-  body: { revision?: number; reason?: string },
+  body: PublishBody,
   idempotencyKey: string,
 ) => api.post<JobStarted>(`${at(plural, name)}/publish`, { body, idempotencyKey });
 
 export const revisionRollback = (
   plural: string,
   name: string,
-  body: { to: number; reason: string },
+  body: RollbackBody,
   idempotencyKey: string,
 ) => api.post<JobStarted>(`${at(plural, name)}/rollback`, { body, idempotencyKey });
 
 export const runStart = (
   plural: string,
   name: string,
-  body: { params?: JsonObject; revision?: number },
+  body: StartBody,
   idempotencyKey: string,
 ) => api.post<JobStarted>(`${at(plural, name)}/runs`, { body, idempotencyKey });
 
@@ -75,4 +74,4 @@ export const runRequest = (id: string, item: Json, timeoutMs: number) =>
   api.post<{ result: Json }>(`/runs/${segment(id)}/requests`, { body: { item, timeout_ms: timeoutMs } });
 
 export const jobCancel = (id: string, idempotencyKey: string) =>
-  api.post<{ job: Job }>(`/jobs/${segment(id)}/cancel`, { body: {}, idempotencyKey });
+  api.post<JobStarted>(`/jobs/${segment(id)}/cancel`, { body: {}, idempotencyKey });

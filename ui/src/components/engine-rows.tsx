@@ -13,7 +13,6 @@ import { SkeletonRows } from "./ui/skeleton";
 const STALE_S = 120;
 
 export function shownEngineState(engine: Engine, now: number): string {
-  if (!engine.observed_at) return "unknown";
   return now - Date.parse(engine.observed_at) > STALE_S * 1000 ? "unknown" : engine.state;
 }
 

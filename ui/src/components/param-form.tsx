@@ -1,10 +1,9 @@
 // The fields of a run's params. Each says its bounds and its default; errors stand under the field they are about.
 import { useId } from "react";
-import type { Violation } from "@/api/types";
 import { Input, NativeSelect, Textarea } from "@/components/ui/input";
 import { Switch } from "@/components/ui/switch";
 import { inlineJson } from "@/lib/format";
-import { type ParamField, type Typed, violationsOf } from "@/lib/param-form";
+import { type FieldViolation, type ParamField, type Typed, violationsOf } from "@/lib/param-form";
 
 function Field({
   field,
@@ -15,7 +14,7 @@ function Field({
   field: ParamField;
   value: string | boolean;
   onChange: (value: string | boolean) => void;
-  violations: Violation[];
+  violations: FieldViolation[];
 }) {
   const id = useId();
   const wrong = violations.length > 0;
@@ -89,7 +88,7 @@ export function ParamForm({
   fields: readonly ParamField[];
   typed: Typed;
   onChange: (typed: Typed) => void;
-  violations: readonly Violation[];
+  violations: readonly FieldViolation[];
 }) {
   return (
     <div className="space-y-3.5">

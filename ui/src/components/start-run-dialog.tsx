@@ -4,8 +4,8 @@ import { Play } from "lucide-react";
 import { useMemo, useState } from "react";
 import { ApiError } from "@/api/error";
 import { runStart } from "@/api/mutations";
-import type { JsonObject, ResourceDetail, Violation } from "@/api/types";
-import { fieldsOf, typedFrom, valuesFrom, violationsOf } from "@/lib/param-form";
+import type { JsonObject, ResourceDetail } from "@/api/types";
+import { type FieldViolation, fieldsOf, typedFrom, valuesFrom, violationsOf } from "@/lib/param-form";
 import { useJobMutation } from "@/lib/use-job";
 import { ParamForm } from "./param-form";
 import { Failure } from "./situation";
@@ -36,7 +36,7 @@ function StartRun({ plural, resource, close }: { plural: string; resource: Resou
   const navigate = useNavigate();
   const fields = useMemo(() => fieldsOf(resource.params_schema), [resource.params_schema]);
   const [typed, setTyped] = useState(() => typedFrom(fields));
-  const [own, setOwn] = useState<Violation[]>([]);
+  const [own, setOwn] = useState<FieldViolation[]>([]);
   const start = useJobMutation({
     start: (params: JsonObject, key) => runStart(plural, resource.name, { params }, key),
     title: () => `start ${resource.name}`,

@@ -18,6 +18,9 @@ export interface ParamField {
   bounds: string | null;
 }
 
+/** What the form itself finds wrong has no code. */
+export type FieldViolation = Pick<Violation, "pointer" | "detail">;
+
 /** What stands in a control: text for all but switches. */
 export type Typed = Record<string, string | boolean>;
 
@@ -124,9 +127,9 @@ function read(field: ParamField, typed: string | boolean | undefined): Read {
 }
 
 /** The typed values; a field that is left empty is left out, so that the spec's default holds. */
-export function valuesFrom(fields: readonly ParamField[], typed: Typed): { values: JsonObject; violations: Violation[] } {
+export function valuesFrom(fields: readonly ParamField[], typed: Typed): { values: JsonObject; violations: FieldViolation[] } {
   const values: JsonObject = {};
-  const violations: Violation[] = [];
+  const violations: FieldViolation[] = [];
   for (const field of fields) {
     const result = read(field, typed[field.name]);
     if (result === "absent") continue;
@@ -137,7 +140,7 @@ export function valuesFrom(fields: readonly ParamField[], typed: Typed): { value
 }
 
 /** The violations that belong to a field, whether the server points at `/params/x` or at `/x`. */
-export function violationsOf(field: string, violations: readonly Violation[]): Violation[] {
+export function violationsOf<T extends FieldViolation>(field: string, violations: readonly T[]): T[] {
   const own = pointerOf([field]);
   return violations.filter(({ pointer }) => {
     const at = pointer.startsWith("/params/") ? pointer.slice("/params".length) : pointer;

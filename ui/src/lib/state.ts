@@ -1,6 +1,8 @@
 // The one mapping from the API's state words to a tone. Colour never stands alone: the word goes with it.
 // A word that is not known here is grey, never green.
 
+import type { Job, Run } from "@/api/types";
+
 export type Tone = "ok" | "run" | "warn" | "bad" | "idle";
 
 const TONES: Record<string, Tone> = {
@@ -44,8 +46,8 @@ export function wordOf(state: string): string {
   return spaced.charAt(0).toUpperCase() + spaced.slice(1);
 }
 
-export const RUN_STATES = ["queued", "running", "succeeded", "failed", "stopped"] as const;
-export const JOB_STATES = ["queued", "running", "waiting", "succeeded", "failed", "cancelled", "undoing", "undone"] as const;
+export const RUN_STATES = ["queued", "running", "succeeded", "failed", "stopped"] as const satisfies readonly Run["state"][];
+export const JOB_STATES = ["queued", "running", "waiting", "succeeded", "failed", "cancelled", "undoing", "undone"] as const satisfies readonly Job["state"][];
 
 export function isRunOver(state: string): boolean {
   return state === "succeeded" || state === "failed" || state === "stopped";

@@ -24,7 +24,7 @@ const isStale = (key: unknown[]) => client.getQueryState(key)?.isInvalidated ?? 
 
 it("writes progress into the cached run and its charts without a request", () => {
   client.setQueryData(["run", "r1"], { id: "r1", ref: "curate#1" });
-  client.setQueryData<RunMetrics>(["run-metrics", "r1"], { stages: [{ id: "load", points: [] }] });
+  client.setQueryData<RunMetrics>(["run-metrics", "r1"], { attempt: 1, stages: [{ id: "load", points: [] }] });
   vi.setSystemTime("2026-11-20T12:00:01Z");
   applier.batch([{ type: "progress", frame: { run_id: "r1", progress: progress(7), serving: null } }]);
   vi.advanceTimersByTime(1000);
@@ -50,7 +50,7 @@ it("marks everything but who is signed in after a gap", () => {
 });
 
 it("adds no second point for the same moment", () => {
-  const once = withPoint({ stages: [] }, progress(1), "2026-11-20T12:00:01Z");
+  const once = withPoint({ attempt: 1, stages: [] }, progress(1), "2026-11-20T12:00:01Z");
   const twice = withPoint(once, progress(2), "2026-11-20T12:00:01Z");
   expect(twice.stages[0]?.points).toHaveLength(1);
   expect(withPoint(twice, progress(3), "2026-11-20T12:00:02Z").stages[0]?.points).toHaveLength(2);

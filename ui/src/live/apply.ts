@@ -143,6 +143,7 @@ export class LiveApplier {
 export function withPoint(metrics: RunMetrics, progress: RunProgress, at: string): RunMetrics {
   const known = new Map(metrics.stages.map((stage) => [stage.id, stage]));
   return {
+    attempt: metrics.attempt,
     stages: progress.stages.map((stage) => {
       const points = known.get(stage.id)?.points ?? [];
       const last = points.at(-1);

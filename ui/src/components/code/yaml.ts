@@ -66,7 +66,7 @@ function placeOf(root: Node | null, parts: string[], text: string): { from: numb
 }
 
 /** Markers for violations whose pointers are relative to `prefix` ("/spec" where the text is the spec alone). */
-export function markersFor(text: string, violations: readonly Violation[], prefix = ""): Marker[] {
+export function markersFor(text: string, violations: readonly Omit<Violation, "code">[], prefix = ""): Marker[] {
   const lines = new LineCounter();
   const doc = parseDocument(text, { lineCounter: lines, prettyErrors: false });
   return violations.map((violation) => {

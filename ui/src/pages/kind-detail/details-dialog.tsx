@@ -2,8 +2,8 @@
 // no job and no revision.
 import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { type ReactNode, useState } from "react";
-import { type ResourceDetails, resourceUpdate } from "@/api/mutations";
-import type { KindInfo, ResourceDetail } from "@/api/types";
+import { resourceUpdate } from "@/api/mutations";
+import type { KindInfo, ResourceDetail, ResourceDetails } from "@/api/types";
 import { ConfirmDialog } from "@/components/confirm-dialog";
 import { Input, Textarea } from "@/components/ui/input";
 import { labelsFrom, wordsFrom } from "./details";

@@ -13,7 +13,7 @@ import type { RunTabProps } from "./page";
 export default function ResultsTab({ run }: RunTabProps) {
   const query = useQuery(runResultsQuery(run.id));
   const items = new Map(run.results?.files.map((file) => [file.path, file.items]));
-  const files = (query.data ?? []).map((file) => ({ ...file, items: file.items ?? items.get(file.path) ?? null }));
+  const files = (query.data ?? []).map((file) => ({ ...file, items: items.get(file.path) ?? null }));
   const href = (path: string) => `/api/v1/runs/${segment(run.id)}/results/${path.split("/").map(segment).join("/")}`;
   return (
     <Panel

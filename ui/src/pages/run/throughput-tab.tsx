@@ -99,7 +99,7 @@ function StageChart({
   sync: string;
 }) {
   const times = useMemo(() => points.map((point) => Date.parse(point.at) / 1000), [points]);
-  const values = useMemo(() => points.map((point) => point[metric]), [points, metric]);
+  const values = useMemo(() => points.map((point) => point[metric] ?? null), [points, metric]);
   const { label, format } = METRICS[metric];
   const known = values.filter((value): value is number => value !== null);
   const last = known.at(-1) ?? null;
