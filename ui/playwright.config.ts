@@ -1,5 +1,5 @@
-// End-to-end tests in real Chromium against a real server. The server is started outside (by `./x test`), which
-// passes its address and a one-time sign-in code: QD_E2E_URL, QD_E2E_CODE. The browser is Debian's.
+// End-to-end tests in real Chromium against real servers. They are started outside (by `./x test`), which passes their
+// addresses and tokens: QD_E2E_URL and QD_E2E_TOKEN, QD_E2E_TESTBED_URL and QD_E2E_TESTBED_TOKEN. The browser is Debian's.
 import { defineConfig } from "@playwright/test";
 
 export default defineConfig({
@@ -7,7 +7,7 @@ export default defineConfig({
   timeout: 180_000,
   expect: { timeout: 15_000 },
   workers: 1,
-  // A second try would hide a race; a one-time code could not be used twice anyway.
+  // A second try would hide a race.
   retries: 0,
   reporter: [["list"]],
   outputDir: "test-results",

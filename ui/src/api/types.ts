@@ -110,7 +110,7 @@ export interface EngineProgress {
 export interface StageProgress {
   id: string;
   name: string;
-  state: "pending" | "running" | "succeeded" | "failed";
+  state: "pending" | "running" | "succeeded" | "failed" | "stopped";
   actors: { target: number | null; pending: number; ready: number; running: number; idle: number };
   queue_in: number | null;
   queue_out: number | null;

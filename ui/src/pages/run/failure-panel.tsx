@@ -5,7 +5,7 @@ import type { Run } from "@/api/types";
 import { CopyButton } from "@/components/copy";
 import { Fact, Facts, Panel } from "@/components/panel";
 import { cn } from "@/lib/cn";
-import { count } from "@/lib/format";
+import { count, plural } from "@/lib/format";
 
 export function FailurePanel({ run, stages }: { run: Run; stages: { id: string; name: string }[] }) {
   const failure = run.failure;
@@ -39,12 +39,12 @@ export function FailurePanel({ run, stages }: { run: Run; stages: { id: string; 
           {failure.batch !== null ? (
             <Fact label="Batch">
               <b>{count(failure.batch)}</b>
-              {failure.batch_size !== null ? <span>of {count(failure.batch_size)} items</span> : null}
+              {failure.batch_size !== null ? <span>{plural(failure.batch_size, "item")}</span> : null}
             </Fact>
           ) : null}
           {failure.item !== null ? (
             <Fact label="Item">
-              <b>{count(failure.item)}</b> <span>found by replay</span>
+              <b>index {count(failure.item)}</b> <span>in the batch, found by replay</span>
             </Fact>
           ) : null}
           {run.code ? (
