@@ -53,7 +53,7 @@ function ObjectName({ record }: { record: AuditRecord }) {
     );
   }
   return (
-    <span>
+    <span className="break-all">
       {kind} {name}
     </span>
   );
@@ -64,23 +64,23 @@ function AuditRow({ record }: { record: AuditRecord }) {
   const good = /^(ok|success|succeeded|allowed|done)$/.test(record.outcome);
   return (
     <li className="border-t first:border-t-0">
-      <div className="flex items-center gap-x-3 px-3.5 py-2 hover:bg-sunken/60">
+      <div className="flex items-start gap-x-3 px-3.5 py-2 hover:bg-sunken/60">
         <button
           type="button"
           aria-expanded={open}
           aria-label={`Details of ${record.action}`}
           onClick={() => setOpen(!open)}
-          className="-ml-1.5 grid size-6 place-items-center rounded text-ink3 hover:text-ink max-sm:-my-3 max-sm:-ml-4 max-sm:-mr-2 max-sm:size-11"
+          className="-ml-1.5 grid size-5 shrink-0 place-items-center rounded text-ink3 hover:text-ink max-sm:-my-3 max-sm:-ml-4 max-sm:-mr-2 max-sm:size-11"
         >
           <ChevronRight className={cn("size-3.5 transition-transform", open && "rotate-90")} aria-hidden />
         </button>
-        <Ago at={record.at} className="w-20 shrink-0 text-ink3 max-sm:w-16" />
+        <Ago at={record.at} className="w-20 shrink-0 whitespace-nowrap text-ink3" />
         <span className="min-w-0 break-words">
           <b className="font-[560]">{record.actor}</b> <span className="mono text-ink2">{record.action}</span> <ObjectName record={record} />
           {record.reason ? <span className="text-ink2"> “{record.reason}”</span> : null}
         </span>
-        <span className="ml-auto flex shrink-0 items-center gap-3 pl-2">
-          {record.changes?.length ? <span className="text-xs text-ink3">{counted(record.changes.length, "change")}</span> : null}
+        <span className="ml-auto flex shrink-0 items-center gap-3 sm:pl-2">
+          {record.changes?.length ? <span className="text-xs text-ink3 max-sm:hidden">{counted(record.changes.length, "change")}</span> : null}
           {good ? null : <State state={/den/.test(record.outcome) ? "denied" : "failed"} word={record.outcome} />}
           {record.job_id ? (
             <Link to="/jobs/$job" params={{ job: record.job_id }} className="mono text-ink3 hover:text-ink hover:underline max-sm:hidden">

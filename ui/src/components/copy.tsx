@@ -33,7 +33,7 @@ export function Id({ id, label, full = false, className }: { id: string; label: 
         className,
       )}
     >
-      <span className="truncate">{full ? id : shortId(id)}</span>
+      <span className={full ? "text-left break-all" : "truncate"}>{full ? id : shortId(id)}</span>
       {copied ? (
         <Check className="size-3 shrink-0 text-ok" aria-hidden />
       ) : (

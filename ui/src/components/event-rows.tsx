@@ -49,8 +49,7 @@ function Subject({ event }: { event: Event }) {
   if (event.job_id && event.type.startsWith("job.")) {
     return (
       <Link to="/jobs/$job" params={{ job: event.job_id }} className="link">
-        {typeof event.data?.operation === "string" ? event.data.operation : "job"}
-        {event.resource_name ? ` ${event.resource_name}` : ""}
+        {event.resource_name ?? `…${event.job_id.slice(-6)}`}
       </Link>
     );
   }

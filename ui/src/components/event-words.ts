@@ -59,12 +59,15 @@ export function wordsOf(event: Event): EventWords {
         state: "waiting",
       };
     case "run.failed":
-      return { verb: "Failed", detail: [failedStage(data), message || text(data.code)].filter(Boolean).join(": "), state: "failed" };
+    case "run.failure": {
+      const stage = failedStage(data);
+      // The run's own message begins with its stage.
+      const detail = message.startsWith(`stage ${stage},`) ? [message] : [stage, message || text(data.code)];
+      return { verb: event.type === "run.failed" ? "Failed" : "Failure", detail: detail.filter(Boolean).join(": "), state: "failed" };
+    }
+    case "run.phase":
+      return { verb: "Phase", detail: text(data.phase), state: "running" };
     default:
-  }
-  if (event.type === "run.phase") {
-    const phase = text(data.phase) || text(data.state);
-    return { verb: phase ? phase.charAt(0).toUpperCase() + phase.slice(1) : "Phase", detail: "", state: "running" };
   }
   if (family === "run" || family === "job") {
     const word = VERBS[event.type] ?? what.replaceAll("_", " ");

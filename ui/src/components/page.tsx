@@ -1,6 +1,6 @@
 // The frame of a page: title line, facts, tabs as links.
 import { Link } from "@tanstack/react-router";
-import { type ReactNode, useEffect } from "react";
+import { type ReactNode, useEffect, useRef } from "react";
 import { cn } from "@/lib/cn";
 
 export function PageHeader({
@@ -39,8 +39,18 @@ export interface TabItem {
 
 /** Tabs whose choice is the `tab` of the URL; arrow keys are not needed because each is a link. */
 export function TabLinks({ tabs, current }: { tabs: TabItem[]; current: string }) {
+  const row = useRef<HTMLElement>(null);
+  // On a narrow screen the row scrolls: the chosen tab is in view.
+  useEffect(() => {
+    const link = row.current?.querySelector<HTMLElement>("[aria-current=page]");
+    if (row.current && link) row.current.scrollLeft = link.offsetLeft - (row.current.clientWidth - link.clientWidth) / 2;
+  }, [current]);
   return (
-    <nav aria-label="Sections" className="mb-3.5 flex gap-4.5 overflow-x-auto border-b [scrollbar-width:none]">
+    <nav
+      ref={row}
+      aria-label="Sections"
+      className="relative mb-3.5 flex gap-4.5 overflow-x-auto border-b [scrollbar-width:none] max-sm:[mask-image:linear-gradient(to_right,black_calc(100%-28px),transparent)] max-sm:after:w-6 max-sm:after:shrink-0"
+    >
       {tabs.map((tab, i) => (
         <Link
           key={tab.id}

@@ -18,7 +18,7 @@ const SQUARE: Record<SquareState, string> = {
 
 export function RunSquares({ of, runs }: { of: string; runs: readonly { id: string; number: number; state: string }[] }) {
   return (
-    <span className="inline-flex items-center gap-[3px]">
+    <span className="flex items-center gap-[3px]">
       {runs.map((run) => (
         <Link
           key={run.id}

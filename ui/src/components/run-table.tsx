@@ -1,7 +1,5 @@
 // The columns of a table of runs, wherever runs are listed.
-import { Link } from "@tanstack/react-router";
 import type { Run } from "@/api/types";
-import { usePluralOf } from "@/kinds/access";
 import { duration } from "@/lib/format";
 import { shownRunState } from "@/lib/state";
 import { columnsFor } from "./data-table";
@@ -12,21 +10,9 @@ import { Ago, Elapsed } from "./time";
 
 const column = columnsFor<Run>();
 
-function ResourceLink({ run }: { run: Run }) {
-  const plural = usePluralOf()(run.kind);
-  return plural ? (
-    <Link to="/$plural/$name" params={{ plural, name: run.resource.name }} search={{}} className="link">
-      {run.resource.name}
-    </Link>
-  ) : (
-    <>{run.resource.name}</>
-  );
-}
-
 export const runColumns = [
   column.display({ id: "run", header: "Run", cell: ({ row }) => <RunLink run={row.original} /> }),
   column.display({ id: "state", header: "State", cell: ({ row }) => <State state={shownRunState(row.original)} /> }),
-  column.display({ id: "of", header: "Of", meta: { from: "xl" }, cell: ({ row }) => <ResourceLink run={row.original} /> }),
   column.display({ id: "revision", header: "Revision", meta: { from: "sm" }, cell: ({ row }) => `r${row.original.revision}` }),
   column.display({
     id: "progress",

@@ -17,7 +17,7 @@ export function Empty({ title, children, action }: { title: string; children?: R
 }
 
 export function CommandLine({ children }: { children: string }) {
-  return <code className="mono rounded bg-sunken px-1.5 py-0.5 text-ink">{children}</code>;
+  return <code className="mono rounded bg-sunken px-1.5 py-0.5 break-words text-ink sm:whitespace-nowrap">{children}</code>;
 }
 
 /** What went wrong, why, and what to do; with the id to look for in the log. */

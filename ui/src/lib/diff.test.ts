@@ -1,5 +1,6 @@
 import { expect, it } from "vitest";
-import { changesBetween, partsOf, pointerOf } from "./diff";
+import type { JsonSchema } from "@/api/types";
+import { changesBetween, partsOf, pointerOf, writtenLike } from "./diff";
 
 it("lists changes by pointer, in a stable order", () => {
   const before = { b: 1, a: { x: [1, 2] }, gone: true };
@@ -23,4 +24,26 @@ it("goes from a pointer to its parts and back", () => {
   expect(partsOf("/stages/4/uses")).toEqual(["stages", "4", "uses"]);
   expect(partsOf("")).toEqual([]);
   expect(partsOf(pointerOf(["a/b", "c~d"]))).toEqual(["a/b", "c~d"]);
+});
+
+it("takes a default that a revision has written out for no difference, at any depth", () => {
+  const schema: JsonSchema = {
+    properties: {
+      mode: { type: "string", default: "streaming" },
+      links: { type: "object", default: { models: [] } },
+      parts: { type: "array", items: { $ref: "#/$defs/Part" } },
+      limit: { anyOf: [{ type: "object", properties: { cpus: { type: "number", default: 0 } } }, { type: "null" }] },
+    },
+    $defs: { Part: { type: "object", properties: { count: { type: "integer", default: 1 }, name: { type: "string" } } } },
+  };
+  const revision = { mode: "streaming", links: { models: [] }, parts: [{ name: "wheel", count: 1 }], limit: { cpus: 0 } };
+  const typed = { parts: [{ name: "wheel" }], limit: {} };
+  expect(JSON.stringify(writtenLike(typed, revision, schema, schema))).toBe(JSON.stringify(revision));
+  const changed = writtenLike({ parts: [{ name: "wheel", count: 4 }, { name: "axle" }] }, { ...revision, mode: "batch" }, schema, schema);
+  expect(changesBetween({ ...revision, mode: "batch" }, changed).map((change) => `${change.op} ${change.pointer}`)).toEqual([
+    "remove /limit",
+    "remove /mode",
+    "replace /parts/0/count",
+    "add /parts/1",
+  ]);
 });

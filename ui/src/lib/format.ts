@@ -48,6 +48,14 @@ export function duration(seconds: number | null | undefined): string {
   return `${Math.floor(total / 86_400)}d ${Math.floor((total % 86_400) / 3600)}h`;
 }
 
+/** What one batch takes, from microseconds on: `9 µs`, `1.2 ms`, `63 ms`, then as `duration`. */
+export function batchTime(seconds: number | null | undefined): string {
+  if (seconds === null || seconds === undefined) return NONE;
+  if (seconds >= 0.01) return duration(seconds);
+  if (seconds >= 0.001) return `${(seconds * 1000).toFixed(1)} ms`;
+  return `${Math.round(seconds * 1e6)} µs`;
+}
+
 /** An age or a time to come: `3 s ago`, `in 2 min`. */
 export function relative(at: number, now: number): string {
   const seconds = Math.round((now - at) / 1000);

@@ -22,12 +22,17 @@ function stored(key: string): string | null {
   }
 }
 
+function narrow(): boolean {
+  return window.matchMedia?.("(max-width: 640px)").matches ?? false;
+}
+
 function read(): Preferences {
   const theme = stored("theme");
   return {
     theme: theme === "light" || theme === "dark" ? theme : "system",
     zone: stored("zone") === "local" ? "local" : "utc",
-    wrap: stored("wrap") === "true",
+    // Nobody can read a log line by line sideways on a phone.
+    wrap: (stored("wrap") ?? String(narrow())) === "true",
   };
 }
 

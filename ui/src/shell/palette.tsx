@@ -65,7 +65,7 @@ function PaletteBody({ close }: { close: () => void }) {
                 onSelect={go(() => navigate({ to: "/$plural/$name", params: { plural: kind.plural, name: resource.name } }))}
               >
                 <Box aria-hidden />
-                <span className="text-ink">{resource.name}</span>
+                <span className="shrink-0 text-ink">{resource.name}</span>
                 {resource.display_name ? <span className="truncate text-ink3">{resource.display_name}</span> : null}
                 <span className="ml-auto text-xs text-ink3">{nounOf(kind)}</span>
               </CommandItem>

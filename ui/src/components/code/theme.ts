@@ -47,16 +47,18 @@ const view = EditorView.theme({
   ".cm-changedLine, &.cm-merge-b .cm-changedLine": { backgroundColor: "var(--add)" },
   "&.cm-merge-a .cm-changedLine, .cm-deletedChunk": { backgroundColor: "var(--del)" },
   "&.cm-merge-b .cm-changedText": {
-    background: "color-mix(in srgb, var(--ok) 26%, transparent)",
+    background: "color-mix(in srgb, var(--ok) 16%, transparent)",
   },
   "&.cm-merge-a .cm-changedText, .cm-deletedChunk .cm-deletedText": {
-    background: "color-mix(in srgb, var(--bad) 22%, transparent)",
+    background: "color-mix(in srgb, var(--bad) 14%, transparent)",
   },
   ".cm-collapsedLines": {
     background: "var(--sunken)",
     color: "var(--ink2)",
     fontFamily: "var(--font-sans)",
     padding: "4px 14px",
+    // The package's arrows are in none of our fonts.
+    "&:before, &:after": { content: '""' },
   },
 });
 

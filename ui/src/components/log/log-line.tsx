@@ -11,6 +11,8 @@ export interface LogLineProps {
   top: number;
   line: LogLine;
   stage: string;
+  /** Of the column of stages, in characters. */
+  stageWidth: number;
   search: string;
   marked: boolean;
   current: boolean;
@@ -20,7 +22,7 @@ export interface LogLineProps {
 }
 
 export const LogLineRow = memo(function LogLineRow(props: LogLineProps) {
-  const { ref, index, top, line, stage, search, marked, current, wrap, zone, onPick } = props;
+  const { ref, index, top, line, stage, stageWidth, search, marked, current, wrap, zone, onPick } = props;
   const at = Date.parse(line.at);
   const text = withoutAnsi(line.text);
   return (
@@ -48,7 +50,7 @@ export const LogLineRow = memo(function LogLineRow(props: LogLineProps) {
         <span className="sm:hidden">{clock(at, zone)}</span>
         <span className="sr-only">, link to line {line.n}</span>
       </button>
-      <span className="w-18 shrink-0 truncate text-ink2 max-sm:hidden" title={stage}>
+      <span className="shrink-0 truncate text-ink2 max-sm:hidden" style={{ width: `${stageWidth}ch` }} title={stage}>
         {stage}
       </span>
       <span
@@ -59,6 +61,7 @@ export const LogLineRow = memo(function LogLineRow(props: LogLineProps) {
           line.level === "debug" && "text-ink3",
         )}
       >
+        <span className="text-ink3 sm:hidden">{stage} · </span>
         {line.level === "error" || line.level === "warning" ? <span className="sr-only">{line.level}: </span> : null}
         {splitAt(text, search).map((part, i) =>
           part.hit ? (

@@ -18,6 +18,9 @@ import { LogToolbar } from "./log-toolbar";
 const LINE = 20;
 const NEAR = 60;
 const FOOT = 60;
+/** The column of stage names is as wide as the longest, up to this many characters. */
+const STAGE_CH = 24;
+const DRIVER = "driver";
 
 export interface LogViewProps {
   runId: string;
@@ -42,6 +45,7 @@ export function LogView({ runId, runRef, log, live, stages, attempts, focus, onF
   const scroller = useRef<HTMLDivElement>(null);
   const searchField = useRef<HTMLInputElement>(null);
   const names = useMemo(() => new Map(stages.map((stage) => [stage.id, stage.name])), [stages]);
+  const stageWidth = useMemo(() => Math.min(STAGE_CH, Math.max(DRIVER.length, ...stages.map((stage) => stage.name.length))), [stages]);
 
   const all = buffer.lines;
   const lines = useMemo(() => filterLines(all, filter), [all, filter]);
@@ -196,7 +200,8 @@ export function LogView({ runId, runRef, log, live, stages, attempts, focus, onF
                       index={item.index}
                       top={item.start}
                       line={line}
-                      stage={line.stage ? (names.get(line.stage) ?? line.stage) : line.stream === "driver" ? "driver" : ""}
+                      stage={line.stage ? (names.get(line.stage) ?? line.stage) : DRIVER}
+                      stageWidth={stageWidth}
                       search={filter.text}
                       marked={line.n === focus}
                       current={current === item.index}

@@ -6,18 +6,20 @@ import { useEffect, useMemo, useRef, useState } from "react";
 import type { RunProgress, StageProgress } from "@/api/types";
 import { State } from "@/components/state";
 import { cn } from "@/lib/cn";
-import { count, rate } from "@/lib/format";
-import { type PipelineView, sizeOf, type StageView } from "./spec";
+import { batchTime, count, rate } from "@/lib/format";
+import { classOf, type PipelineView, sizeOf, type StageView } from "./spec";
 
-const WIDTH = 188;
-const GAP_X = 40;
+const WIDTH = 200;
+const GAP_X = 30;
 const GAP_Y = 44;
+/** Edges from side to side meet nodes at one height, however much stands in them. */
+const HANDLE = "!opacity-0 [&.react-flow__handle-left]:!top-9 [&.react-flow__handle-right]:!top-9";
 
-type StageNode = Node<{ stage: StageView; live: StageProgress | null; hot: boolean; problem: string | null; turn: Turn }, "stage">;
+type StageNode = Node<{ stage: StageView; live: StageProgress | null; over: boolean; hot: boolean; problem: string | null; turn: Turn }, "stage">;
 type Turn = { in: Position; out: Position };
 
 function StageNodeView({ data }: NodeProps<StageNode>) {
-  const { stage, live, hot, problem, turn } = data;
+  const { stage, live, over, hot, problem, turn } = data;
   return (
     <div
       className={cn(
@@ -27,15 +29,17 @@ function StageNodeView({ data }: NodeProps<StageNode>) {
       )}
       style={{ width: WIDTH }}
     >
-      <Handle type="target" position={turn.in} className="!opacity-0" />
-      <Handle type="source" position={turn.out} className="!opacity-0" />
-      <div className="flex items-center gap-2">
-        <b className="truncate font-semibold">{stage.name}</b>
+      <Handle type="target" position={turn.in} className={HANDLE} />
+      <Handle type="source" position={turn.out} className={HANDLE} />
+      <b className="block truncate font-semibold" title={stage.name}>
+        {stage.name}
+      </b>
+      <div className="flex min-h-5 items-center gap-2">
+        <span className="mono min-w-0 truncate text-ink3" title={stage.uses}>
+          {stage.template ? `template ${stage.template}` : classOf(stage.uses)}
+        </span>
         {hot ? <State state="degraded" word="Bottleneck" className="ml-auto" /> : live ? <State state={live.state} className="ml-auto" /> : null}
       </div>
-      <p className="mono truncate text-ink3" title={stage.uses || stage.template || ""}>
-        {stage.template ? `template ${stage.template}` : stage.uses}
-      </p>
       <p className="text-xs text-ink2">{sizeOf(stage)}</p>
       {Object.keys(stage.params).length > 0 ? (
         <p className="mono truncate text-ink3" title={JSON.stringify(stage.params, null, 1)}>
@@ -46,11 +50,18 @@ function StageNodeView({ data }: NodeProps<StageNode>) {
       ) : null}
       {live ? (
         <dl className="mt-1.5 grid grid-cols-3 border-t pt-1.5 text-xs">
-          {[
-            ["items/s", rate(live.items_per_s)],
-            ["queue", count(live.queue_in)],
-            ["actors", `${live.actors.running + live.actors.idle} / ${live.actors.target ?? "–"}`],
-          ].map(([label, value]) => (
+          {(over
+            ? [
+                ["items in", count(live.items_in)],
+                ["items out", count(live.items_out)],
+                ["a batch", batchTime(live.process_time_s)],
+              ]
+            : [
+                ["items/s", rate(live.items_per_s)],
+                ["queue", count(live.queue_in)],
+                ["actors", `${live.actors.running + live.actors.idle} / ${live.actors.target ?? "–"}`],
+              ]
+          ).map(([label, value]) => (
             <div key={label}>
               <dt className="text-2xs text-ink3">{label}</dt>
               <dd className="font-[540]">{value}</dd>
@@ -69,11 +80,14 @@ const nodeTypes = { stage: StageNodeView };
 export default function PipelineGraph({
   pipeline,
   progress,
+  over = false,
   problems,
   className,
 }: {
   pipeline: PipelineView;
   progress?: RunProgress | null;
+  /** The run has ended: its nodes say what went through them, and none is in the way of the others any more. */
+  over?: boolean;
   /** By stage id: what stands in red under it. */
   problems?: ReadonlyMap<string, string>;
   className?: string;
@@ -106,13 +120,14 @@ export default function PipelineGraph({
           data: {
             stage,
             live: live?.stages.find((each) => each.id === stage.id) ?? null,
-            hot: live?.bottleneck === stage.id,
+            over,
+            hot: !over && live?.bottleneck === stage.id,
             problem: problems?.get(stage.id) ?? null,
             turn: { in: wrapsIn ? Position.Top : Position.Left, out: wrapsOut ? Position.Bottom : Position.Right },
           },
         };
       }),
-    [pipeline, live, problems, perRow, rowHeight],
+    [pipeline, live, over, problems, perRow, rowHeight],
   );
   const edges = useMemo<Edge[]>(
     () =>
@@ -148,7 +163,7 @@ export default function PipelineGraph({
           aria-label="Graph of stages"
         >
           <Background variant={BackgroundVariant.Dots} gap={18} size={1.2} color="var(--line2)" />
-          <Controls showInteractive={false} position="bottom-right" />
+          <Controls showInteractive={false} position="bottom-right" className="max-sm:!hidden" />
         </ReactFlow>
       ) : null}
     </div>

@@ -66,13 +66,17 @@ export default function PipelineOverview({ kind, resource }: TabProps) {
                     <span className="w-32">
                       <RunLink run={run} />
                     </span>
-                    <State state={shownRunState(run)} />
+                    <span className="w-24">
+                      <State state={shownRunState(run)} />
+                    </span>
                     <span className="text-ink3">r{run.revision}</span>
                     <RunProgressCell run={run} />
-                    <span className="ml-auto text-ink2">
-                      <Elapsed from={run.started_at} to={run.ended_at} />
+                    <span className="ml-auto flex">
+                      <span className="text-ink2">
+                        <Elapsed from={run.started_at} to={run.ended_at} />
+                      </span>
+                      <Ago at={run.created_at} className="w-24 text-right text-ink3" />
                     </span>
-                    <Ago at={run.created_at} className="w-20 text-right text-ink3" />
                   </li>
                 ))}
               </ul>

@@ -3,7 +3,7 @@ import type { RunProgress, StageProgress } from "@/api/types";
 import { Meter } from "@/components/panel";
 import { State } from "@/components/state";
 import { cn } from "@/lib/cn";
-import { count, percent, rate } from "@/lib/format";
+import { batchTime, count, percent, rate } from "@/lib/format";
 import { classOf, sizeOf, type StageView } from "./spec";
 
 function Line({ label, value, title }: { label: string; value: string; title?: string }) {
@@ -57,40 +57,42 @@ export function StageFlow({
               broken && "border-bad",
             )}
           >
-            <div className="flex min-h-5 items-center gap-2">
-              <h3 className="truncate font-semibold" title={name}>
-                {name}
-              </h3>
-              <span className="ml-auto">
-                {broken ? (
-                  <State state="failed" />
-                ) : hot ? (
-                  <State state="degraded" word="Bottleneck" />
-                ) : live && (live.state !== "running" || !over) ? (
-                  <State state={live.state} />
-                ) : null}
+            <h3 className="truncate font-semibold" title={name}>
+              {name}
+            </h3>
+            <div className="mt-0.5 flex min-h-5 items-center gap-2">
+              <span className="mono min-w-0 truncate text-ink3" title={view?.uses}>
+                {view?.template ? `template ${view.template}` : view ? classOf(view.uses) : id}
               </span>
-            </div>
-            <div className="mono truncate text-ink3" title={view?.uses}>
-              {view?.template ? `template ${view.template}` : view ? classOf(view.uses) : id}
+              {broken ? (
+                <State state="failed" className="ml-auto" />
+              ) : hot ? (
+                <State state="degraded" word="Bottleneck" className="ml-auto" />
+              ) : live && (live.state !== "running" || !over) ? (
+                <State state={live.state} className="ml-auto" />
+              ) : null}
             </div>
             {live ? (
               <>
-                <Meter
-                  className="mt-1.5 mb-1"
-                  value={share ?? (live.state === "running" ? 50 : 0)}
-                  label={`Progress of ${name}`}
-                  tone={broken ? "bad" : hot ? "warn" : over ? (live.state === "succeeded" ? "ok" : "idle") : "run"}
-                />
+                {share === null ? (
+                  <div aria-hidden className="mt-1.5 mb-1 border-t" />
+                ) : (
+                  <Meter
+                    className="mt-1.5 mb-1"
+                    value={share}
+                    label={`Progress of ${name}`}
+                    tone={broken ? "bad" : hot ? "warn" : over ? (live.state === "succeeded" ? "ok" : "idle") : "run"}
+                  />
+                )}
                 <dl>
                   {over ? (
                     <Line label="Items out" value={count(live.items_out)} />
                   ) : (
-                    <Line label="Items/s" value={rate(live.items_per_s)} title={live.process_time_s === null ? undefined : `${rate(live.process_time_s)} s for one batch`} />
+                    <Line label="Items/s" value={rate(live.items_per_s)} title={live.process_time_s === null ? undefined : `${batchTime(live.process_time_s)} for one batch`} />
                   )}
                   {over ? <Line label="Items in" value={count(live.items_in)} /> : <Line label="Queue" value={count(live.queue_in)} />}
                   {over ? (
-                    <Line label="Time of a batch" value={live.process_time_s === null ? "–" : `${rate(live.process_time_s)} s`} />
+                    <Line label="Time of a batch" value={batchTime(live.process_time_s)} />
                   ) : (
                     <Line
                       label="Actors"

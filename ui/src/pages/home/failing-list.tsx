@@ -24,7 +24,7 @@ export function FailingList({ runs }: { runs: Run[] }) {
                   </>
                 ) : null}
                 {failure?.message ?? run.message ?? run.code ?? "no message"}
-                {failure?.item != null ? ` (item ${count(failure.item)})` : failure?.batch != null ? ` (batch ${count(failure.batch)})` : ""}
+                {failure?.batch != null ? ` (batch ${count(failure.batch)})` : ""}
               </p>
             </div>
             <State state="failed" />

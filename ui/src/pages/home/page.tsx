@@ -25,7 +25,7 @@ export default function HomePage() {
   const queued = useInfiniteQuery(runsQuery({ state: "queued" }, 20));
   const recent = useInfiniteQuery(runsQuery({}, 200));
   const waiting = useInfiniteQuery(jobsQuery({ state: "waiting" }, 20));
-  const changes = useInfiniteQuery(auditQuery({}, 12));
+  const changes = useInfiniteQuery(auditQuery({}, 30));
   const minute = useMinute();
   const failing = useMemo(() => failingOf(recent.data ?? [], minute), [recent.data, minute]);
   const live = useMemo(() => [...(running.data ?? []), ...(queued.data ?? [])], [running.data, queued.data]);

@@ -189,7 +189,7 @@ function Compare({
             <span>{diff.data ? counted(diff.data.changes.length, "change") : "comparing"} · side by side</span>
             <label className="flex items-center gap-1.5">
               against
-              <NativeSelect value={from} onChange={(event) => onFrom(Number(event.target.value))} className="min-h-7 w-auto py-0 text-xs" aria-label="Compare against revision">
+              <NativeSelect value={from} onChange={(event) => onFrom(Number(event.target.value))} className="w-auto py-0 text-xs sm:min-h-7" aria-label="Compare against revision">
                 {choices.map((each) => (
                   <option key={each} value={each}>
                     r{each}

@@ -15,7 +15,7 @@ import { Button } from "@/components/ui/button";
 import { SkeletonRows } from "@/components/ui/skeleton";
 import type { TabProps } from "@/kinds/registry";
 import { cn } from "@/lib/cn";
-import { changesBetween } from "@/lib/diff";
+import { changesBetween, writtenLike } from "@/lib/diff";
 import { plural as counted } from "@/lib/format";
 import { useChecks } from "./use-checks";
 import { type SaveState, useWorkingCopy, type WorkingCopyEditor } from "./use-working-copy";
@@ -31,7 +31,8 @@ export default function YamlTab({ kind, resource }: TabProps) {
   const archived = resource.state === "archived";
   const published = resource.spec;
   const copy = editor.copy;
-  const changes = useMemo(() => (copy && published ? changesBetween(published, copy.spec) : null), [copy, published]);
+  const written = useMemo(() => (copy && published ? writtenLike(copy.spec, published, kind.schema, kind.schema) : null), [copy, published, kind]);
+  const changes = useMemo(() => (written && published ? changesBetween(published, written) : null), [written, published]);
   const markers = useMarkers(editor, checks.violations);
 
   useBlocker({
@@ -88,8 +89,8 @@ export default function YamlTab({ kind, resource }: TabProps) {
         {editor.state === "failed" ? <Failure what="The working copy was not saved" error={editor.saveError} retry={editor.save} className="border-b" /> : null}
         {editor.text === null || !copy ? (
           <SkeletonRows rows={8} />
-        ) : shown === "diff" && published ? (
-          <SpecDiff before={published} after={copy.spec} labels={[`published r${resource.published?.number ?? ""}`, "working copy"]} />
+        ) : shown === "diff" && published && written ? (
+          <SpecDiff before={published} after={written} labels={[`published r${resource.published?.number ?? ""}`, "working copy"]} />
         ) : shown === "published" && published ? (
           <YamlView value={published} label="Published spec" className="h-[calc(100dvh-290px)] min-h-96" />
         ) : (

@@ -28,7 +28,7 @@ function useColumns(kind: KindInfo) {
         header: "Name",
         cell: ({ row: { original: each } }) => (
           <div className="sm:min-w-40">
-            <Link to="/$plural/$name" params={{ plural: kind.plural, name: each.name }} search={{}} className="link font-[540] max-sm:inline-flex max-sm:min-h-11 max-sm:items-center">
+            <Link to="/$plural/$name" params={{ plural: kind.plural, name: each.name }} search={{}} className="link font-[540] max-sm:-mb-2.5 max-sm:inline-flex max-sm:min-h-11 max-sm:items-center">
               {each.name}
             </Link>
             {each.display_name && each.display_name !== each.name ? <div className="line-clamp-1 text-ink2">{each.display_name}</div> : null}
@@ -42,7 +42,7 @@ function useColumns(kind: KindInfo) {
         cell: ({ row: { original: each } }) => (
           <span className="whitespace-nowrap">
             {each.published ? `r${each.published.number}` : <span className="text-ink3">not yet</span>}
-            {each.changed ? (
+            {each.changed && each.latest_revision ? (
               <State state="draft" word="Changed" className="ml-2" />
             ) : null}
           </span>
@@ -55,7 +55,7 @@ function useColumns(kind: KindInfo) {
               header: "Last run",
               cell: ({ row: { original: each } }) =>
                 each.last_run ? (
-                  <Link to="/runs/$run" params={{ run: each.last_run.id }} search={{}} className="inline-flex items-center gap-2 whitespace-nowrap hover:underline">
+                  <Link to="/runs/$run" params={{ run: each.last_run.id }} search={{}} className="inline-flex items-center gap-2 whitespace-nowrap hover:underline max-sm:min-h-11">
                     <State state={each.last_run.state} />
                     <span className="mono text-ink3 max-sm:hidden">#{each.last_run.number}</span>
                   </Link>

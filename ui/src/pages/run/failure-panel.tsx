@@ -55,7 +55,7 @@ export function FailurePanel({ run, stages }: { run: Run; stages: { id: string; 
         </Facts>
         {failure.item_preview ? (
           <div>
-            <div className="text-[11.5px] text-ink3">Item</div>
+            <div className="text-[11.5px] text-ink3">The item</div>
             <pre className="mono max-h-28 overflow-auto rounded-md bg-sunken px-2.5 py-1.5 break-all whitespace-pre-wrap">{failure.item_preview}</pre>
           </div>
         ) : null}

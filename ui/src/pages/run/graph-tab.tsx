@@ -15,7 +15,7 @@ export default function GraphTab({ run, pipeline }: RunTabProps) {
   return (
     <Panel title="Stages" aside={`revision r${run.revision}${isRunOver(run.state) ? ", as it ended" : ", live"}`}>
       <Suspense fallback={<Skeleton className="m-3.5 h-60" />}>
-        <PipelineGraph pipeline={pipeline} progress={run.progress} problems={problems} />
+        <PipelineGraph pipeline={pipeline} progress={run.progress} over={isRunOver(run.state)} problems={problems} />
       </Suspense>
     </Panel>
   );

@@ -27,8 +27,11 @@ export default function ThroughputTab({ run, stages }: RunTabProps) {
   const [metric, setMetric] = useState<Metric>("items_per_s");
   const dark = useDark();
   const { zone } = usePreferences();
+  const order = stages.map((stage) => stage.id);
   const names = new Map(stages.map((stage) => [stage.id, stage.name]));
-  const shown = query.data?.stages.filter((stage) => stage.points.length > 0) ?? [];
+  const shown = (query.data?.stages ?? [])
+    .filter((stage) => stage.points.length > 0)
+    .sort((a, b) => order.indexOf(a.id) - order.indexOf(b.id));
   return (
     <Panel
       title="Throughput"
