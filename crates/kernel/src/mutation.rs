@@ -96,7 +96,19 @@ impl<'m, 't> Mutation<'m, 't> {
 
     /// Appends a fact to the event log of the scope.
     pub fn event(&mut self, event_type: &str, subject: Subject<'_>, data: &Value) -> Result<()> {
-        events::append(self.tx, self.context, self.now, event_type, &subject, data)?;
+        self.event_at(self.now, event_type, subject, data)
+    }
+
+    /// The same of a fact that was observed and so is older than this transaction. A time ahead of ours is another clock's
+    /// mistake and becomes now.
+    pub fn event_at(
+        &mut self,
+        at: Timestamp,
+        event_type: &str,
+        subject: Subject<'_>,
+        data: &Value,
+    ) -> Result<()> {
+        events::append(self.tx, self.context, at.min(self.now), event_type, &subject, data)?;
         self.wake.events = true;
         Ok(())
     }

@@ -21,6 +21,17 @@ const POLL: Duration = Duration::from_secs(2);
 const BACKOFF_FIRST: Duration = Duration::from_millis(250);
 const BACKOFF_MOST: Duration = Duration::from_secs(10);
 
+/// An attempt that is to be followed.
+#[derive(Clone)]
+struct Watched {
+    scope: Scope,
+    run_id: RunId,
+    attempt: i64,
+    engine: String,
+    /// Of the request that started the run.
+    correlation_id: String,
+}
+
 impl Kernel {
     /// Keeps one task per active run until cancelled.
     pub(crate) async fn observer_run(self, stop: CancellationToken) {
@@ -31,12 +42,12 @@ impl Kernel {
             match self.runs_active().await {
                 Ok(active) => {
                     failing = false;
-                    for (scope, run_id, attempt, engine) in active {
-                        let Some(engine) = self.registry.find_engine(&engine).cloned() else { continue };
-                        watched.entry((run_id, attempt)).or_insert_with(|| {
+                    for run in active {
+                        let Some(engine) = self.registry.find_engine(&run.engine).cloned() else { continue };
+                        watched.entry((run.run_id, run.attempt)).or_insert_with(|| {
                             let (kernel, stop) = (self.clone(), stop.clone());
                             AbortOnDropHandle::new(tokio::spawn(async move {
-                                kernel.run_watch(scope, run_id, attempt, &*engine, stop).await
+                                kernel.run_watch(&run, &*engine, stop).await
                             }))
                         });
                     }
@@ -60,17 +71,24 @@ impl Kernel {
         }
     }
 
-    async fn runs_active(&self) -> Result<Vec<(Scope, RunId, i64, String)>> {
+    async fn runs_active(&self) -> Result<Vec<Watched>> {
         self.store
             .read(|tx| -> Result<_> {
                 Ok(tx.rows(
-                    "SELECT u.tenant_id, u.project_id, u.id, u.attempt, u.engine FROM run u
+                    "SELECT u.tenant_id, u.project_id, u.id, u.attempt, u.engine, j.correlation_id FROM run u
                      JOIN run_attempt a ON a.run_id = u.id AND a.attempt = u.attempt
+                     JOIN job j ON j.id = u.job_id
                      WHERE u.state IN ('queued', 'running') AND a.external_id IS NOT NULL",
                     &[],
                     |row| {
                         let (tenant_id, project_id): (TenantId, ProjectId) = (row.get(0)?, row.get(1)?);
-                        Ok((Scope { tenant_id, project_id }, row.get(2)?, row.get(3)?, row.get(4)?))
+                        Ok(Watched {
+                            scope: Scope { tenant_id, project_id },
+                            run_id: row.get(2)?,
+                            attempt: row.get(3)?,
+                            engine: row.get(4)?,
+                            correlation_id: row.get(5)?,
+                        })
                     },
                 )?)
             })
@@ -78,21 +96,14 @@ impl Kernel {
     }
 
     /// Follows one attempt until it ends, the process stops, or another observer got ahead.
-    async fn run_watch(
-        &self,
-        scope: Scope,
-        run_id: RunId,
-        attempt: i64,
-        engine: &dyn RunEngine,
-        stop: CancellationToken,
-    ) {
+    async fn run_watch(&self, run: &Watched, engine: &dyn RunEngine, stop: CancellationToken) {
         let mut wait = BACKOFF_FIRST;
         while !stop.is_cancelled() {
-            match self.run_observe(scope, run_id, attempt, engine, &stop).await {
+            match self.run_observe(run, engine, &stop).await {
                 Ok(true) => return,
                 Ok(false) => wait = BACKOFF_FIRST,
                 Err(error) => {
-                    tracing::warn!(%run_id, attempt, %error, "observe a run: will try again");
+                    tracing::warn!(run_id = %run.run_id, attempt = run.attempt, %error, "observe a run: will try again");
                     tokio::select! {
                         () = stop.cancelled() => return,
                         () = tokio::time::sleep(wait) => {}
@@ -106,17 +117,15 @@ impl Kernel {
     /// Reads on from the stored cursor for as long as nothing interferes; true when there is no more to observe.
     async fn run_observe(
         &self,
-        scope: Scope,
-        run_id: RunId,
-        attempt: i64,
+        run: &Watched,
         engine: &dyn RunEngine,
         stop: &CancellationToken,
     ) -> Result<bool> {
-        let (ticket, run) = self.run_ticket(scope, run_id).await?;
-        if run.state.is_terminal() || run.attempt != attempt {
+        let (ticket, stored) = self.run_ticket(run.scope, run.run_id).await?;
+        if stored.state.is_terminal() || stored.attempt != run.attempt {
             return Ok(true);
         }
-        let mut cursor = run.cursor;
+        let mut cursor = stored.cursor;
         loop {
             let seen = tokio::select! {
                 () = stop.cancelled() => return Ok(true),
@@ -126,7 +135,7 @@ impl Kernel {
             if next == cursor && !ended {
                 continue;
             }
-            if !self.run_record(scope, run_id, attempt, cursor, seen).await? {
+            if !self.run_record(run, cursor, seen).await? {
                 return Ok(false);
             }
             if ended {

@@ -197,6 +197,9 @@ impl Status {
 
 impl std::fmt::Display for Progress {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.total == 0 {
+            return f.write_str("it begins");
+        }
         write!(f, "step {} of {}, {}", self.step, self.total, self.title)?;
         if self.detail.is_empty() { Ok(()) } else { write!(f, " ({})", self.detail) }
     }

@@ -73,28 +73,42 @@ pub async fn run(args: &Args, invocation: &Invocation) -> Result<Exit, Failure> 
 
 /// The events after `--after`, or the newest ones; oldest first.
 async fn past(client: &Client, args: &Args) -> Result<Vec<Value>, Failure> {
-    let newest = args.after.is_none();
     let wanted = if args.limit == 0 || args.follow { usize::MAX } else { args.limit };
-    let mut items: VecDeque<Value> = VecDeque::new();
-    let mut after = args.after.unwrap_or(0);
-    loop {
-        let page: EventPage =
-            client.get("/api/v1/events").query("limit", PAGE).query("after", after).send().await?.json()?;
-        let Some(last) = page.items.last().and_then(position) else { break };
-        let full = page.items.len() >= PAGE;
-        items.extend(page.items);
+    match args.after {
+        None if wanted < usize::MAX => newest(client, wanted).await,
+        after => oldest(client, after.unwrap_or(0), wanted).await,
+    }
+}
+
+async fn oldest(client: &Client, mut after: u64, wanted: usize) -> Result<Vec<Value>, Failure> {
+    let mut items = vec![];
+    while items.len() < wanted {
+        let page = page(client, "after", after, wanted - items.len()).await?;
+        let Some(last) = page.last().and_then(position) else { break };
+        items.extend(page);
         after = last;
-        if newest {
-            items.drain(..items.len().saturating_sub(wanted));
-        } else if items.len() >= wanted {
-            items.truncate(wanted);
-            break;
-        }
-        if !full {
-            break;
-        }
+    }
+    Ok(items)
+}
+
+async fn newest(client: &Client, wanted: usize) -> Result<Vec<Value>, Failure> {
+    let mut items = VecDeque::new();
+    // 0 is the end.
+    let mut before = 0;
+    while items.len() < wanted && before != 1 {
+        let page = page(client, "before", before, wanted - items.len()).await?;
+        let Some(first) = page.first().and_then(position) else { break };
+        page.into_iter().rev().for_each(|item| items.push_front(item));
+        before = first;
     }
     Ok(items.into())
+}
+
+/// At most `most` events from one side of a position, oldest first.
+async fn page(client: &Client, side: &str, position: u64, most: usize) -> Result<Vec<Value>, Failure> {
+    let request = client.get("/api/v1/events").query("limit", PAGE.min(most)).query(side, position);
+    let page: EventPage = request.send().await?.json()?;
+    Ok(page.items)
 }
 
 fn position(item: &Value) -> Option<u64> {

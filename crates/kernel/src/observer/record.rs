@@ -8,10 +8,10 @@ use qd_core::{
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::charts;
+use super::{Watched, charts};
 use crate::{
     bus::Progress,
-    context::{Context, Principal, PrincipalKind, RequestIds, Scope},
+    context::{Context, Principal, PrincipalKind, RequestIds},
     engine::{Observation, RunEnd},
     jobs::job_wake,
     kernel::Kernel,
@@ -26,14 +26,8 @@ const OBSERVER: &str = "observer";
 
 impl Kernel {
     /// Returns false, and writes nothing, when the cursor is no longer where this observation was read from.
-    pub(super) async fn run_record(
-        &self,
-        scope: Scope,
-        run_id: RunId,
-        attempt: i64,
-        from: i64,
-        seen: Observation,
-    ) -> Result<bool> {
+    pub(super) async fn run_record(&self, run: &Watched, from: i64, seen: Observation) -> Result<bool> {
+        let (scope, run_id, attempt) = (run.scope, run.run_id, run.attempt);
         let context = Context {
             principal: Principal {
                 id: Uuid::nil().into(),
@@ -42,7 +36,11 @@ impl Kernel {
                 role: String::new(),
             },
             scope,
-            ids: RequestIds { request_id: String::new(), correlation_id: String::new(), trace_id: None },
+            ids: RequestIds {
+                request_id: String::new(),
+                correlation_id: run.correlation_id.clone(),
+                trace_id: None,
+            },
             source: OBSERVER.into(),
         };
         let max_log_bytes = self.options.max_log_bytes;
@@ -96,14 +94,15 @@ fn write(
             "UPDATE run_attempt SET state = 'running', started_at = $3 WHERE run_id = $1 AND attempt = $2",
             params![run_id, attempt, started_at],
         )?;
-        m.event(
+        m.event_at(
+            started_at,
             "run.running",
             subject(&run),
             &json!({ "number": run.number, "attempt": attempt, "engine": seen.engine_detail }),
         )?;
     }
     for fact in &seen.facts {
-        m.event(&fact.event_type, subject(&run), &fact.data)?;
+        m.event_at(fact.at, &fact.event_type, subject(&run), &fact.data)?;
     }
     if let Some(end) = &seen.end {
         finish(m, &run, state, end, seen)?;
@@ -160,7 +159,7 @@ fn finish(
         "number": run.number, "attempt": run.attempt, "code": end.code, "message": end.message, "results": seen.results,
         "failure": seen.failure,
     });
-    m.event(&format!("run.{}", end.state), subject(run), &data)?;
+    m.event_at(end.at, &format!("run.{}", end.state), subject(run), &data)?;
     // Whoever waits for the end of this run (its stop) looks now.
     let waiting: Vec<JobId> =
         m.tx.rows("SELECT id FROM job WHERE run_id = $1 AND state = 'waiting'", params![run.id], |row| {
