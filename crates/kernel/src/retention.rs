@@ -1,6 +1,6 @@
 //! What grows without end is cut at the ages that the operator set. The newest chunk of a log stays as long as its run is
-//! active, because the next line's number comes from it. The newest event stays, so that a reader
-//! who was away too long is told of its gap.
+//! active, because the next line's number comes from it. Events go from the oldest on without a hole, and
+//! the newest stays, so that a reader who was away too long is told of its gap.
 
 use std::time::Duration;
 
@@ -52,9 +52,10 @@ impl Kernel {
             .await?;
         let events = self
             .delete_batches(
-                "DELETE FROM event WHERE pos IN (
-                   SELECT pos FROM (SELECT pos, at FROM event ORDER BY pos LIMIT $2) AS oldest
-                   WHERE at < $1 AND pos < (SELECT MAX(pos) FROM event))",
+                "DELETE FROM event WHERE pos IN (SELECT pos FROM event ORDER BY pos LIMIT $2)
+                   AND pos < COALESCE(
+                     (SELECT MIN(pos) FROM (SELECT pos, at FROM event ORDER BY pos LIMIT $2) AS oldest WHERE at >= $1),
+                     (SELECT MAX(pos) FROM event))",
                 before(self.options.event_retention),
             )
             .await?;
