@@ -40,7 +40,9 @@ test("starts a run and sees its log arrive live, until it has succeeded", async 
     if (/\/runs\/[^/]+\/logs/.test(request.url())) logRequests.push(request.url());
   });
   await startRun(page, shipped, "pipelines", pipeline);
-  await page.getByRole("navigation", { name: "Sections" }).getByRole("link", { name: "Logs" }).click();
+  const sections = page.getByRole("navigation", { name: "Sections" });
+  await sections.getByRole("link", { name: "Logs" }).click();
+  await expect(sections.locator("[aria-current]")).toHaveText("Logs");
   const log = page.getByRole("log");
   await expect(log.locator("[data-line]").first()).toBeVisible({ timeout: 60_000 });
   const lastLine = async () => Number(await log.locator("[data-line]").last().getAttribute("data-line"));
@@ -50,7 +52,7 @@ test("starts a run and sees its log arrive live, until it has succeeded", async 
   // The new lines came by the stream: the page asked for none of them.
   expect(logRequests.length).toBe(asked);
   await expectRunState(page, pipeline, "succeeded", 150_000);
-  await page.getByRole("navigation", { name: "Sections" }).getByRole("link", { name: /Results/ }).click();
+  await sections.getByRole("link", { name: /Results/ }).click();
   await expect(page.getByRole("link", { name: "Download" }).first()).toBeVisible();
 });
 

@@ -53,7 +53,7 @@ function ObjectName({ record }: { record: AuditRecord }) {
     );
   }
   return (
-    <span className="break-all">
+    <span className="[overflow-wrap:anywhere]">
       {kind} {name}
     </span>
   );

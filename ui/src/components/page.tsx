@@ -56,6 +56,8 @@ export function TabLinks({ tabs, current }: { tabs: TabItem[]; current: string }
           key={tab.id}
           to="."
           search={() => (i === 0 ? {} : { tab: tab.id })}
+          // Without this the first tab, which asks for nothing, is current beside each other one.
+          activeOptions={{ exact: true, includeSearch: true }}
           aria-current={tab.id === current ? "page" : undefined}
           className={cn(
             "-mb-px flex min-h-9 items-center gap-1.5 border-b-2 whitespace-nowrap -outline-offset-2 max-sm:min-h-11",

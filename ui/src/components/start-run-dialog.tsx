@@ -66,7 +66,7 @@ function StartRun({ plural, resource, close }: { plural: string; resource: Resou
         description={
           published ? (
             <>
-              Runs published revision <b className="font-[560] text-ink">r{published.number}</b> with its pinned code.
+              Runs published revision <b className="font-[560] text-ink">r{published.number}</b>.
               {resource.changed ? " Changes in the working copy are not part of it." : ""}
             </>
           ) : (

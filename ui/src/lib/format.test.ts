@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { absolute, age, bytes, clock, count, duration, inlineJson, percent, rate, relative, shortId } from "./format";
+import { absolute, age, batchTime, bytes, clock, count, duration, inlineJson, percent, rate, relative, shortId } from "./format";
 
 describe("numbers", () => {
   it("show what is unknown as unknown, never as zero", () => {
@@ -26,6 +26,7 @@ describe("numbers", () => {
       "2d 4h",
     ]);
     expect(duration(-3)).toBe("0 ms");
+    expect([null, 0.000009, 0.0012, 0.063, 4.21].map((value) => batchTime(value))).toEqual(["–", "9 µs", "1.2 ms", "63 ms", "4.2 s"]);
   });
 });
 

@@ -53,4 +53,6 @@ it("says an event it does not know by its own name", () => {
   expect(event("run.stopped")).toMatchObject({ verb: "Stopped", state: "stopped" });
   expect(event("revision.published", { number: 4 })).toMatchObject({ verb: "Published", detail: "r4" });
   expect(event("run.failed", { stage: "dedupe", message: "no text" }).detail).toBe("dedupe: no text");
+  expect(event("run.failed", { failure: { stage: "total" }, message: "stage total, batch 7: no text" }).detail).toBe("stage total, batch 7: no text");
+  expect(event("run.failure", { stage: "total", message: "no text" })).toEqual({ verb: "Failure", detail: "total: no text", state: "failed" });
 });

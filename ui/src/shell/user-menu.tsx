@@ -14,6 +14,7 @@ import {
   DropdownMenuTrigger,
 } from "@/components/ui/dropdown-menu";
 import { setPreference, type Theme, usePreferences } from "@/lib/preferences";
+import { wordOf } from "@/lib/state";
 import { clearTrackedJobs } from "@/lib/tracked-jobs";
 import { disconnectLive } from "@/live/connection";
 import { queryClient } from "@/query-client";
@@ -51,7 +52,7 @@ export function UserMenu({ onShortcuts }: { onShortcuts: () => void }) {
         <div className="px-2.5 py-1.5">
           <div className="font-[560]">{me.principal.name}</div>
           <div className="text-xs text-ink3">
-            {me.principal.roles.join(", ") || me.principal.kind} · {me.tenant.name} / {me.project.name}
+            {wordOf((me.principal.roles.join(", ") || me.principal.kind).toLowerCase())} · {me.tenant.name} / {me.project.name}
           </div>
         </div>
         <DropdownMenuSeparator />

@@ -44,7 +44,7 @@ export const LogLineRow = memo(function LogLineRow(props: LogLineProps) {
         tabIndex={-1}
         onClick={onPick}
         title={`line ${line.n}, ${absolute(at, zone)} – link to this line`}
-        className="shrink-0 text-ink3 hover:text-accent hover:underline"
+        className="shrink-0 self-start text-ink3 hover:text-accent hover:underline"
       >
         <span className="max-sm:hidden">{clock(at, zone, true)}</span>
         <span className="sm:hidden">{clock(at, zone)}</span>
@@ -55,7 +55,7 @@ export const LogLineRow = memo(function LogLineRow(props: LogLineProps) {
       </span>
       <span
         className={cn(
-          wrap ? "min-w-0 break-all whitespace-pre-wrap" : "whitespace-pre",
+          wrap ? "min-w-0 [overflow-wrap:anywhere] whitespace-pre-wrap" : "whitespace-pre",
           line.level === "error" && "text-bad",
           line.level === "warning" && "text-warn",
           line.level === "debug" && "text-ink3",

@@ -91,13 +91,14 @@ export default function PipelineOverview({ kind, resource }: TabProps) {
                 <dd>{resource.description}</dd>
               </div>
             ) : null}
-            {(
-              [
-                ["Mode", pipeline.mode],
-                ["Input", pipeline.input],
-                ["Output", pipeline.output],
-                ["Target", pipeline.target],
-              ] as const
+            {(resource.spec
+              ? ([
+                  ["Mode", pipeline.mode],
+                  ["Input", pipeline.input],
+                  ["Output", pipeline.output],
+                  ["Target", pipeline.target],
+                ] as const)
+              : []
             ).map(([label, value]) => (
               <div key={label} className="grid grid-cols-[92px_minmax(0,1fr)] gap-2 px-3.5 py-1.5">
                 <dt className="text-ink3">{label}</dt>

@@ -83,7 +83,7 @@ export function RetryDialog({ run, onClose }: { run: Run; onClose: () => void })
       effect={
         <>
           <p>
-            Starts attempt <b>{run.attempt + 1}</b> of the same run: revision <b>r{run.revision}</b> with its pinned code and the same params, from the beginning.
+            Starts attempt <b>{run.attempt + 1}</b> of the same run: revision <b>r{run.revision}</b> with the same params, from the beginning.
           </p>
           <p>Its log goes on in the same place. To run a newer revision, start a new run instead.</p>
         </>
