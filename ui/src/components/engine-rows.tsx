@@ -29,7 +29,7 @@ export function EngineRows({ detailed = false }: { detailed?: boolean }) {
         const state = shownEngineState(engine, now);
         return (
           <li key={engine.name} className="flex flex-wrap items-center gap-x-4 gap-y-0.5 border-t px-3.5 py-2 first:border-t-0 hover:bg-sunken/60">
-            <span className="min-w-28">
+            <span className="min-w-28 sm:min-w-48">
               <span className="font-[540]">{engine.title || engine.name}</span> <span className="text-ink3">{engine.version}</span>
             </span>
             <State state={state} />

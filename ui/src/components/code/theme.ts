@@ -6,7 +6,7 @@ import { tags } from "@lezer/highlight";
 
 const view = EditorView.theme({
   "&": { fontSize: "12px", color: "var(--ink)", backgroundColor: "transparent", height: "100%" },
-  "&.cm-focused": { outline: "none" },
+  "&.cm-focused": { outline: "2px solid var(--accent)", outlineOffset: "-2px", borderRadius: "4px" },
   ".cm-scroller": { fontFamily: "var(--font-mono)", lineHeight: "1.62", fontFeatureSettings: '"calt" 0' },
   ".cm-content": { padding: "10px 0 14px", caretColor: "var(--ink)" },
   ".cm-line": { padding: "0 14px 0 6px" },
