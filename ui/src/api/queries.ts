@@ -12,7 +12,7 @@ import type {
   Page,
   Resource,
   ResourceDetail,
-  ResultFile,
+  ResultList,
   Revision,
   RevisionDiff,
   RevisionSummary,
@@ -114,8 +114,7 @@ export const runMetricsQuery = (id: string) =>
 export const runResultsQuery = (id: string) =>
   queryOptions({
     queryKey: ["run-results", id],
-    queryFn: async ({ signal }) =>
-      (await api.get<{ items: ResultFile[] }>(`/runs/${segment(id)}/results`, {}, signal)).items,
+    queryFn: ({ signal }) => api.get<ResultList>(`/runs/${segment(id)}/results`, {}, signal),
   });
 
 /**

@@ -59,6 +59,7 @@ export type RevisionDiff = Narrowed<Schemas["RevisionDiff"], { changes: Change[]
 
 export type Attempt = Schemas["RunAttempt"];
 export type ResultFile = Schemas["ResultFile"];
+export type ResultList = Schemas["ResultList"];
 export type RunMetrics = Schemas["RunCharts"];
 export type MetricPoint = Schemas["ChartPoint"];
 export type Run = Narrowed<

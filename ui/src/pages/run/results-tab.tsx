@@ -13,7 +13,7 @@ import type { RunTabProps } from "./page";
 export default function ResultsTab({ run }: RunTabProps) {
   const query = useQuery(runResultsQuery(run.id));
   const items = new Map(run.results?.files.map((file) => [file.path, file.items]));
-  const files = (query.data ?? []).map((file) => ({ ...file, items: items.get(file.path) ?? null }));
+  const files = (query.data?.items ?? []).map((file) => ({ ...file, items: items.get(file.path) ?? null }));
   const href = (path: string) => `/api/v1/runs/${segment(run.id)}/results/${path.split("/").map(segment).join("/")}`;
   return (
     <Panel
@@ -45,6 +45,9 @@ export default function ResultsTab({ run }: RunTabProps) {
           ))}
         </ul>
       )}
+      {query.data?.truncated ? (
+        <p className="border-t px-3.5 py-2 text-xs text-ink2">The first {count(files.length)} are listed; there are more in the run’s output folder.</p>
+      ) : null}
     </Panel>
   );
 }
