@@ -187,10 +187,8 @@ def _output_check(run: RunFile, violations: list[Violation]) -> None:
 
 
 def inside(path: Any) -> bool:
-    """Is this a relative path that stays below its folder?"""
-    return (
-        isinstance(path, str)
-        and path != ""
-        and "\0" not in path
-        and not (Path(path).is_absolute() or ".." in Path(path).parts)
-    )
+    """Is this a relative path that stays below its folder and is not the folder itself?"""
+    if not isinstance(path, str) or "\0" in path:
+        return False
+    parts = Path(path).parts  # "." has none
+    return bool(parts) and not Path(path).is_absolute() and ".." not in parts

@@ -138,7 +138,7 @@ class _Runner:
         for stage, items in self._board.lost_settle():
             self._reporter.dropped(stage.id, None, items, "WorkerDied: a worker died with these items", None)
         try:
-            files = sinks.results_write(self._run, results or [])
+            written = sinks.results_write(self._run, results or [])
         except Exception as caught:
             self._reporter.failure_of(caught)
             return self._ending.end(EXIT_FAILED)
@@ -147,7 +147,7 @@ class _Runner:
         self._board.succeeded = True
         last = self._board.event()
         outputs, dropped = last["outputs"], last["dropped"]
-        return self._ending.end(EXIT_OK, {"outputs": outputs, "dropped": dropped, "files": files})
+        return self._ending.end(EXIT_OK, {"outputs": outputs, "dropped": dropped, **written.to_json()})
 
     def _stage_spec(self, index: int) -> Any:
         entry, stage, config = self._run.stages[index], self._built.stages[index], self._built.config

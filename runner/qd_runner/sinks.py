@@ -18,42 +18,67 @@ from pathlib import Path
 from typing import Any
 
 from qd_runner.check import inside
-from qd_runner.protocol import preview
+from qd_runner.protocol import error_line, preview
 from qd_runner.spec import RunFile
+
+_FILES_NAMED = 100
+# Half a character, as in names of files that are not UTF-8: this writes it as JSON's own \udc80.
+_SURROGATES = "backslashreplace"
 
 
 class OutputError(Exception):
     """A result cannot be written as the spec's output says."""
 
 
-def results_write(run: RunFile, items: list[Any]) -> list[dict[str, Any]]:
-    """Writes all items; returns [{path relative to the output folder, bytes, items}]."""
+class Written:
+    """What was written: all of it in numbers, and the first files by name, because `result` is one bounded event."""
+
+    def __init__(self) -> None:
+        self.files: list[dict[str, Any]] = []  # [{path relative to the output folder, bytes, items}]
+        self.files_total = 0
+        self.bytes_total = 0
+
+    def add(self, path: str, size: int, items: int) -> None:
+        self.files_total += 1
+        self.bytes_total += size
+        if len(self.files) < _FILES_NAMED:
+            self.files.append({"path": path, "bytes": size, "items": items})
+
+    def to_json(self) -> dict[str, Any]:
+        return {"files": self.files, "files_total": self.files_total, "bytes_total": self.bytes_total}
+
+
+def results_write(run: RunFile, items: list[Any]) -> Written:
+    """Writes all items."""
+    written = Written()
     kind, options = next(iter(run.output.items()))
     if kind == "none" or run.mode == "serving":
-        return []
+        return written
     run.output_dir.mkdir(parents=True, exist_ok=True)
     if kind == "jsonl":
-        return [_jsonl(run.output_dir, options["path"], items)]
-    return _files(run.output_dir, options, items)
+        _jsonl(run.output_dir, options["path"], items, written)
+    else:
+        _files(run.output_dir, options, items, written)
+    return written
 
 
-def _jsonl(base: Path, name: str, items: list[Any]) -> dict[str, Any]:
+def _jsonl(base: Path, name: str, items: list[Any], written: Written) -> None:
     if not inside(name):
         raise OutputError(f"{name!r} leaves the output folder")
     target = base / name
     target.parent.mkdir(parents=True, exist_ok=True)
     aside = target.with_name(f".{target.name}.part")
-    with aside.open("w", encoding="utf-8") as file:
+    with aside.open("w", encoding="utf-8", errors=_SURROGATES) as file:
         for index, item in enumerate(items):
             file.write(json_text(item, f"result {index}") + "\n")
         file.flush()
         os.fsync(file.fileno())
     size = aside.stat().st_size
     aside.replace(target)
-    return {"path": name, "bytes": size, "items": len(items)}
+    written.add(name, size, len(items))
 
 
-def _files(base: Path, options: dict[str, Any], items: list[Any]) -> list[dict[str, Any]]:
+def _files(base: Path, options: dict[str, Any], items: list[Any], written: Written) -> None:
     folder = options.get("dir") or "files"
     if not inside(folder):
         raise OutputError(f"{folder!r} leaves the output folder")
@@ -61,27 +86,27 @@ def _files(base: Path, options: dict[str, Any], items: list[Any]) -> list[dict[s
     aside = base / f".{Path(folder).name}.part"
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)
-    written: dict[str, dict[str, Any]] = {}
+    taken: set[Path] = set()
     for index, item in enumerate(items):
         name = _field(item, name_field, index)
         if not inside(name):
             raise OutputError(f"result {index}: {name_field} {preview(name, 80)} leaves the output folder")
-        if name in written:
+        path = aside / name  # which also makes one of "a" and "./a"
+        if path in taken:
             raise OutputError(f"result {index}: a result named {name!r} was already written")
         content = _field(item, content_field, index)
         if isinstance(content, str):
-            content = content.encode("utf-8")
+            content = content.encode("utf-8", "surrogateescape")
         elif not isinstance(content, bytes | bytearray | memoryview):
-            content = json_text(content, f"result {index}").encode("utf-8")
-        path = aside / name
+            content = json_text(content, f"result {index}").encode("utf-8", _SURROGATES)
+        taken.add(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
-        written[name] = {"path": f"{folder}/{name}", "bytes": len(content), "items": 1}
+        written.add(f"{folder}/{name}", len(content), 1)
     target = base / folder
     shutil.rmtree(target, ignore_errors=True)
     target.parent.mkdir(parents=True, exist_ok=True)
     aside.replace(target)
-    return list(written.values())
 
 
 def _field(item: Any, field: str, index: int) -> Any:
@@ -94,8 +119,13 @@ def _field(item: Any, field: str, index: int) -> Any:
 def json_text(value: Any, what: str) -> str:
     try:
         return json.dumps(value, ensure_ascii=False, allow_nan=False, default=_plain)
-    except (TypeError, ValueError) as error:
-        raise OutputError(f"{what} cannot be written as JSON: {error} in {preview(value, 200)}") from error
+    except Exception as error:  # besides json's own: properties of the user's types, and nesting without end
+        raise OutputError(f"{what} cannot be written as JSON: {_said(error)} in {preview(value, 200)}") from error
+
+
+def _said(error: Exception) -> str:
+    """json's own complaints speak for themselves; what other code raised is named."""
+    return str(error) if type(error) in (TypeError, ValueError) else error_line(error)
 
 
 def _plain(value: Any) -> Any:
