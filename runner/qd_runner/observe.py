@@ -52,7 +52,8 @@ def install(board: Board, *, replace_monitor: bool, on_ready: Callable[[], None]
         def __exit__(self, *_: Any) -> None:
             self._look()
 
-        def update(self, *_: Any, **__: Any) -> bool:
+        def update(self, input_len: int = 0, *_: Any, **__: Any) -> bool:
+            board.xenna_waiting = input_len
             now = time.monotonic()
             if now >= self._next:
                 self._next = now + _LOOK_EVERY_S

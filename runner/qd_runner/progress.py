@@ -122,6 +122,7 @@ class Board:
         self.inputs_total = inputs_total
         self.fed = inputs_total or 0  # grows with every request when serving
         self.outputs: int | None = None  # exact once the results are in hand
+        self.xenna_waiting = 0  # items that Xenna has and no worker yet, where its loop says so
         self.counts_accepted = False
         self.finished = False
         self.succeeded = False

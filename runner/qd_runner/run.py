@@ -189,6 +189,7 @@ class _Runner:
             self._folder,
             self._board,
             self._events,
+            first_batch=check.stage_batch(self._run.stages[0], self._built.stages[0]),
             drains_itself=bool(getattr(config, "serving_drain_on_close", False)),
             drain_s=getattr(config, "serving_drain_timeout_s", None) or _SERVING_DRAIN_S,
         )
