@@ -16,11 +16,15 @@ import os
 import secrets
 import shutil
 import signal
+import sys
 import tempfile
 import threading
 import time
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
+
+from qd_runner.protocol import error_line
 
 _MARK = "QD_RAY_DIR"
 _NEVER_FROM_SPEC = {"RAY_ADDRESS", "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH", _MARK}
@@ -29,13 +33,10 @@ _NEVER_FROM_SPEC = {"RAY_ADDRESS", "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_
 class RayHost:
     def __init__(self, attempt_dir: Path, code: list[str], env: dict[str, str]) -> None:
         """Sets the process environment. Must come before the first `import ray`, which reads parts of it."""
-        # Ray puts Unix sockets below its folder, and their paths are limited to 107 bytes.
-        self.temp_dir = Path(tempfile.mkdtemp(prefix="qd-", dir="/tmp"))
-        keep = attempt_dir / "ray"
-        keep.mkdir(parents=True, exist_ok=True)
-        # For whoever has to clean up after a SIGKILL of this process.
-        (keep / "temp_dir").write_text(f"{self.temp_dir}\n", encoding="utf-8")
-        self.token_path = keep / "token"
+        self._keep = attempt_dir / "ray"
+        self._keep.mkdir(parents=True, exist_ok=True)
+        self._folder_make()
+        self.token_path = self._keep / "token"
         _secret_write(self.token_path, secrets.token_hex(32))
         for name in [n for n in os.environ if n.startswith("RAY_")]:
             del os.environ[name]
@@ -45,9 +46,16 @@ class RayHost:
         before = [p for p in os.environ.get("PYTHONPATH", "").split(os.pathsep) if p]
         os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys([*code, packages, *before]))
 
+    def _folder_make(self) -> None:
+        """A folder of mode 0700. Ray gets one inside it, because Ray opens its own to everybody (0777)."""
+        # In /tmp, because Ray puts Unix sockets below it, and their paths are limited to 107 bytes.
+        self.temp_dir = Path(tempfile.mkdtemp(prefix="qd-", dir="/tmp"))
+        # For whoever has to clean up after a SIGKILL of this process.
+        (self._keep / "temp_dir").write_text(f"{self.temp_dir}\n", encoding="utf-8")
+        os.environ[_MARK] = str(self.temp_dir)
+
     def _environment(self) -> dict[str, str]:
         return {
-            _MARK: str(self.temp_dir),
             "RAY_ADDRESS": "local",
             "RAY_AUTH_MODE": "token",
             "RAY_AUTH_TOKEN_PATH": str(self.token_path),
@@ -72,14 +80,28 @@ class RayHost:
             _head_slim()
         # ray.init, which Xenna calls once more, would put its own SIGTERM handler over the runner's.
         ray._private.utils.set_sigterm_handler = lambda _handler: None
+        before = self.processes()
+        try:
+            self._init(ray, dashboard)
+        except Exception as error:
+            # Mostly a machine so busy that one of Ray's processes was not up in time. Nothing has been worked on yet.
+            print(f"Ray did not start, which is tried once more: {error_line(error)}", file=sys.stderr)
+            with contextlib.suppress(Exception):
+                ray.shutdown()
+            self.kill(spare=before)
+            self.remove()
+            self._folder_make()
+            self._init(ray, dashboard)
+        return Path(ray._private.worker._global_node.get_session_dir_path())
+
+    def _init(self, ray: Any, dashboard: bool) -> None:
         ray.init(
             address="local",
             include_dashboard=dashboard,
             log_to_driver=False,
             object_store_memory=object_store_bytes(),
-            _temp_dir=str(self.temp_dir),
+            _temp_dir=str(self.temp_dir / "r"),
         )
-        return Path(ray._private.worker._global_node.get_session_dir_path())
 
     def processes(self) -> set[int]:
         """Every living process of this Ray and of the stages' own making, without this one.
@@ -115,12 +137,12 @@ class RayHost:
                     return True
         return False
 
-    def kill(self, within_s: float = 2.0) -> None:
-        """Kills all of it; waits until it is gone. Safe to call twice."""
+    def kill(self, within_s: float = 2.0, spare: Collection[int] = ()) -> None:
+        """Kills all of it but `spare`; waits until it is gone. Safe to call twice."""
         deadline = time.monotonic() + within_s
-        while pids := self.processes():
+        while pids := self.processes().difference(spare):
             for pid in pids:
-                with contextlib.suppress(ProcessLookupError):
+                with contextlib.suppress(OSError):  # gone, or of another user
                     os.kill(pid, signal.SIGKILL)
             if time.monotonic() > deadline:
                 break

@@ -24,6 +24,7 @@ def spoken(start):
     run.until(lambda e: e["type"] == "log" and e["st"] == "speaks")
     family = {run.process.pid, *run.left_over()}
     run.listening = {pid: pairs for pid, pairs in _listening().items() if pid in family}
+    run.ray_dir_mode = stat.S_IMODE(run.ray_dir().stat().st_mode)
     run.token_mode = stat.S_IMODE((run.attempt / "ray" / "token").stat().st_mode)
     run.exit_code = run.wait()
     return run
@@ -81,7 +82,7 @@ def test_nothing_listens_beyond_loopback(spoken):
 
 
 def test_the_token_is_private_and_nothing_is_left(spoken):
-    assert spoken.token_mode == 0o600
+    assert (spoken.token_mode, spoken.ray_dir_mode) == (0o600, 0o700)
     assert spoken.left_over() == []
     assert not spoken.ray_dir().exists()
 
