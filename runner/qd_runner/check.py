@@ -69,7 +69,7 @@ def _stage_build(entry: StageEntry, violations: list[Violation]) -> Any:
         return None
     try:
         stage = cls(**arguments)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         detail = f"{cls.__name__}(…) raised {type(error).__name__}: {error}"
         at = f"{entry.pointer}/params"
         violations.append(Violation(at, "constructor_failed", detail, loading.traceback_of(error)))
@@ -83,7 +83,7 @@ def _stage_properties_check(entry: StageEntry, stage: Any, violations: list[Viol
     for name in ("required_resources", "stage_batch_size", "env_info"):
         try:
             value = getattr(stage, name)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             detail = f"{type(stage).__name__}.{name} raised {type(error).__name__}: {error}"
             at = f"{entry.pointer}/uses"
             violations.append(Violation(at, "property_failed", detail, loading.traceback_of(error)))

@@ -14,6 +14,8 @@ import traceback
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from qd_runner.protocol import StopRequested
+
 _PATH = re.compile(r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$")
 
 
@@ -55,7 +57,7 @@ def object_load(path: str) -> Any:
     try:
         found: Any = importlib.import_module(module_name)
     except BaseException as error:
-        if isinstance(error, KeyboardInterrupt):
+        if isinstance(error, KeyboardInterrupt | StopRequested):
             raise
         missing = isinstance(error, ModuleNotFoundError) and error.name is not None
         if missing and (module_name == error.name or module_name.startswith(f"{error.name}.")):

@@ -22,6 +22,10 @@ EXIT_STOPPED = 143
 PREVIEW_LIMIT = 500
 
 
+class StopRequested(BaseException):
+    """SIGTERM. Not an Exception, so that neither Xenna nor the user's code takes it for a failed batch."""
+
+
 def now_us() -> int:
     """Microseconds since 1970."""
     return time.time_ns() // 1000

@@ -12,12 +12,13 @@ import shutil
 import signal
 import sys
 import threading
+import traceback
 from pathlib import Path
 from typing import Any
 
 from qd_runner import check, instrument, loading, observe, sinks, sources, xenna
 from qd_runner.progress import Board, StageBoard
-from qd_runner.protocol import EXIT_BAD_SPEC, EXIT_FAILED, EXIT_OK, EXIT_STOPPED, Events
+from qd_runner.protocol import EXIT_BAD_SPEC, EXIT_FAILED, EXIT_OK, EXIT_STOPPED, Events, StopRequested
 from qd_runner.rayhost import RayHost
 from qd_runner.report import Reporter
 from qd_runner.serving import Bridge
@@ -27,10 +28,6 @@ _STOP_GRACE_S = 2.5
 _FAILURE_GRACE_S = 6.0
 _SERVING_STOP_GRACE_S = 8.0
 _SERVING_DRAIN_S = 60.0
-
-
-class StopRequested(BaseException):
-    """SIGTERM. Not an Exception, so that neither Xenna nor the user's code takes it for a failed batch."""
 
 
 def main(spec: Path, attempt: int, attempt_dir: Path) -> int:
@@ -80,13 +77,14 @@ class _Runner:
         self._spool = folder / "spool"
         shutil.rmtree(self._spool, ignore_errors=True)
         self._spool.mkdir(parents=True)
+        ending.spool = self._spool
 
     def execute(self) -> int:
         run = self._run
         try:
             items = sources.items_load(run, self._built.input_arguments)
             error = None
-        except Exception as caught:  # the user's own function, or a file that is not there
+        except (Exception, SystemExit) as caught:  # the user's own function, or a file that is not there
             items, error = [], caught
         specs = [self._stage_spec(index) for index in range(len(run.stages))]
         serving = run.mode == "serving"
@@ -189,9 +187,9 @@ class _Runner:
             self._folder,
             self._board,
             self._events,
-            first_batch=check.stage_batch(self._run.stages[0], self._built.stages[0]),
             drains_itself=bool(getattr(config, "serving_drain_on_close", False)),
             drain_s=getattr(config, "serving_drain_timeout_s", None) or _SERVING_DRAIN_S,
+            first_batch=check.stage_batch(self._run.stages[0], self._built.stages[0]),
         )
 
     def _ready(self) -> None:
@@ -215,6 +213,7 @@ class _Ending:
         self.host = host
         self.reporter: Reporter | None = None
         self.bridge: Bridge | None = None
+        self.spool: Path | None = None
         self._taken = threading.Lock()
         self._stopping = False
 
@@ -244,11 +243,20 @@ class _Ending:
 
     def end(self, code: int, result: dict[str, Any] | None = None) -> int:
         """Does not return: Ray's and the interpreter's own exits have no time limit."""
-        if not self._taken.acquire(blocking=False):
-            threading.Event().wait()  # another thread is ending the process
+        # Before the lock: a StopRequested between the two would leave it taken, and nobody to end the process.
         for number in (signal.SIGTERM, signal.SIGINT):
             with contextlib.suppress(ValueError):  # only the main thread may; a watchdog leaves them
                 signal.signal(number, signal.SIG_IGN)
+        if not self._taken.acquire(blocking=False):
+            threading.Event().wait()  # another thread is ending the process
+        try:
+            self._wind_up(code, result)
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(code)
+
+    def _wind_up(self, code: int, result: dict[str, Any] | None) -> None:
         if self.bridge is not None and code != EXIT_OK:
             self.bridge.finish("stopped" if code == EXIT_STOPPED else "run_failed", "the run has ended")
         self.host.kill()
@@ -260,4 +268,5 @@ class _Ending:
             sys.stdout.flush()
             sys.stderr.flush()
         self.host.remove()
-        os._exit(code)
+        if self.spool is not None:
+            shutil.rmtree(self.spool, ignore_errors=True)

@@ -170,6 +170,9 @@ def test_a_bad_spec_exits_3_and_an_unreadable_input_1(start):
     assert run.wait() == 3
     assert run.of("failure")[0]["violations"][0]["pointer"] == "/stages/0/uses"
     run = start("streaming", [stage("Pass")], 4, io={"input": {"items": []}, "output": {"none": {}}})
+    run = start("streaming", [stage("Pass")], 4, io={"input": {"callable": {"uses": "sys:exit"}}, "output": None})
+    assert run.wait() == 1
+    assert run.of("failure")[0]["exception"] == "SystemExit"
     assert run.wait() == 0
     assert run.of("result")[0]["outputs"] == 0
 
