@@ -19,7 +19,7 @@ from typing import Any
 from qd_runner.protocol import now_us
 from qd_runner.spool import SpoolWriter
 
-_LINE_LIMIT = 32_768
+LINE_LIMIT = 32_768
 _LEVELS = {
     "TRACE": "debug",
     "DEBUG": "debug",
@@ -94,6 +94,9 @@ class LineStream(io.TextIOBase):
         before: str | None = None
         pieces = re.split(r"\r\n|\n|\r", getattr(self._local, "rest", "") + text)
         self._local.rest = pieces.pop()
+        if len(self._local.rest) > LINE_LIMIT:  # somebody never ends a line
+            pieces.append(self._local.rest)
+            self._local.rest = ""
         for line in pieces:
             before = self._emit(line, known, before)
         return len(text)
@@ -125,8 +128,8 @@ class LineStream(io.TextIOBase):
         level = known or guessed or before
         if line.startswith(_RAY_MARKS):
             return level
-        for start in range(0, max(len(line), 1), _LINE_LIMIT):
-            part = line[start : start + _LINE_LIMIT]
+        for start in range(0, max(len(line), 1), LINE_LIMIT):
+            part = line[start : start + LINE_LIMIT]
             self._writer.write({"k": "l", "t": now_us(), "s": self._stream, "l": level or "info", "m": part})
         return level
 

@@ -192,7 +192,7 @@ class Probe:
             self._attempt += 1
         else:
             self._attempt, self._failed_input = 1, None
-            self._batch = batch_number_next(self._options.spool, self._options.index)
+            self._batch = self._batch_number()
         self._writer.write({"k": "s", "n": self._batch})
         serving = self._options.serving
         items = [e.value for e in in_data] if serving else in_data
@@ -216,6 +216,12 @@ class Probe:
         self._writer.write(done | {"none": none, "d": round(spent, 6), "t": now_us()})
         return out
 
+    def _batch_number(self) -> int:
+        try:
+            return batch_number_next(self._options.spool, self._options.index)
+        except (OSError, ValueError):  # a full disk must not look like a failure of the user's stage
+            return self._batch + 1
+
     def _enveloped(self, in_data: list[Envelope], out: Any, none: int) -> tuple[list[Envelope], int]:
         out = list(out)
         if len(out) == len(in_data):
@@ -233,22 +239,30 @@ class Probe:
             self._writer.write({"k": "r", "n": self._batch, "d": round(spent, 6), "error": error_line(error)})
             return
         ignored = self._options.ignore_failures
-        item, item_error = None, error
-        if len(items) == 1:
-            item = 0
-        elif self._options.replay_failures and not ignored:
-            item, item_error = self._replay(call, items, error)
-        shown = items[item] if item is not None else (items[0] if ignored and items else None)
-        record = self._failure(item_error, "process_data") | {
+        replay = len(items) > 1 and self._options.replay_failures and not ignored
+        record = self._failure(error, "process_data") | {
             "batch": self._batch,
             "batch_size": len(items),
-            "item": item,
-            "item_preview": preview(shown) if shown is not None else None,
+            "item": 0 if len(items) == 1 else None,
+            "item_preview": preview(items[0]) if items and (len(items) == 1 or ignored) else None,
             "ignored": ignored,
+            "replay": replay,
             "d": round(spent, 6),
         }
         if self._options.serving:
             record["ids"] = [e.id for e in in_data]
+        self._writer.write(record)
+        if replay:
+            self._item_tell(call, items, error)
+
+    def _item_tell(self, call: Any, items: list[Any], error: Exception) -> None:
+        """In a record of its own: an item may take its time, and the failure must not wait for it."""
+        item, item_error = self._replay(call, items, error)
+        record: dict[str, Any] = {"k": "i", "batch": self._batch, "item": item}
+        if item is not None:
+            failure = self._failure(item_error, "process_data")
+            record |= {k: failure[k] for k in ("exception", "message", "traceback")}
+            record["item_preview"] = preview(items[item])
         self._writer.write(record)
 
     def _replay(self, call: Any, items: list[Any], error: Exception) -> tuple[int | None, Exception]:

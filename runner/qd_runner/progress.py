@@ -161,7 +161,7 @@ class Board:
             stage.begun.pop(pid, None)
             spent = float(record.get("d") or 0.0)
             stage.busy_s += spent
-            stage.batches += 1
+            stage.batches += int(record.get("c") or 1)
             stage.busy.add(spent, now)
             items = int(record.get("i") or record.get("batch_size") or 0)
             stage.spool_in += items

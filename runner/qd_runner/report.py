@@ -1,8 +1,9 @@
 """The reporting thread: drains spool and worker files, and turns them into events while the pipeline runs.
 
-Looks 20 times a second. A failure is sent the moment its record is read, long before Xenna has wound up. Ignored
-failures are counted exactly; their `dropped` events come one per batch for the first 200 of a stage, then one a
-second.
+Looks 20 times a second. A failure is sent the moment its record is read, long before Xenna has wound up; only where
+the worker is finding out which item it was, it waits for that, for at most 2.5 s. Should the item be told later still,
+a second `failure` of the same stage and batch says it. Ignored failures are counted exactly; their `dropped` events
+come one per batch for the first 200 of a stage, then one a second.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import contextlib
 import re
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,9 @@ _LOOK_S = 0.05
 _PROGRESS_S = 1.0
 _PROGRESS_CHANGED_S = 0.5
 _DROPPED_SINGLY = 200
+_ITEM_WAIT_S = 2.5  # a worker looks for 2 s
+_LOGS_AT_ONCE = 5000
+_OF_ITEM = ("item", "item_preview", "exception", "message", "traceback")
 _STAGE_NAME = re.compile(r"Stage \d\d - \w+")
 
 
@@ -37,6 +42,8 @@ class Reporter:
         self._spool = SpoolReader(spool)
         self._files: WorkerFiles | None = None
         self._on_failure = on_failure
+        self._item_due: tuple[float, StageBoard, dict[str, Any]] | None = None  # a failure that waits for its item
+        self._sent: dict[str, Any] | None = None
         self._held: dict[str, Any] | None = None  # a setup failure that Xenna was told to tolerate
         self._tolerated = {s.id: False for s in board.stages}
         self._stage_of_pid: dict[int, str] = {}
@@ -65,6 +72,7 @@ class Reporter:
             self._thread.join(timeout=2.0)
         self.pump(final=True)
         with self._lock:
+            self._item_wait_end()
             self._dropped_flush()
             self._board.finished = True
             self._progress_send()
@@ -76,26 +84,44 @@ class Reporter:
 
     def _loop(self) -> None:
         while not self._stop.wait(_LOOK_S):
-            self.pump()
-            self._tick()
+            try:
+                self.pump()
+                self._tick()
+            except Exception:  # one look lost; without this thread the run would go on unseen
+                traceback.print_exc()
 
     def pump(self, *, final: bool = False) -> None:
         with self._lock:
             logs: list[tuple[int, dict[str, Any]]] = []
+
+            def log(t: int, stream: str, level: str, stage_id: str | None, text: str) -> None:
+                logs.append((t, _log(t, stream, level, stage_id, text)))
+                if len(logs) >= _LOGS_AT_ONCE:
+                    self._logs_send(logs)
+
             for index, pid, record in self._spool.read(final=final):
                 stage = self._board.stage(index)
                 if record["k"] == "l":
                     if not is_noise(record["m"]):
-                        logs.append((record["t"], _log(record["t"], record["s"], record["l"], stage.id, record["m"])))
+                        log(record["t"], record["s"], record["l"], stage.id, record["m"])
+                elif record["k"] == "x":
+                    text = f"[{record['lines']} lines of worker {pid} were dropped: it prints faster than can be read]"
+                    log(now_us(), "stderr", "warning", stage.id, text)
                 else:
                     self._record(index, stage, pid, record)
             if self._files is not None:
                 for stage_id, stream, level, line in self._files.read(final=final):
-                    logs.append((now_us(), _log(now_us(), stream, level, stage_id, line)))
-            if logs:
-                # Workers write at their own pace; within one look the order is that of the clock.
-                logs.sort(key=lambda pair: pair[0])
-                self._events.send_all([event for _, event in logs])
+                    log(now_us(), stream, level, stage_id, line)
+            self._logs_send(logs)
+            if self._item_due is not None and time.monotonic() > self._item_due[0]:
+                self._item_wait_end()
+
+    def _logs_send(self, logs: list[tuple[int, dict[str, Any]]]) -> None:
+        if logs:
+            # Workers write at their own pace; within one look the order is that of the clock.
+            logs.sort(key=lambda pair: pair[0])
+            self._events.send_all([event for _, event in logs])
+            logs.clear()
 
     def _record(self, index: int, stage: StageBoard, pid: int, record: dict[str, Any]) -> None:
         kind = record["k"]
@@ -120,12 +146,32 @@ class Reporter:
                 "phase": record["phase"],
                 "batch": record.get("batch"),
                 "batch_size": record.get("batch_size"),
-                **{k: record[k] for k in ("item", "item_preview", "exception", "message", "traceback")},
+                **{k: record[k] for k in _OF_ITEM},
             }
             if record["phase"] != "process_data" and self._tolerated[stage.id]:
                 self._held = fields
+            elif self._item_due is not None:
+                pass  # the first failure is the run's
+            elif record.get("replay") and not self.failed:
+                self._item_due = (time.monotonic() + _ITEM_WAIT_S, stage, fields)
             else:
                 self._failure_send(stage, fields)
+        elif kind == "i":
+            self._item_take(stage, record)
+
+    def _item_take(self, stage: StageBoard, record: dict[str, Any]) -> None:
+        """Which item of a failed batch it was, or that it was not found."""
+        found = {k: record[k] for k in _OF_ITEM if k in record}
+        if self._item_due is not None and _same_batch(self._item_due[2], stage, record):
+            self._item_due[2].update(found)
+            self._item_wait_end()
+        elif self._sent is not None and _same_batch(self._sent, stage, record) and record["item"] is not None:
+            self._events.send("failure", **self._sent | found)
+
+    def _item_wait_end(self) -> None:
+        if self._item_due is not None:
+            (_, stage, fields), self._item_due = self._item_due, None
+            self._failure_send(stage, fields)
 
     def dropped(self, stage_id: str, batch: int | None, items: int, error: str, sample: str | None) -> None:
         with self._lock:
@@ -146,6 +192,7 @@ class Reporter:
         """What ended the run, where no worker has told it: its own failure (input, output, Ray) or a held one."""
         self.pump()
         with self._lock:
+            self._item_wait_end()
             if self.failed:
                 return
             stage = None
@@ -179,6 +226,7 @@ class Reporter:
         self.failed = True
         if stage is not None:
             stage.failed = True
+        self._sent = fields
         self._events.send("failure", **fields)
         self._on_failure()
 
@@ -203,6 +251,10 @@ class Reporter:
 
     def _progress_send(self) -> None:
         self._events.send("progress", **self._board.event())
+
+
+def _same_batch(fields: dict[str, Any], stage: StageBoard, record: dict[str, Any]) -> bool:
+    return fields["stage"] == stage.id and fields["batch"] == record["batch"]
 
 
 def _log(t: int, stream: str, level: str, stage: str | None, text: str) -> dict[str, Any]:

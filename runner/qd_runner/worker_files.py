@@ -1,7 +1,8 @@
 """What workers wrote to descriptors 1 and 2 themselves, read from Ray's own per-worker files.
 
 Python prints of a stage never get there (`capture.py` has them); what does: lines printed while the user's module is
-imported, C libraries, subprocesses, the interpreter's last words. Times are those of reading, to about 50 ms.
+imported, C libraries, subprocesses, the interpreter's last words. Times are those of reading, to about 50 ms. The
+files are Ray's and go with its folder; of one that has grown faster than it is read the middle is left out.
 """
 
 from __future__ import annotations
@@ -11,12 +12,14 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from qd_runner.capture import LevelGuess
-from qd_runner.spool import Tail
+from qd_runner.capture import LINE_LIMIT, LevelGuess
+from qd_runner.spool import Tail, process_lives
 
 _MARKS = (b":actor_name:", b":job_id:", b":task_name:", b":info_message:")
 # Ray says this about Xenna's own worker in every actor, and it is nothing a user could change.
 NOISE = ("Using blocking ray.get inside async actor.", "pynvml is not installed. Assuming no GPUs.")
+_BEHIND_LIMIT = 16 << 20
+_BEHIND_KEPT = 8 << 20
 
 
 def is_noise(line: str) -> bool:
@@ -33,6 +36,7 @@ class WorkerFiles:
         self._stage_of_pid = stage_of_pid
         self._tails: dict[str, tuple[Tail, LevelGuess]] = {}
         self._waiting: dict[str, tuple[float, list[tuple[str, str, str]]]] = {}
+        self._ended: set[str] = set()  # of workers that are gone; looked at once more at the end
 
     def read(self, *, final: bool = False) -> Iterator[tuple[str | None, str, str, str]]:
         """(stage id or None, stream, level, line) since the last look."""
@@ -44,11 +48,14 @@ class WorkerFiles:
         for name in names:
             stem, _, ending = name.rpartition(".")
             pid = stem.rpartition("-")[2]
-            if ending not in ("out", "err") or not pid.isdigit():
+            if ending not in ("out", "err") or not pid.isdigit() or (name in self._ended and not final):
                 continue
+            lives = process_lives(int(pid))
             since, held = self._waiting.pop(name, (now, []))
             lines = held + self._new_lines(name, ending, final)
             if not lines:
+                if not lives and self._tails[name][0].at_end:
+                    self._ended.add(name)
                 continue
             stage = self._stage_of_pid(int(pid))
             if stage is None and not final and now - since < _UNKNOWN_S:
@@ -61,13 +68,16 @@ class WorkerFiles:
         if name not in self._tails:
             self._tails[name] = (Tail(self._folder / name), LevelGuess())
         tail, guess = self._tails[name]
+        stream = "stdout" if ending == "out" else "stderr"
         out = []
-        for raw in tail.lines(final=final):
+        behind = tail.behind()
+        if behind > _BEHIND_LIMIT:
+            skipped = behind - _BEHIND_KEPT
+            tail.skip(skipped)
+            out.append((stream, "warning", f"[{skipped} bytes were left out here: more was written than can be read]"))
+        for raw in tail.lines(final=final, limit=None if final else _BEHIND_KEPT // 4):
             line = raw.decode("utf-8", "replace").rstrip("\r")
             if line and not raw.startswith(_MARKS) and not is_noise(line):
-                out.append(("stdout" if ending == "out" else "stderr", guess.of(line) or "info", line))
+                level = guess.of(line) or "info"
+                out += [(stream, level, line[at : at + LINE_LIMIT]) for at in range(0, len(line), LINE_LIMIT)]
         return out
-
-    def close(self) -> None:
-        for tail, _ in self._tails.values():
-            tail.close()

@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from qd_runner.capture import LevelGuess, LineStream, _logging_levels_keep
+from qd_runner.capture import LINE_LIMIT, LevelGuess, LineStream, _logging_levels_keep
 from qd_runner.spool import SpoolReader, SpoolWriter
 from qd_runner.worker_files import WorkerFiles
 
@@ -43,6 +43,15 @@ def test_carriage_returns_and_bytes(stream):
     stream.write("10%\r20%\r\ndone\n")
     stream.buffer.write("grün\n".encode())
     assert stream.lines() == ["10%", "20%", "done", "grün"]
+
+
+def test_a_line_without_end_is_broken(stream):
+    for _ in range(100):
+        print("." * 1000, end="", file=stream)
+    stream.line_end()
+    assert "".join(stream.lines()) == "." * 100_000
+    assert max(len(line) for line in stream.lines()) <= LINE_LIMIT
+    assert len(stream.lines()) < 10
 
 
 def test_threads_do_not_cut_into_each_others_lines(stream):

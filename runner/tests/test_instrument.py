@@ -101,10 +101,32 @@ def test_a_failure_names_batch_and_item_and_leaves_as_it_came(made):
     stage.process_data([1])
     with pytest.raises(ValueError, match="cannot 8"):
         stage.process_data([6, 7, 8, 9])
-    (failure,) = made.records("f")
-    assert (failure["batch"], failure["batch_size"], failure["item"]) == (2, 4, 2)
-    assert (failure["item_preview"], failure["exception"], failure["ignored"]) == ("8", "ValueError", False)
+    (failure,), (item,) = made.records("f"), made.records("i")
+    assert (failure["batch"], failure["batch_size"], failure["item"], failure["replay"]) == (2, 4, None, True)
+    assert (failure["exception"], failure["ignored"]) == ("ValueError", False)
+    assert (item["batch"], item["item"], item["item_preview"], item["message"]) == (2, 2, "8", "cannot 8")
     assert "qd_runner" not in failure["traceback"]
+
+
+def test_a_failure_is_told_before_the_item_is_looked_for(made):
+    told = []
+
+    class Slow(Plain):
+        def process_data(self, in_data):
+            told.append(len(made.records("f")))
+            return super().process_data(in_data)
+
+    with pytest.raises(ValueError, match="cannot 8"):
+        made(Slow(bad=8)).process_data([7, 8])
+    assert told == [0, 1, 1]
+
+
+def test_a_full_disk_is_no_failure_of_the_stage(made, monkeypatch):
+    def full(_folder, _index):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(instrument, "batch_number_next", full)
+    assert made(Plain()).process_data([1]) == [2]
 
 
 def test_without_replay_the_items_are_not_touched_again(made):

@@ -85,6 +85,7 @@ def test_the_token_is_private_and_nothing_is_left(spoken):
     assert (spoken.token_mode, spoken.ray_dir_mode) == (0o600, 0o700)
     assert spoken.left_over() == []
     assert not spoken.ray_dir().exists()
+    assert not (spoken.attempt / "spool").exists()
 
 
 def test_a_failure_names_stage_batch_and_item_at_once(start):
@@ -169,10 +170,10 @@ def test_a_bad_spec_exits_3_and_an_unreadable_input_1(start):
     run = start("streaming", [stage("Nowhere")], 4)
     assert run.wait() == 3
     assert run.of("failure")[0]["violations"][0]["pointer"] == "/stages/0/uses"
-    run = start("streaming", [stage("Pass")], 4, io={"input": {"items": []}, "output": {"none": {}}})
     run = start("streaming", [stage("Pass")], 4, io={"input": {"callable": {"uses": "sys:exit"}}, "output": None})
     assert run.wait() == 1
     assert run.of("failure")[0]["exception"] == "SystemExit"
+    run = start("streaming", [stage("Pass")], 4, io={"input": {"items": []}, "output": {"none": {}}})
     assert run.wait() == 0
     assert run.of("result")[0]["outputs"] == 0
 
