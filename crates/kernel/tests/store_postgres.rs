@@ -232,6 +232,28 @@ async fn a_busy_pool_answers_in_time() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_commit_that_comes_too_late_leaves_nothing_to_the_next_transaction() {
+    const LIMIT: Duration = Duration::from_millis(300);
+    let db = TestDatabase::postgres().await;
+    store(&db).await.close().await;
+    let options = StoreOptions { connections: 1, write_limit: LIMIT, ..StoreOptions::default() };
+    let store = db.open_with(options).await;
+    let late = store
+        .write(|tx| {
+            insert(tx, 1)?;
+            let start = Instant::now();
+            while start.elapsed() <= LIMIT {
+                std::thread::yield_now();
+            }
+            Ok::<_, StoreError>(())
+        })
+        .await;
+    assert!(matches!(late, Err(StoreError::Timeout(_))), "{late:?}");
+    store.write(|tx| insert(tx, 2)).await.unwrap();
+    assert_eq!(ids(&store).await, [2]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sslmode_require_is_refused_by_a_server_without_tls_and_prefer_is_not() {
     let db = TestDatabase::postgres().await;
     let url = |mode: &str| db.url.replace("sslmode=disable", &format!("sslmode={mode}"));

@@ -127,10 +127,9 @@ impl PgSession {
             return Err(StoreError::Unavailable("the connection was lost before COMMIT".into()));
         }
         let start = Instant::now();
-        let result = self.round(Last::Script("COMMIT"));
-        self.begun = false;
-        match result {
+        match self.round(Last::Script("COMMIT")) {
             Ok(_) => {
+                self.begun = false;
                 self.pool.counters.commit(start.elapsed());
                 Ok(())
             }
@@ -139,6 +138,8 @@ impl PgSession {
                 self.fault = None;
                 Err(StoreError::UnknownOutcome(words(error)))
             }
+            // The time was used up before anything was sent, or the database refused: `begun` stays for the ROLLBACK, without
+            // which the next closure would go on in this transaction.
             Err(error) => Err(error),
         }
     }
