@@ -13,14 +13,15 @@ use serde_json::{Number, Value};
 use sha2::{Digest as _, Sha256};
 
 use crate::error::{Error, Result, clip};
-use crate::violation::{Pointer, Violation};
+use crate::violation::{Found, Trail, Violation};
 
 /// The RFC 8785 text. Fails with `inexact_number` (all of them, with pointers).
 pub fn canonical_json(value: &Value) -> Result<String> {
-    let violations = reject_inexact_numbers(value);
-    if !violations.is_empty() {
-        let detail = format!("{} of the numbers would lose digits; write them as strings", violations.len());
-        return Err(Error::invalid("inexact_number", detail).with_violations(violations));
+    let mut found = Found::default();
+    inexact_numbers(value, &Trail::ROOT, &mut found);
+    if found.count() > 0 {
+        let detail = format!("{} of the numbers would lose digits; write them as strings", found.count());
+        return Err(Error::invalid("inexact_number", detail).with_violations(found.into_vec()));
     }
     serde_json_canonicalizer::to_string(value).map_err(|source| {
         Error::internal("canonical_json", "the value has no canonical JSON form").with_source(source)
@@ -37,35 +38,24 @@ pub fn sha256_hex(bytes: impl AsRef<[u8]>) -> String {
     hex::encode(Sha256::digest(bytes.as_ref()))
 }
 
-/// A violation for every integer that the canonical form would change.
+/// A violation for every integer that the canonical form would change; at most
+/// [`VIOLATIONS_MAX`](crate::violation::VIOLATIONS_MAX).
 pub fn reject_inexact_numbers(value: &Value) -> Vec<Violation> {
-    let mut violations = Vec::new();
-    inexact_numbers(value, &Pointer::root(), &mut violations);
-    violations
+    let mut found = Found::default();
+    inexact_numbers(value, &Trail::ROOT, &mut found);
+    found.into_vec()
 }
 
-fn inexact_numbers(value: &Value, at: &Pointer, violations: &mut Vec<Violation>) {
-    match value {
-        Value::Number(number) if !is_exact(number) => violations.push(Violation::new(
-            at,
-            "inexact_number",
-            format!("{number} would lose digits, because JSON numbers are doubles; write it as a string"),
-        )),
-        Value::Array(items) => {
-            for (index, item) in items.iter().enumerate() {
-                if matches!(item, Value::Number(_) | Value::Array(_) | Value::Object(_)) {
-                    inexact_numbers(item, &at.index(index), violations);
-                }
-            }
-        }
-        Value::Object(members) => {
-            for (key, member) in members {
-                if matches!(member, Value::Number(_) | Value::Array(_) | Value::Object(_)) {
-                    inexact_numbers(member, &at.key(key), violations);
-                }
-            }
-        }
-        _ => {}
+pub(crate) fn inexact_numbers(value: &Value, at: &Trail<'_>, found: &mut Found) {
+    if let Value::Number(number) = value
+        && !is_exact(number)
+    {
+        found.push(at, "inexact_number", || {
+            format!("{number} would lose digits, because JSON numbers are doubles; write it as a string")
+        });
+    }
+    for (at, child) in at.children(value) {
+        inexact_numbers(child, &at, found);
     }
 }
 

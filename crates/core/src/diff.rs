@@ -19,9 +19,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Number, Value};
 
-use crate::violation::Pointer;
+use crate::violation::Trail;
 
 pub use apply::apply;
+
+/// Below a pointer that is longer than about this many bytes a change is said as a whole: else a long key would be repeated
+/// for each of the values below it.
+const POINTER_MAX: usize = 512;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Change {
@@ -67,7 +71,7 @@ impl Change {
 /// What turns `before` into `after`; empty exactly when they are [`same`]. Members in the order of their keys.
 pub fn diff(before: &Value, after: &Value) -> Vec<Change> {
     let mut changes = Vec::new();
-    compare(&Pointer::root(), before, after, &mut changes);
+    compare(&Trail::ROOT, before, after, &mut changes);
     changes
 }
 
@@ -88,8 +92,13 @@ fn same_number(a: &Number, b: &Number) -> bool {
     a == b || ((a.is_f64() || b.is_f64()) && a.as_f64() == b.as_f64())
 }
 
-fn compare(at: &Pointer, before: &Value, after: &Value, changes: &mut Vec<Change>) {
+fn compare(at: &Trail<'_>, before: &Value, after: &Value, changes: &mut Vec<Change>) {
     match (before, after) {
+        _ if at.length() > POINTER_MAX => {
+            if !same(before, after) {
+                changes.push(Change::replace(at.pointer(), before.clone(), after.clone()));
+            }
+        }
         (Value::Object(before), Value::Object(after)) => {
             let mut keys: Vec<&String> =
                 before.keys().chain(after.keys().filter(|key| !before.contains_key(*key))).collect();
@@ -97,14 +106,14 @@ fn compare(at: &Pointer, before: &Value, after: &Value, changes: &mut Vec<Change
             for key in keys {
                 match (before.get(key), after.get(key)) {
                     (Some(before), Some(after)) => compare(&at.key(key), before, after, changes),
-                    (Some(before), None) => changes.push(Change::remove(at.key(key), before.clone())),
-                    (None, Some(after)) => changes.push(Change::add(at.key(key), after.clone())),
+                    (Some(before), None) => changes.push(Change::remove(at.key(key).pointer(), before.clone())),
+                    (None, Some(after)) => changes.push(Change::add(at.key(key).pointer(), after.clone())),
                     (None, None) => {}
                 }
             }
         }
         (Value::Array(before), Value::Array(after)) => arrays::compare(at, before, after, changes),
         _ if same(before, after) => {}
-        _ => changes.push(Change::replace(at, before.clone(), after.clone())),
+        _ => changes.push(Change::replace(at.pointer(), before.clone(), after.clone())),
     }
 }

@@ -3,10 +3,15 @@
 //! Validation returns *all* violations of a document at once, so this is plain data and not an error. The pointer of
 //! something missing is where it should stand (`/metadata/name`), so that a form can mark the field. The codes of this crate are listed in [`crate::error::VIOLATION_CODES`].
 
+mod walk;
+
 use std::fmt;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+pub use walk::VIOLATIONS_MAX;
+pub(crate) use walk::{Found, Trail};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Violation {
@@ -85,17 +90,21 @@ impl Pointer {
     /// The member `key` of the object here.
     #[must_use]
     pub fn key(&self, key: &str) -> Self {
-        let mut text = String::with_capacity(self.0.len() + key.len() + 1);
-        text.push_str(&self.0);
-        text.push('/');
+        let mut pointer = Self(String::with_capacity(self.0.len() + key.len() + 1));
+        pointer.0.push_str(&self.0);
+        pointer.push_key(key);
+        pointer
+    }
+
+    fn push_key(&mut self, key: &str) {
+        self.0.push('/');
         for c in key.chars() {
             match c {
-                '~' => text.push_str("~0"),
-                '/' => text.push_str("~1"),
-                other => text.push(other),
+                '~' => self.0.push_str("~0"),
+                '/' => self.0.push_str("~1"),
+                other => self.0.push(other),
             }
         }
-        Self(text)
     }
 
     /// The element `index` of the array here.

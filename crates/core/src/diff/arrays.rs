@@ -5,9 +5,9 @@ use std::collections::{HashMap, HashSet};
 use serde_json::Value;
 
 use super::Change;
-use crate::violation::Pointer;
+use crate::violation::Trail;
 
-pub(super) fn compare(at: &Pointer, before: &[Value], after: &[Value], changes: &mut Vec<Change>) {
+pub(super) fn compare(at: &Trail<'_>, before: &[Value], after: &[Value], changes: &mut Vec<Change>) {
     let kept = match ["id", "name"].iter().find_map(|key| Some((keys(before, key)?, keys(after, key)?))) {
         Some((before_keys, after_keys)) => kept_by_key(&before_keys, &after_keys),
         None => (0..before.len().min(after.len())).map(|index| (index, index)).collect(),
@@ -16,10 +16,10 @@ pub(super) fn compare(at: &Pointer, before: &[Value], after: &[Value], changes: 
     let kept_after: HashSet<usize> = kept.iter().map(|(_, after)| *after).collect();
     for (index, element) in before.iter().enumerate().rev().filter(|(index, _)| !kept_before.contains(index))
     {
-        changes.push(Change::remove(at.index(index), element.clone()));
+        changes.push(Change::remove(at.index(index).pointer(), element.clone()));
     }
     for (index, element) in after.iter().enumerate().filter(|(index, _)| !kept_after.contains(index)) {
-        changes.push(Change::add(at.index(index), element.clone()));
+        changes.push(Change::add(at.index(index).pointer(), element.clone()));
     }
     for (from, to) in kept {
         super::compare(&at.index(to), &before[from], &after[to], changes);

@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, HashSet};
 
 use serde_json::{Map, Value};
 
-use super::{API_VERSION, DEPTH_MAX, Document, Metadata, depth_limit, reject_control_characters};
-use crate::canonical::reject_inexact_numbers;
+use super::checks::control_characters;
+use super::{API_VERSION, DEPTH_MAX, Document, Metadata, depth_limit};
+use crate::canonical::inexact_numbers;
 use crate::error::clip;
 use crate::name::Name;
 use crate::suggest::hint;
-use crate::violation::{Pointer, Violation};
+use crate::violation::{Found, Pointer, Trail, Violation};
 
 const FIELDS: &[&str] = &["apiVersion", "kind", "metadata", "spec"];
 const METADATA_FIELDS: &[&str] =
@@ -22,10 +23,15 @@ pub(super) fn document(value: Value) -> Result<Document, Vec<Violation>> {
     if !too_deep.is_empty() {
         return Err(too_deep);
     }
-    let anywhere = [reject_control_characters(&value), reject_inexact_numbers(&value)].concat();
+    let mut anywhere = Found::default();
+    control_characters(&value, &Trail::ROOT, &mut anywhere);
+    inexact_numbers(&value, &Trail::ROOT, &mut anywhere);
+    let mut found = Found::default();
     let Value::Object(members) = value else {
         let detail = format!("a document is an object, this is {}", type_name(&value));
-        return Err([vec![Violation::new("", "wrong_type", detail)], anywhere].concat());
+        found.add(Violation::new("", "wrong_type", detail));
+        found.append(anywhere, |_| false);
+        return Err(found.into_vec());
     };
     let mut fields = Fields { at: Pointer::root(), members, known: FIELDS, found: Vec::new() };
     fields.unknown();
@@ -34,17 +40,19 @@ pub(super) fn document(value: Value) -> Result<Document, Vec<Violation>> {
     let metadata = fields.required("metadata").and_then(|value| metadata(value, &mut fields.found));
     let spec = fields.required("spec").and_then(|value| fields.object("spec", value)).map(Value::Object);
     let mut seen = HashSet::new();
-    let found: Vec<Violation> = fields
-        .found
-        .into_iter()
-        .chain(anywhere)
-        .filter(|violation| seen.insert((violation.pointer.clone(), violation.code.clone())))
-        .collect();
+    let mut known =
+        |violation: &Violation| !seen.insert((violation.pointer.clone(), violation.code.clone()));
+    for violation in fields.found {
+        if !known(&violation) {
+            found.add(violation);
+        }
+    }
+    found.append(anywhere, known);
     match (api_version, kind, metadata, spec) {
-        (Some(api_version), Some(kind), Some(metadata), Some(spec)) if found.is_empty() => {
+        (Some(api_version), Some(kind), Some(metadata), Some(spec)) if found.count() == 0 => {
             Ok(Document { api_version, kind, metadata, spec })
         }
-        _ => Err(found),
+        _ => Err(found.into_vec()),
     }
 }
 

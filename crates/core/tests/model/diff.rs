@@ -133,3 +133,13 @@ fn a_change_that_does_not_fit_is_refused() {
         );
     }
 }
+
+#[test]
+fn below_a_long_key_a_change_is_said_as_a_whole() {
+    let long = "k".repeat(1_000_000);
+    let value = |last: u32| json!({ &long: (0..100_000).map(|n| json!([n, last])).collect::<Vec<_>>() });
+    assert_eq!(diff(&value(1), &value(1)), []);
+    let changes = diff(&value(1), &value(2));
+    assert_eq!((changes.len(), changes[0].op), (1, ChangeOp::Replace));
+    assert_eq!(apply(&value(1), &changes).unwrap(), value(2));
+}

@@ -1,4 +1,6 @@
 use qd_core::document::{DEPTH_MAX, depth_limit, reject_control_characters};
+use qd_core::canonical::reject_inexact_numbers;
+use qd_core::violation::VIOLATIONS_MAX;
 use qd_core::{Document, Metadata, Name, Pointer, Violation};
 use serde_json::{Value, json};
 
@@ -137,6 +139,43 @@ fn depth_is_limited() {
 fn control_characters_are_found_in_keys_and_strings() {
     let value = json!({ "a/b": ["fine\n\r\t", "nul \u{0}"], "bell\u{7}": { "x": "\u{9b}" }, "é😀": "ok" });
     insta::assert_snapshot!(lines(&reject_control_characters(&value)));
+}
+
+/// A long key above many elements: pointers made for each of them would have 100 GB.
+fn hostile(element: Value) -> Value {
+    json!({ "k".repeat(1_000_000): vec![element; 100_000] })
+}
+
+#[test]
+fn walking_costs_no_more_than_the_document() {
+    let value = hostile(json!([]));
+    assert_eq!(depth_limit(&value, 3), []);
+    assert_eq!(reject_control_characters(&value), []);
+    assert_eq!(reject_inexact_numbers(&hostile(json!(1))), []);
+}
+
+#[test]
+fn many_violations_are_counted_and_not_listed() {
+    let last = |found: Vec<Violation>| {
+        let last = found.last().unwrap();
+        (found.len(), last.code.clone(), last.detail.clone())
+    };
+    // Few of them, because their pointers are long.
+    for found in [
+        depth_limit(&hostile(json!([])), 2),
+        reject_control_characters(&hostile(json!("\u{0}"))),
+        reject_inexact_numbers(&hostile(json!(9007199254740993u64))),
+    ] {
+        assert_eq!(last(found), (3, "more_violations".to_owned(), "and 99998 more".to_owned()));
+    }
+    let fields: serde_json::Map<String, Value> = (0..3000).map(|n| (format!("f{n}"), json!("\u{0}"))).collect();
+    let mut value = with_metadata(json!({ "name": "x" }));
+    value.as_object_mut().unwrap().extend(fields);
+    // Unknown, and with a control character each.
+    assert_eq!(
+        last(refused(value)),
+        (VIOLATIONS_MAX + 1, "more_violations".to_owned(), "and 5000 more".to_owned())
+    );
 }
 
 #[test]

@@ -118,17 +118,17 @@ pub(crate) fn check_body(spec: &Value) -> Result<()> {
     if !violations.is_empty() {
         return Err(Error::malformed("too_deep", "the spec is nested too deeply").with_violations(violations));
     }
-    let violations = reject_control_characters(spec);
-    if !violations.is_empty() {
-        return Err(Error::malformed("control_character", "the spec holds control characters")
-            .with_violations(violations));
-    }
     let size = spec.to_string().len();
     if size > MAX_SPEC_BYTES {
         return Err(Error::too_large(
             "spec_too_large",
             format!("the spec has {size} bytes as JSON; at most {MAX_SPEC_BYTES}"),
         ));
+    }
+    let violations = reject_control_characters(spec);
+    if !violations.is_empty() {
+        return Err(Error::malformed("control_character", "the spec holds control characters")
+            .with_violations(violations));
     }
     Ok(())
 }
