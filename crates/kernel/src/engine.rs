@@ -3,6 +3,8 @@
 //! An engine is idempotent by the run's id and attempt: submit twice, and the second adopts the first. It keeps no state of
 //! ours; what it reports is read from a cursor, so that an observation taken twice is stored once.
 
+pub(crate) mod clean;
+
 use std::time::Duration;
 
 use async_trait::async_trait;

@@ -2,7 +2,8 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use crate::{engine::RunEngine, kind::Kind, operation::Operation};
+use crate::{
+    engine::{RunEngine, clean::Clean}, kind::Kind, operation::Operation};
 
 /// A role that a plane brings, with the actions it allows.
 #[derive(Debug, Clone)]
@@ -42,7 +43,7 @@ impl Registry {
     }
 
     pub fn engine(&mut self, engine: Arc<dyn RunEngine>) -> &mut Self {
-        self.engines.insert(engine.name(), engine);
+        self.engines.insert(engine.name(), Arc::new(Clean(engine)));
         self
     }
 

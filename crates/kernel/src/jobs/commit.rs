@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::claim::Claimed;
 use crate::{
+    engine::clean::text,
     kernel::Kernel,
     mutation::Mutation,
     operation::{Apply, Ending, Operation},
@@ -45,7 +46,12 @@ pub(super) enum Commit {
 }
 
 impl Commit {
-    pub(super) fn ended(operation: &dyn Operation, input: &Value, ending: Ending) -> Self {
+    pub(super) fn ended(operation: &dyn Operation, input: &Value, mut ending: Ending) -> Self {
+        // What went wrong outside is said in other people's words.
+        match &mut ending {
+            Ending::Failed { message, .. } => text(message),
+            Ending::Cancelled { reason } => text(reason),
+        }
         let apply = operation.ended(input, &ending);
         Self::Ended { ending, apply }
     }
@@ -60,6 +66,9 @@ pub(super) enum Committed {
 
 impl Kernel {
     pub(super) async fn step_commit(&self, job: &Claimed, mut commit: Commit) -> Result<Committed> {
+        if let Commit::Wait { waiting_for: said, .. } | Commit::Retry { error: said, .. } = &mut commit {
+            text(said);
+        }
         let (held, context) = (job.clone(), job.context.clone());
         let written = self.carry_out(&context, move |m| write(m, &held, &mut commit)).await;
         match written {

@@ -57,6 +57,7 @@ impl From<StoreError> for Error {
             StoreError::Unique { constraint } => {
                 Self::conflict("already_exists", format!("one with the same {constraint} exists already"))
             }
+            StoreError::Nul => Self::malformed("control_character", "a text holds a NUL character"),
             StoreError::Unavailable(_) | StoreError::ReadOnly(_) => {
                 unavailable("store_unavailable", "the database cannot be reached now", 2)
             }

@@ -45,8 +45,11 @@ pub enum StoreError {
     Poisoned,
     #[error("the transaction's closure panicked: {0}")]
     Panic(String),
-    /// The caller's statement or value is not allowed on either database: a NUL in text, NaN, a wrong placeholder,
-    /// transaction control inside a closure.
+    /// A text holds a NUL, which Postgres cannot keep; it came from whoever asked.
+    #[error("text holds a NUL character")]
+    Nul,
+    /// The caller's statement or value is not allowed on either database: NaN, a wrong placeholder, transaction control
+    /// inside a closure.
     #[error("the statement is refused: {0}")]
     Refused(String),
     /// The schema and the migrations that this binary knows do not fit together.

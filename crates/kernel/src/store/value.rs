@@ -60,12 +60,8 @@ impl Value<'_> {
     /// Refuses what one of the two databases would take differently.
     fn checked(self) -> StoreResult<Self> {
         match &self {
-            Value::Text(text) | Value::Json(text) if text.contains('\0') => {
-                Err(StoreError::Refused("text holds a NUL character".into()))
-            }
-            Value::Json(text) if has_escaped_nul(text) => {
-                Err(StoreError::Refused("JSON holds a NUL character".into()))
-            }
+            Value::Text(text) | Value::Json(text) if text.contains('\0') => Err(StoreError::Nul),
+            Value::Json(text) if has_escaped_nul(text) => Err(StoreError::Nul),
             Value::Real(real) if real.is_nan() => Err(StoreError::Refused("a number is NaN".into())),
             _ => Ok(self),
         }

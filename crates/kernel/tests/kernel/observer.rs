@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use qd_core::state::RunState;
-use qd_kernel::engine::Observation;
+use qd_core::time::Timestamp;
+use qd_kernel::engine::{LogLine, Observation, RunEnd};
 use qd_kernel::events::EventFilter;
 use qd_kernel::store::Backend;
 use qd_testkit::engine::line;
@@ -120,6 +121,33 @@ both_stores! {
             (t.kernel.log_after(run.id, Default::default(), 0, 5).await.unwrap().last == 1).then_some(())
         })
         .await;
+    }
+
+    async fn a_nul_in_an_engines_words_does_not_keep_its_run_from_ending(db: TestDatabase) {
+        let t = TestKernel::start(&db).await;
+        t.published("one", json!({})).await;
+        let (_, run) = t.run("one").await;
+        t.run_in(run.id, RunState::Running).await;
+        let name = t.external(&run);
+        t.engine.log(&name, [LogLine { stage: Some("lo\0ad".into()), ..line("bo\0om") }]);
+        t.engine.fact(&name, "run.no\0ted", json!({ "k\0": ["v\0"] }));
+        t.engine.see(&name, Observation {
+            points: vec![("lo\0ad".to_owned(), json!({ "at": 1 }))],
+            failure: Some(json!({ "message": "bo\0om" })),
+            ..Observation::default()
+        });
+        t.engine.end_with(&name, RunEnd {
+            state: RunState::Failed,
+            code: Some("stage\0failed".into()),
+            message: Some("bo\0om".into()),
+            exit_code: Some(1),
+            at: Timestamp::EPOCH,
+        });
+        let failed = t.run_in(run.id, RunState::Failed).await;
+        assert_eq!((failed.code.as_deref(), failed.message.as_deref()), (Some("stage\u{FFFD}failed"), Some("bo\u{FFFD}om")));
+        assert_eq!(failed.failure.unwrap().0.get(), "{\"message\":\"bo\u{FFFD}om\"}");
+        let log = t.kernel.log_after(run.id, Default::default(), 0, 5).await.unwrap().items;
+        assert_eq!((log[0].stage.as_deref(), log[0].text.as_str()), (Some("lo\u{FFFD}ad"), "bo\u{FFFD}om"));
     }
 
     async fn one_item_through_a_run_and_its_answer(db: TestDatabase) {

@@ -31,6 +31,26 @@ both_stores! {
         assert_eq!(records[0].action, "samples.create");
     }
 
+    async fn a_nul_in_what_somebody_sends_is_their_mistake(db: TestDatabase) {
+        let t = TestKernel::build().idle().on(&db).await;
+        create(&t, "one", json!({})).await;
+        let (context, kind) = (t.context(), t.sample());
+        t.kernel.apply(&context, vec![document("two", json!({}))], String::new(), None).await.unwrap();
+        let text = || "a\0b".to_owned();
+        let filter = ResourceFilter { text: Some(text()), ..ResourceFilter::default() };
+        let refused = [
+            t.kernel.resource_get(t.scope, SAMPLE, &text()).await.map(drop),
+            t.kernel.resource_list(t.scope, SAMPLE, filter, PageRequest::first(5)).await.map(drop),
+            t.kernel.revision_create(&context, &*kind, "one", text()).await.map(drop),
+            t.kernel.revision_publish(&context, &*kind, "two", None, text(), key()).await.map(drop),
+            t.kernel.apply(&context, vec![document("three", json!({}))], text(), None).await.map(drop),
+        ];
+        for (index, result) in refused.into_iter().enumerate() {
+            let error = result.unwrap_err();
+            assert_eq!((error.kind, error.code), (ErrorKind::Malformed, "control_character"), "{index}");
+        }
+    }
+
     async fn a_name_is_taken_once(db: TestDatabase) {
         let t = TestKernel::build().idle().on(&db).await;
         create(&t, "one", json!({})).await;
