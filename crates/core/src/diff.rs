@@ -106,7 +106,9 @@ fn compare(at: &Trail<'_>, before: &Value, after: &Value, changes: &mut Vec<Chan
             for key in keys {
                 match (before.get(key), after.get(key)) {
                     (Some(before), Some(after)) => compare(&at.key(key), before, after, changes),
-                    (Some(before), None) => changes.push(Change::remove(at.key(key).pointer(), before.clone())),
+                    (Some(before), None) => {
+                        changes.push(Change::remove(at.key(key).pointer(), before.clone()))
+                    }
                     (None, Some(after)) => changes.push(Change::add(at.key(key).pointer(), after.clone())),
                     (None, None) => {}
                 }

@@ -80,6 +80,7 @@ pub struct Job {
     pub ended_at: Option<Timestamp>,
     /// What a waiting job waits for, or why a step is tried again.
     pub waiting_for: Option<String>,
+    /// Why it failed, or, while its step is called off, why it will.
     pub error: Option<JobError>,
     pub cancel_requested: bool,
     pub steps: Vec<JobStep>,
@@ -246,10 +247,6 @@ fn row(row: &Row<'_>) -> StoreResult<Job> {
         (Some(id), Some(kind), Some(name)) => Some(JobResource { kind, id, name }),
         _ => None,
     };
-    let error = match (row.get::<Option<String>>(13)?, row.get::<Option<String>>(14)?) {
-        (Some(code), Some(message)) => Some(JobError { code, message }),
-        _ => None,
-    };
     Ok(Job {
         id: row.get(0)?,
         operation: row.get(1)?,
@@ -262,12 +259,18 @@ fn row(row: &Row<'_>) -> StoreResult<Job> {
         started_at: row.get(10)?,
         ended_at: row.get(11)?,
         waiting_for: row.get(12)?,
-        error,
+        error: job_error(row, 13)?,
         cancel_requested: row.get(15)?,
         steps: vec![],
         request_id: row.get(16)?,
         correlation_id: row.get(17)?,
     })
+}
+
+/// From a code and a message in two columns.
+fn job_error(row: &Row<'_>, first: usize) -> StoreResult<Option<JobError>> {
+    let (code, message): (Option<String>, Option<String>) = (row.get(first)?, row.get(first + 1)?);
+    Ok(code.zip(message).map(|(code, message)| JobError { code, message }))
 }
 
 /// Adds the steps of a page of jobs with one more query.

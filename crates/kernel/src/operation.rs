@@ -19,6 +19,9 @@ use crate::{context::Context, kernel::Kernel, mutation::Mutation};
 /// Database work of a step or of a job's end: runs in the transaction that commits it, behind the fence.
 pub type Apply = Box<dyn FnMut(&mut Mutation<'_, '_>) -> Result<()> + Send>;
 
+/// The code of an error by which an [`Apply`] ends its job as superseded; the detail says by what.
+pub const SUPERSEDED: &str = "job_superseded";
+
 /// What a step came to.
 pub enum Outcome {
     /// The step took effect. `output` is kept on the step and handed to those after it.
@@ -82,8 +85,8 @@ pub trait Operation: Send + Sync + 'static {
 
     async fn run(&self, step: &Step<'_>) -> Outcome;
 
-    /// Called instead of [`Operation::run`] when the job was asked to cancel before this step was done: takes back what an
-    /// earlier attempt may have left outside. An error is tried again as one of the step is.
+    /// Called instead of [`Operation::run`] when the job was asked to cancel before this step was done, and before the job
+    /// fails in this step: takes back what an attempt may have left outside. An error is tried again until it succeeds.
     async fn call_off(&self, _step: &Step<'_>) -> Result<()> {
         Ok(())
     }

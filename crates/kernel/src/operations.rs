@@ -4,11 +4,16 @@ pub mod publish;
 pub mod run_start;
 pub mod run_stop;
 
+use std::time::Duration;
+
 use qd_core::id::RunId;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::registry::Registry;
+use crate::{operation::Outcome, registry::Registry};
+
+/// How long a job waits for a process that has its engine.
+const ENGINE_LOOK: Duration = Duration::from_secs(5);
 
 pub(crate) fn register(registry: &mut Registry) {
     registry
@@ -17,6 +22,11 @@ pub(crate) fn register(registry: &mut Registry) {
         .operation(run_start::Start { name: run_start::START })
         .operation(run_start::Start { name: run_start::RETRY })
         .operation(run_stop::Stop);
+}
+
+/// Another process may have it, or this one after its next start.
+fn engine_missing(name: &str) -> Outcome {
+    Outcome::Wait { after: ENGINE_LOOK, waiting_for: format!("no engine {name} in this process") }
 }
 
 /// The input of a job about one attempt of a run.

@@ -3,7 +3,10 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{
-    engine::{RunEngine, clean::Clean}, kind::Kind, operation::Operation};
+    engine::{RunEngine, clean::Clean},
+    kind::Kind,
+    operation::Operation,
+};
 
 /// A role that a plane brings, with the actions it allows.
 #[derive(Debug, Clone)]

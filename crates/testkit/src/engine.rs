@@ -28,6 +28,8 @@ const LOOK: Duration = Duration::from_secs(1);
 /// What the next submit comes to; without one it is [`OnSubmit::Adopt`].
 pub enum OnSubmit {
     Adopt,
+    /// Has the attempt, and never says that it began.
+    AdoptUnstarted,
     NotYet(Duration),
     /// Starts the attempt, and then fails as if the answer was lost.
     AdoptAndLose(Error),
@@ -251,6 +253,7 @@ impl RunEngine for FakeEngine {
         };
         match next {
             OnSubmit::Adopt => self.adopt(&name),
+            OnSubmit::AdoptUnstarted => {}
             OnSubmit::NotYet(look_again) => {
                 return Ok(Submitted::NotYet { look_again, waiting_for: "the engine to be ready".into() });
             }

@@ -54,6 +54,7 @@ pub struct Build {
     scripted: Option<Scripted>,
     more: Option<Register>,
     idle: bool,
+    without_engine: bool,
 }
 
 impl Build {
@@ -99,6 +100,12 @@ impl Build {
         self
     }
 
+    /// A process that does not have the engine of the sample kind.
+    pub fn without_engine(mut self) -> Self {
+        self.without_engine = true;
+        self
+    }
+
     /// Without worker, observer and relay until [`TestKernel::start_tasks`].
     pub fn idle(mut self) -> Self {
         self.idle = true;
@@ -111,7 +118,10 @@ impl Build {
             None => db.migrated().await,
         };
         let mut registry = Registry::default();
-        registry.kind(Sample::default()).engine(self.engine.clone());
+        registry.kind(Sample::default());
+        if !self.without_engine {
+            registry.engine(self.engine.clone());
+        }
         if let Some(scripted) = self.scripted {
             registry.operation(scripted);
         }
@@ -139,6 +149,7 @@ impl TestKernel {
             scripted: None,
             more: None,
             idle: false,
+            without_engine: false,
         }
     }
 

@@ -24,11 +24,28 @@ pub struct Call {
     pub now: Timestamp,
 }
 
+impl Call {
+    fn of(step: &Step<'_>) -> Self {
+        Self {
+            job_id: step.job_id,
+            step: step.name.to_owned(),
+            attempt: step.attempt,
+            input: step.input.clone(),
+            outputs: step.outputs.to_vec(),
+            cancelled: step.cancelled.clone(),
+            fencing_token: step.fencing_token,
+            now: step.now,
+        }
+    }
+}
+
 type Behaviour = Box<dyn Fn(Call) -> BoxFuture<'static, Outcome> + Send + Sync>;
+type CallOff = Box<dyn Fn(Call) -> BoxFuture<'static, Result<()>> + Send + Sync>;
 type OnEnd = Box<dyn Fn(&Value, &Ending) -> Option<Apply> + Send + Sync>;
 
 pub struct Scripted {
     run: Behaviour,
+    call_off: CallOff,
     ended: OnEnd,
     timeout: Duration,
     max_attempts: u32,
@@ -41,6 +58,7 @@ impl Scripted {
     {
         Self {
             run: Box::new(move |call| Box::pin(run(call))),
+            call_off: Box::new(|_| Box::pin(async { Ok(()) })),
             ended: Box::new(|_, _| None),
             timeout: Duration::from_secs(60),
             max_attempts: 5,
@@ -54,6 +72,15 @@ impl Scripted {
 
     pub fn max_attempts(mut self, most: u32) -> Self {
         self.max_attempts = most;
+        self
+    }
+
+    /// What calling a step off does; without it, nothing.
+    pub fn on_call_off<F>(mut self, call_off: impl Fn(Call) -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Result<()>> + Send + 'static,
+    {
+        self.call_off = Box::new(move |call| Box::pin(call_off(call)));
         self
     }
 
@@ -85,17 +112,11 @@ impl Operation for Scripted {
     }
 
     async fn run(&self, step: &Step<'_>) -> Outcome {
-        let call = Call {
-            job_id: step.job_id,
-            step: step.name.to_owned(),
-            attempt: step.attempt,
-            input: step.input.clone(),
-            outputs: step.outputs.to_vec(),
-            cancelled: step.cancelled.clone(),
-            fencing_token: step.fencing_token,
-            now: step.now,
-        };
-        (self.run)(call).await
+        (self.run)(Call::of(step)).await
+    }
+
+    async fn call_off(&self, step: &Step<'_>) -> Result<()> {
+        (self.call_off)(Call::of(step)).await
     }
 
     fn timeout(&self, _step: &str) -> Duration {

@@ -40,8 +40,7 @@ pub(super) fn document(value: Value) -> Result<Document, Vec<Violation>> {
     let metadata = fields.required("metadata").and_then(|value| metadata(value, &mut fields.found));
     let spec = fields.required("spec").and_then(|value| fields.object("spec", value)).map(Value::Object);
     let mut seen = HashSet::new();
-    let mut known =
-        |violation: &Violation| !seen.insert((violation.pointer.clone(), violation.code.clone()));
+    let mut known = |violation: &Violation| !seen.insert((violation.pointer.clone(), violation.code.clone()));
     for violation in fields.found {
         if !known(&violation) {
             found.add(violation);

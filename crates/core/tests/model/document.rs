@@ -1,5 +1,5 @@
-use qd_core::document::{DEPTH_MAX, depth_limit, reject_control_characters};
 use qd_core::canonical::reject_inexact_numbers;
+use qd_core::document::{DEPTH_MAX, depth_limit, reject_control_characters};
 use qd_core::violation::VIOLATIONS_MAX;
 use qd_core::{Document, Metadata, Name, Pointer, Violation};
 use serde_json::{Value, json};
@@ -168,7 +168,8 @@ fn many_violations_are_counted_and_not_listed() {
     ] {
         assert_eq!(last(found), (3, "more_violations".to_owned(), "and 99998 more".to_owned()));
     }
-    let fields: serde_json::Map<String, Value> = (0..3000).map(|n| (format!("f{n}"), json!("\u{0}"))).collect();
+    let fields: serde_json::Map<String, Value> =
+        (0..3000).map(|n| (format!("f{n}"), json!("\u{0}"))).collect();
     let mut value = with_metadata(json!({ "name": "x" }));
     value.as_object_mut().unwrap().extend(fields);
     // Unknown, and with a control character each.

@@ -99,8 +99,13 @@ fn observation(seen: &mut Observation) {
         text(stage);
         value(point);
     }
-    let numbers =
-        [&mut seen.engine_detail, &mut seen.progress, &mut seen.failure, &mut seen.serving, &mut seen.results];
+    let numbers = [
+        &mut seen.engine_detail,
+        &mut seen.progress,
+        &mut seen.failure,
+        &mut seen.serving,
+        &mut seen.results,
+    ];
     numbers.into_iter().flatten().for_each(value);
     if let Some(end) = &mut seen.end {
         end.code.iter_mut().chain(&mut end.message).for_each(text);

@@ -67,8 +67,8 @@ pub(crate) fn wake(m: &mut Mutation<'_, '_>, id: JobId) -> Result<()> {
     Ok(())
 }
 
-/// Takes the queue's row before the job's, as workers do: two that lock in different orders deadlock. What is read
-/// afterwards is what a worker that held the row has left.
+/// Takes the queue's row before the job's, and after that of a run, as workers do: two that lock in different orders
+/// deadlock. What is read afterwards is what a worker that held the row has left.
 fn queue_lock(m: &mut Mutation<'_, '_>, id: JobId) -> Result<()> {
     let sql = format!("SELECT job_id FROM job_queue WHERE job_id = $1{}", m.tx.backend().for_update());
     m.tx.opt(&sql, params![id], |row| row.get::<JobId>(0))?;

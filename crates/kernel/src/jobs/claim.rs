@@ -9,7 +9,7 @@ use qd_core::{
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{JobStep, PRIORITIES, steps_of};
+use super::{JobError, JobStep, PRIORITIES, job_error, steps_of};
 use crate::{
     context::{Context, Principal, PrincipalKind, RequestIds, Scope},
     events,
@@ -32,6 +32,10 @@ pub(super) struct Claimed {
     pub resource_id: Option<ResourceId>,
     pub run_id: Option<RunId>,
     pub steps: Vec<JobStep>,
+    /// What it waited for before this claim.
+    pub waiting_for: Option<String>,
+    /// Why it fails once its step is called off.
+    pub failure: Option<JobError>,
     pub context: Context,
 }
 
@@ -79,7 +83,7 @@ impl Kernel {
                 let jobs = tx.rows(
                     &format!(
                         "SELECT id, tenant_id, project_id, operation, state, resource_id, run_id, input, cancel_requested,
-                           created_by, request_id, correlation_id FROM job WHERE id IN ({list})"
+                           created_by, request_id, correlation_id, waiting_for, error_code, error_message FROM job WHERE id IN ({list})"
                     ),
                     &args,
                     job_row,
@@ -146,7 +150,8 @@ impl Kernel {
         self.store
             .write(move |tx| -> Result<()> {
                 tx.exec(
-                    "UPDATE job_queue SET due_at = $1 WHERE job_id IN (SELECT id FROM job WHERE state = 'running')",
+                    "UPDATE job_queue SET due_at = $1
+                     WHERE EXISTS (SELECT 1 FROM job WHERE job.id = job_queue.job_id AND job.state = 'running')",
                     params![now],
                 )?;
                 Ok(())
@@ -169,6 +174,8 @@ fn job_row(row: &Row<'_>) -> StoreResult<Claimed> {
         resource_id: row.get(5)?,
         run_id: row.get(6)?,
         steps: vec![],
+        waiting_for: row.get(12)?,
+        failure: job_error(row, 13)?,
         context: Context {
             principal: Principal {
                 id: Uuid::nil().into(),

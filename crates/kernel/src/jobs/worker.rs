@@ -23,12 +23,13 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    JobError,
     claim::Claimed,
     commit::{Commit, Committed},
 };
 use crate::{
     kernel::Kernel,
-    operation::{Ending, Operation, Outcome, Step},
+    operation::{Ending, Operation, Outcome, SUPERSEDED, Step},
     params,
 };
 
@@ -208,15 +209,21 @@ impl Kernel {
                 _ => Value::Null,
             };
             match self.step_commit(job, commit).await {
-                Ok(Committed::Yes) => {}
+                Ok(Committed::Yes { cancel_requested }) => job.cancel_requested |= cancel_requested,
                 Ok(Committed::Fenced) => {
                     tracing::info!(job_id = %job.id, "the lease was taken over; nothing was written");
                     return Ok(());
                 }
+                Err(error) if error.code == SUPERSEDED => {
+                    let ending = Ending::Cancelled { reason: error.detail };
+                    self.step_commit(job, Commit::ended(&*operation, &job.input, ending)).await?;
+                    return Ok(());
+                }
                 // What the step wants to write is refused, and would be again: the job fails with that reason.
                 Err(error) if !matches!(error.kind, ErrorKind::Unavailable | ErrorKind::Internal) => {
-                    let ending = Ending::Failed { code: error.code.into(), message: error.detail };
-                    self.step_commit(job, Commit::ended(&*operation, &job.input, ending)).await?;
+                    job.failure = Some(JobError { code: error.code.into(), message: error.detail });
+                    let commit = self.step_attempt(&*operation, job, cancel).await;
+                    self.step_commit(job, commit).await?;
                     return Ok(());
                 }
                 Err(error) => return Err(error),
@@ -227,6 +234,7 @@ impl Kernel {
             if let Some(step) = job.steps.get_mut(job.step) {
                 step.output = Some(output);
             }
+            job.waiting_for = None;
             job.step += 1;
             if let Some(step) = job.steps.get_mut(job.step) {
                 step.attempts = 1;
@@ -242,7 +250,7 @@ impl Kernel {
         cancel: &CancellationToken,
     ) -> Commit {
         let ended = |ending| Commit::ended(operation, &job.input, ending);
-        let called_off = match self.cancel_wanted(job, cancel).await {
+        let cancelled = match self.cancel_wanted(job, cancel).await {
             Ok(wanted) => wanted,
             Err(error) => return Commit::Retry { after: BACKOFF_FIRST, error: error.detail },
         };
@@ -254,10 +262,11 @@ impl Kernel {
         };
         let most = operation.max_attempts(&step.name);
         let attempt = u32::try_from(step.attempts).unwrap_or(u32::MAX);
-        if attempt > most && !called_off {
-            let message = format!("{} was tried {most} times and its worker died each time", step.name);
-            return ended(Ending::Failed { code: "attempts_exhausted".into(), message });
-        }
+        let exhausted = || JobError {
+            code: "attempts_exhausted".into(),
+            message: format!("{} was tried {most} times and its worker died each time", step.name),
+        };
+        let failure = job.failure.clone().or_else(|| (attempt > most && !cancelled).then(exhausted));
         let outputs: Vec<Value> =
             job.steps.iter().take(job.step).map(|s| s.output.clone().unwrap_or_default()).collect();
         let context = Step {
@@ -273,27 +282,41 @@ impl Kernel {
             now: self.source.now(),
         };
         let timeout = operation.timeout(&step.name);
-        let outcome = if called_off {
-            match guarded(&step.name, timeout, operation.call_off(&context)).await.flatten() {
-                Ok(()) => return ended(Ending::Cancelled { reason: "cancelled on request".into() }),
-                Err(error) => Outcome::Retry(error),
-            }
-        } else {
-            guarded(&step.name, timeout, operation.run(&context)).await.unwrap_or_else(Outcome::Retry)
+        let fail = |error: Error, tried: &str| JobError {
+            code: error.code.into(),
+            message: format!("{}{tried}", error.detail),
         };
-        match outcome {
-            Outcome::Done { output, apply } => {
-                Commit::Done { output, apply, last: job.step + 1 == job.steps.len() }
-            }
-            Outcome::Wait { after, waiting_for } => Commit::Wait { after, waiting_for },
-            Outcome::Fatal(error) => ended(Ending::Failed { code: error.code.into(), message: error.detail }),
-            // One that a cancel interrupted is called off at its next look, whatever its attempts.
-            Outcome::Retry(error) if attempt >= most && !cancel.is_cancelled() => {
-                let message = format!("{} (tried {attempt} times)", error.detail);
-                ended(Ending::Failed { code: error.code.into(), message })
-            }
-            Outcome::Retry(error) => Commit::Retry { after: self.backoff(attempt), error: error.detail },
-            Outcome::Superseded { by } => ended(Ending::Cancelled { reason: format!("superseded by {by}") }),
+        let failure = match failure {
+            Some(failure) => Some(failure),
+            None if cancelled => None,
+            None => match guarded(&step.name, timeout, operation.run(&context))
+                .await
+                .unwrap_or_else(Outcome::Retry)
+            {
+                Outcome::Done { output, apply } => {
+                    return Commit::Done { output, apply, last: job.step + 1 == job.steps.len() };
+                }
+                Outcome::Wait { after, waiting_for } => return Commit::Wait { after, waiting_for },
+                Outcome::Superseded { by } => {
+                    return ended(Ending::Cancelled { reason: format!("superseded by {by}") });
+                }
+                Outcome::Fatal(error) => Some(fail(error, "")),
+                // One that a cancel interrupted is called off at its next look, whatever its attempts.
+                Outcome::Retry(error) if attempt >= most && !cancel.is_cancelled() => {
+                    Some(fail(error, &format!(" (tried {attempt} times)")))
+                }
+                Outcome::Retry(error) => {
+                    return Commit::Retry { after: self.backoff(attempt), error: error.detail };
+                }
+            },
+        };
+        // Neither a failure nor a cancel leaves behind what an attempt may have begun.
+        match guarded(&step.name, timeout, operation.call_off(&context)).await.flatten() {
+            Ok(()) => ended(match failure {
+                Some(failure) => Ending::Failed { code: failure.code, message: failure.message },
+                None => Ending::Cancelled { reason: "cancelled on request".into() },
+            }),
+            Err(error) => Commit::CallOff { after: self.backoff(attempt), error: error.detail, failure },
         }
     }
 

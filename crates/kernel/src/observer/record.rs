@@ -84,7 +84,10 @@ fn write(
     numbers(m, run_id, seen)?;
     let mut state = run.state;
     if state == RunState::Queued && (seen.started_at.is_some() || seen.end.is_some()) {
-        let started_at = seen.started_at.unwrap_or(m.now);
+        let ended_at = seen.end.as_ref().map(|end| end.at);
+        // An end without a start tells no more than that it was not later.
+        let started_at = seen.started_at.or(ended_at).unwrap_or(m.now);
+        let started_at = ended_at.map_or(started_at, |ended_at| started_at.min(ended_at));
         state = state.step(RunState::Running)?;
         m.tx.exec(
             "UPDATE run SET state = 'running', started_at = $2, version = version + 1 WHERE id = $1",

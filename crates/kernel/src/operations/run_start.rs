@@ -10,7 +10,7 @@ use qd_core::{
 };
 use serde_json::{Value, json};
 
-use super::RunInput;
+use super::{RunInput, engine_missing};
 use crate::{
     engine::Submitted,
     mutation::{Mutation, Subject},
@@ -58,10 +58,7 @@ impl Operation for Start {
         }
         ticket.correlation_id.clone_from(&step.context.ids.correlation_id);
         let Some(engine) = step.kernel.registry.find_engine(&run.engine) else {
-            return Outcome::Fatal(Error::unavailable(
-                "engine_missing",
-                format!("no engine {} is registered", run.engine),
-            ));
+            return engine_missing(&run.engine);
         };
         let submitted = tokio::select! {
             submitted = engine.submit(&ticket) => submitted,

@@ -9,7 +9,7 @@ use qd_core::{
 };
 use serde_json::{Value, json};
 
-use super::RunInput;
+use super::{RunInput, engine_missing};
 use crate::operation::{Operation, Outcome, Step, plan};
 
 pub const STOP: &str = "run.stop";
@@ -57,10 +57,7 @@ impl Operation for Stop {
             };
         }
         let Some(engine) = step.kernel.registry.find_engine(&run.engine) else {
-            return Outcome::Fatal(Error::unavailable(
-                "engine_missing",
-                format!("no engine {} is registered", run.engine),
-            ));
+            return engine_missing(&run.engine);
         };
         match engine.stop(&ticket).await {
             Ok(()) => Outcome::done(json!({ "asked": true })),

@@ -97,7 +97,8 @@ impl Kernel {
                     attempt_row,
                 )?;
                 let durations = tx.rows(
-                    "SELECT started_at, ended_at FROM run WHERE resource_id = $1 AND number < $2 AND state = 'succeeded'
+                    "SELECT started_at, ended_at FROM run
+                     WHERE resource_id = $1 AND number < $2 AND number >= $2 - 100 AND state = 'succeeded'
                      ORDER BY number DESC LIMIT 10",
                     params![run.resource.id, run.number],
                     |row| Ok((row.get::<Option<Timestamp>>(0)?, row.get::<Option<Timestamp>>(1)?)),
@@ -153,7 +154,7 @@ impl Kernel {
     pub(crate) async fn run_ticket(&self, scope: Scope, id: RunId) -> Result<(RunTicket, StoredRun)> {
         self.store
             .read(move |tx| -> Result<(RunTicket, StoredRun)> {
-                let run = stored(tx, scope, id, "")?;
+                let run = stored(tx, scope, id)?;
                 let (spec, name): (String, String) = tx.one(
                     "SELECT v.spec, r.name FROM revision v JOIN resource r ON r.id = v.resource_id
                      WHERE v.resource_id = $1 AND v.number = $2",
@@ -198,21 +199,18 @@ pub(crate) struct StoredRun {
 
 /// Locks a run's row for the rest of the transaction.
 pub(crate) fn run_lock(tx: &mut Tx<'_>, scope: Scope, id: RunId) -> Result<StoredRun> {
-    let lock = match tx.backend() {
-        crate::store::Backend::Sqlite => "",
-        crate::store::Backend::Postgres => " FOR UPDATE OF u",
-    };
-    stored(tx, scope, id, lock)
+    // Alone: a statement that waits for the lock reads the rows that it joins as they were before the wait.
+    let sql = format!("SELECT id FROM run WHERE project_id = $1 AND id = $2{}", tx.backend().for_update());
+    tx.opt(&sql, params![scope.project_id, id], |row| row.get::<RunId>(0))?;
+    stored(tx, scope, id)
 }
 
-fn stored(tx: &mut Tx<'_>, scope: Scope, id: RunId, lock: &str) -> Result<StoredRun> {
-    let sql = format!(
-        "SELECT u.id, u.resource_id, u.kind, u.number, u.revision, u.state, u.engine, u.attempt, u.params, a.external_id, a.cursor,
+fn stored(tx: &mut Tx<'_>, scope: Scope, id: RunId) -> Result<StoredRun> {
+    let sql = "SELECT u.id, u.resource_id, u.kind, u.number, u.revision, u.state, u.engine, u.attempt, u.params, a.external_id, a.cursor,
            u.job_id, r.name
          FROM run u JOIN run_attempt a ON a.run_id = u.id AND a.attempt = u.attempt JOIN resource r ON r.id = u.resource_id
-         WHERE u.project_id = $1 AND u.id = $2{lock}"
-    );
-    let found = tx.opt(&sql, params![scope.project_id, id], |row| {
+         WHERE u.project_id = $1 AND u.id = $2";
+    let found = tx.opt(sql, params![scope.project_id, id], |row| {
         let state: String = row.get(5)?;
         Ok(StoredRun {
             id: row.get(0)?,

@@ -7,6 +7,7 @@ use qd_core::error::Error;
 use qd_core::state::{JobState, StepState};
 use qd_core::time::Timestamp;
 use qd_kernel::access::VIEWER;
+use qd_kernel::events::EventFilter;
 use qd_kernel::operation::{Ending, Outcome};
 use qd_kernel::params;
 use qd_testkit::eventually::within;
@@ -288,6 +289,108 @@ both_stores! {
         t.kernel.job_cancel(&t.context(), id, String::new()).await.unwrap();
         gate.open();
         assert_eq!(t.job_ended(id).await.state, JobState::Cancelled);
+    }
+
+    async fn a_cancel_between_steps_is_seen_before_the_next(db: TestDatabase) {
+        let (gate, world) = (Gate::closed(), World::default());
+        let (held, running) = (gate.clone(), world.clone());
+        let scripted = Scripted::new(move |call: Call| {
+            let held = held.clone();
+            running.try_once(&call.step);
+            async move {
+                held.pass().await;
+                Outcome::done(json!({}))
+            }
+        });
+        let t = TestKernel::build().scripted(scripted).on(&db).await;
+        // Another process: the worker of the first is told nothing but by the rows.
+        let other = TestKernel::build().store(&t.kernel.store).idle().on(&db).await;
+        let id = t.job(&["a", "b"]).await;
+        eventually("the step is under way", async || (world.tries("a") == 1).then_some(())).await;
+        other.kernel.job_cancel(&other.context(), id, String::new()).await.unwrap();
+        gate.open();
+        assert_eq!(t.job_ended(id).await.state, JobState::Cancelled);
+        assert_eq!(world.tries("b"), 0);
+    }
+
+    async fn a_cancel_that_cannot_be_carried_out_is_tried_until_it_can_be(db: TestDatabase) {
+        const FAILURES: u32 = 4;
+        let world = World::default();
+        let calls = world.clone();
+        let scripted = Scripted::new(async |_| Outcome::Wait { after: NEVER, waiting_for: "nothing".into() })
+            .max_attempts(2)
+            .on_call_off(move |_| {
+                let call = calls.try_once("call off");
+                async move { if call <= FAILURES { Err(error()) } else { Ok(()) } }
+            });
+        let clock = ManualClock::new(1);
+        let t = TestKernel::build().scripted(scripted).clock(&clock).on(&db).await;
+        let id = t.job(&["a"]).await;
+        t.job_in(id, JobState::Waiting).await;
+        t.kernel.job_cancel(&t.context(), id, String::new()).await.unwrap();
+        for failures in 1..=FAILURES {
+            eventually("it waits for its next try, and not for nothing", async || {
+                let waits = t.job_now(id).await.state == JobState::Waiting;
+                (waits && world.tries("call off") == failures).then_some(())
+            })
+            .await;
+            clock.advance(Duration::from_mins(2));
+        }
+        assert_eq!(t.job_ended(id).await.state, JobState::Cancelled);
+        assert_eq!(world.tries("call off"), FAILURES + 1);
+    }
+
+    async fn a_step_that_fails_in_the_end_is_called_off_first(db: TestDatabase) {
+        let world = World::default();
+        let calls = world.clone();
+        let scripted = Scripted::new(async |_| Outcome::Fatal(Error::invalid("nonsense", "that cannot be"))).on_call_off(move |_| {
+            let call = calls.try_once("call off");
+            async move { if call == 1 { Err(error()) } else { Ok(()) } }
+        });
+        let clock = ManualClock::new(1);
+        let t = TestKernel::build().scripted(scripted).clock(&clock).on(&db).await;
+        let id = t.job(&["a"]).await;
+        let waiting = t.job_in(id, JobState::Waiting).await;
+        assert_eq!(waiting.error.unwrap().code, "nonsense");
+        assert_eq!(waiting.waiting_for.as_deref(), Some("its step to be called off after: the world is away"));
+        clock.advance(Duration::from_mins(2));
+        let job = t.job_ended(id).await;
+        assert_eq!((job.state, job.error.unwrap().code.as_str()), (JobState::Failed, "nonsense"));
+        assert_eq!(world.tries("call off"), 2);
+    }
+
+    async fn what_is_waited_for_is_said_once(db: TestDatabase) {
+        let world = World::default();
+        let looks = world.clone();
+        let scripted = Scripted::new(move |call: Call| {
+            let look = looks.try_once(&call.step);
+            async move {
+                match look {
+                    1..=3 => Outcome::Wait { after: NEVER, waiting_for: "the world".into() },
+                    4 => Outcome::Wait { after: NEVER, waiting_for: "the moon".into() },
+                    _ => Outcome::done(json!({})),
+                }
+            }
+        });
+        let clock = ManualClock::new(1);
+        let t = TestKernel::build().scripted(scripted).clock(&clock).on(&db).await;
+        let id = t.job(&["a"]).await;
+        for look in 1..=4 {
+            eventually("it waits", async || {
+                let waits = t.job_now(id).await.state == JobState::Waiting;
+                (waits && world.tries("a") == look).then_some(())
+            })
+            .await;
+            clock.advance(NEVER);
+        }
+        t.job_ended(id).await;
+        let said = eventually("the end has its position", async || {
+            let events = t.kernel.events_after(t.scope, EventFilter::default(), 0, 500).await.unwrap();
+            let said = |wanted: &str| events.iter().filter(|event| event.event_type == wanted).count();
+            (said("job.succeeded") == 1).then(|| said("job.waiting"))
+        })
+        .await;
+        assert_eq!(said, 2);
     }
 
     async fn who_may_not_cancel_does_not(db: TestDatabase) {

@@ -210,6 +210,52 @@ both_stores! {
         t.run_in(run.id, RunState::Running).await;
     }
 
+    async fn a_start_whose_answers_are_all_lost_leaves_nothing_running_in_the_engine(db: TestDatabase) {
+        let clock = ManualClock::new(1);
+        let t = TestKernel::build().clock(&clock).on(&db).await;
+        t.published("one", json!({})).await;
+        t.engine.on_submit((0..5).map(|_| OnSubmit::AdoptAndLose(Error::unavailable("lost", "the answer was lost"))));
+        let (job, run) = t.run("one").await;
+        let job = qd_testkit::eventually("the start fails", async || {
+            let job = t.job_now(job.id).await;
+            if job.state == JobState::Waiting {
+                clock.advance(Duration::from_mins(2));
+            }
+            job.state.is_terminal().then_some(job)
+        })
+        .await;
+        assert_eq!((job.state, job.error.unwrap().code.as_str()), (JobState::Failed, "lost"));
+        let name = t.external(&run);
+        assert_eq!((t.engine.submits(&name), t.engine.stops(&name)), (5, 1));
+        assert_eq!(t.run_now(run.id).await.code.as_deref(), Some("lost"));
+    }
+
+    async fn a_run_waits_for_a_process_that_has_its_engine(db: TestDatabase) {
+        let clock = ManualClock::new(1);
+        let mut t = TestKernel::build().clock(&clock).on(&db).await;
+        t.published("one", json!({})).await;
+        t.crash_tasks();
+        let (job, run) = t.run("one").await;
+        let mut without = TestKernel::build().clock(&clock).store(&t.kernel.store).without_engine().on(&db).await;
+        let waiting = without.job_in(job.id, JobState::Waiting).await;
+        assert_eq!(waiting.waiting_for.as_deref(), Some("no engine fake in this process"));
+        without.crash_tasks();
+        clock.advance(Duration::from_mins(1));
+        t.start_tasks().await;
+        t.run_in(run.id, RunState::Running).await;
+    }
+
+    async fn a_run_does_not_end_before_it_began(db: TestDatabase) {
+        let t = TestKernel::start(&db).await;
+        t.published("one", json!({})).await;
+        t.engine.on_submit([OnSubmit::AdoptUnstarted]);
+        let (job, run) = t.run("one").await;
+        t.job_ended(job.id).await;
+        t.engine.end(&t.external(&run), RunState::Failed);
+        let ended = t.run_in(run.id, RunState::Failed).await;
+        assert!(ended.started_at <= ended.ended_at, "{:?} and {:?}", ended.started_at, ended.ended_at);
+    }
+
     async fn not_yet_waits_without_a_slot(db: TestDatabase) {
         let t = TestKernel::build().slots(1).on(&db).await;
         t.published("one", json!({})).await;
