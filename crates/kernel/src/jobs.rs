@@ -104,8 +104,9 @@ pub(crate) struct NewJob<'a> {
 }
 
 impl NewJob<'_> {
-    /// Writes the job with its planned steps and queues it, within the mutation that asks for it.
-    pub(crate) fn insert(&self, m: &mut Mutation<'_, '_>) -> Result<()> {
+    /// Writes the job with its planned steps and queues it, within the mutation that asks for it. Answers it as written;
+    /// the name of its resource is not looked up.
+    pub(crate) fn insert(&self, m: &mut Mutation<'_, '_>) -> Result<Job> {
         let plan = self.operation.plan(self.input)?;
         let reason = m.reason().to_owned();
         m.tx.exec_later(
@@ -146,7 +147,34 @@ impl NewJob<'_> {
         };
         m.event("job.queued", subject, &json!({ "operation": self.operation.name() }))?;
         m.wake_jobs();
-        Ok(())
+        let steps = plan.steps.into_iter().map(|step| JobStep {
+            name: step.name,
+            title: step.title,
+            state: StepState::Pending,
+            attempts: 0,
+            started_at: None,
+            ended_at: None,
+            output: None,
+            error: None,
+        });
+        Ok(Job {
+            id: self.id,
+            operation: self.operation.name().to_owned(),
+            state: JobState::Queued,
+            resource: None,
+            run_id: self.run_id,
+            reason,
+            created_by: m.context.principal.name.clone(),
+            created_at: m.now,
+            started_at: None,
+            ended_at: None,
+            waiting_for: None,
+            error: None,
+            cancel_requested: false,
+            steps: steps.collect(),
+            request_id: m.context.ids.request_id.clone(),
+            correlation_id: m.context.ids.correlation_id.clone(),
+        })
     }
 }
 
@@ -187,15 +215,25 @@ impl Kernel {
         key: IdempotencyKey,
     ) -> Result<Job> {
         let operation = self.operation(operation)?;
-        let (job_id, _) = self
+        let (job_id, made) = self
             .create_job(context, act, key, move |m, job_id| {
-                NewJob { id: job_id, operation: &*operation, input: &input, resource_id: None, run_id: None }
-                    .insert(m)?;
+                let job = NewJob {
+                    id: job_id,
+                    operation: &*operation,
+                    input: &input,
+                    resource_id: None,
+                    run_id: None,
+                }
+                .insert(m)?;
                 let object = Object { kind: "Job", id: job_id.uuid(), name: operation.name() };
-                m.audit(&object, &[Change::add("/input", input.clone())], Some(job_id))
+                m.audit(&object, &[Change::add("/input", input.clone())], Some(job_id))?;
+                Ok(job)
             })
             .await?;
-        self.job_get(context.scope, job_id).await
+        match made {
+            Some(job) => Ok(job),
+            None => self.job_get(context.scope, job_id).await,
+        }
     }
 
     pub async fn job_get(&self, scope: Scope, id: JobId) -> Result<Job> {

@@ -191,7 +191,7 @@ impl Kernel {
                 )?;
                 record(m, &run, job_id, "run.queued", Change::replace("/attempt", run.attempt.into(), attempt.into()))?;
                 let input = RunInput { run_id: run.id, attempt }.to_json();
-                NewJob { id: job_id, operation: &*operation, input: &input, resource_id: Some(run.resource_id), run_id: Some(run.id) }.insert(m)
+                NewJob { id: job_id, operation: &*operation, input: &input, resource_id: Some(run.resource_id), run_id: Some(run.id) }.insert(m).map(drop)
             })
             .await?;
         self.job_and_run(context, job_id).await
