@@ -19,7 +19,6 @@ import fcntl
 import json
 import os
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -29,7 +28,7 @@ _PER_LOOK = 4 * _CHUNK
 _LINE_LIMIT = _CHUNK
 _SEGMENT = 1 << 20
 _SEGMENTS = 16
-_HELD_TOLD_S = 1.0
+_HELD_S = 0.2  # of a worker killed while it is not read, the count of this last moment is lost
 # Of records that are added up while there is no room.
 _SUMS = ("i", "o", "none", "d", "batch_size")
 
@@ -49,8 +48,10 @@ class SpoolWriter:
                 self._append(record)
             elif not self._hold(record):
                 self._append(record)
-            elif time.monotonic() - self._held_told >= _HELD_TOLD_S:
-                self._held_write()
+            elif self._timer is None:
+                self._timer = threading.Timer(_HELD_S, self._held_tell)
+                self._timer.daemon = True
+                self._timer.start()
 
     def _start(self) -> None:
         if self._fd is not None:
@@ -63,7 +64,7 @@ class SpoolWriter:
         self._number = self._oldest = max((s[2] + 1 for s in left if s), default=0)
         self._lost = 0
         self._held: dict[str, dict[str, Any]] = {}
-        self._held_told = 0.0
+        self._timer: threading.Timer | None = None
 
     def _path(self, number: int) -> str:
         return f"{self._folder}/{self._stem}-{number:06d}.ndjson"
@@ -100,8 +101,13 @@ class SpoolWriter:
             return kind in ("s", "r")
         return True
 
+    def _held_tell(self) -> None:
+        """Room or not: it is little, and a worker that says nothing more would take it to its grave."""
+        with self._lock, contextlib.suppress(OSError):
+            self._timer = None
+            self._held_write()
+
     def _held_write(self) -> None:
-        self._held_told = time.monotonic()
         if self._lost:
             lost, self._lost = self._lost, 0
             self._append({"k": "x", "lines": lost})

@@ -39,9 +39,8 @@ def test_what_was_read_is_removed_and_nothing_is_lost(tmp_path, small):
 
 
 def test_a_worker_that_is_not_read_keeps_a_bounded_part_and_counts_the_rest(tmp_path, small, monkeypatch):
-    monkeypatch.setattr(spool, "_HELD_TOLD_S", 0.0)
+    monkeypatch.setattr(spool, "_HELD_S", 600.0)
     writer, reader = SpoolWriter(str(tmp_path), 0), SpoolReader(tmp_path)
-    monkeypatch.setattr(spool, "_HELD_TOLD_S", 600.0)
     for n in range(1, 1001):
         writer.write({"k": "s", "n": n})
         writer.write(line("x" * 100))
@@ -62,11 +61,14 @@ def test_a_worker_that_is_not_read_keeps_a_bounded_part_and_counts_the_rest(tmp_
 
 
 def test_what_is_held_back_is_told_while_there_is_no_room(tmp_path, small, monkeypatch):
-    monkeypatch.setattr(spool, "_HELD_TOLD_S", 0.0)
+    monkeypatch.setattr(spool, "_HELD_S", 0.05)
     writer = SpoolWriter(str(tmp_path), 0)
     for _ in range(100):
         writer.write(line("x" * 100))
-    assert any(r["k"] == "x" for r in read(SpoolReader(tmp_path)))
+    while writer._timer is not None:
+        writer._timer.join(10)
+    got = read(SpoolReader(tmp_path))
+    assert sum(r["k"] == "l" for r in got) + sum(r.get("lines", 0) for r in got) == 100
 
 
 def test_a_dead_workers_file_goes_and_its_number_may_come_again(tmp_path):
