@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import os
 import sys
 from pathlib import Path
 
@@ -40,5 +42,13 @@ def main(argv: list[str] | None = None) -> int:
     return run_main(args.spec, args.attempt, args.dir)
 
 
+def _end(code: int) -> None:
+    """Ends the process here: threads and exit handlers of code that was imported could hold it up, or print on."""
+    with contextlib.suppress(Exception):
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(code)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    _end(main())

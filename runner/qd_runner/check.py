@@ -13,6 +13,7 @@ from typing import Any
 
 from qd_runner import convert, loading, xenna
 from qd_runner.describe import stdout_kept_for_json
+from qd_runner.protocol import error_line
 from qd_runner.spec import BadSpec, RunFile, StageEntry, Violation, run_file_read
 
 
@@ -70,7 +71,7 @@ def _stage_build(entry: StageEntry, violations: list[Violation]) -> Any:
     try:
         stage = cls(**arguments)
     except (Exception, SystemExit) as error:
-        detail = f"{cls.__name__}(…) raised {type(error).__name__}: {error}"
+        detail = f"{cls.__name__}(…) raised {error_line(error)}"
         at = f"{entry.pointer}/params"
         violations.append(Violation(at, "constructor_failed", detail, loading.traceback_of(error)))
         return None
@@ -84,7 +85,7 @@ def _stage_properties_check(entry: StageEntry, stage: Any, violations: list[Viol
         try:
             value = getattr(stage, name)
         except (Exception, SystemExit) as error:
-            detail = f"{type(stage).__name__}.{name} raised {type(error).__name__}: {error}"
+            detail = f"{type(stage).__name__}.{name} raised {error_line(error)}"
             at = f"{entry.pointer}/uses"
             violations.append(Violation(at, "property_failed", detail, loading.traceback_of(error)))
             continue

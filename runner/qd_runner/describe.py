@@ -14,6 +14,7 @@ import sys
 from typing import Any
 
 from qd_runner import loading, schema, xenna
+from qd_runner.protocol import error_line
 
 
 @contextlib.contextmanager
@@ -64,8 +65,8 @@ def _described(path: str, how: Any) -> dict[str, Any]:
         return {"ok": True, **how(path)}
     except loading.LoadError as error:
         return {"ok": False, "code": error.code, "detail": error.detail, "traceback": error.traceback}
-    except Exception as error:
-        detail = f"describing {path} raised {type(error).__name__}: {error}"
+    except (Exception, SystemExit) as error:
+        detail = f"describing {path} raised {error_line(error)}"
         return {"ok": False, "code": "import_error", "detail": detail, "traceback": loading.traceback_of(error)}
 
 
@@ -76,7 +77,7 @@ def _class(path: str) -> dict[str, Any]:
         "doc": _own_doc(cls),
         "name": cls.__name__,
         "params": {"schema": schema.signature_schema(cls, cls.__dict__.get("__doc__"))},
-        "batch_size": batch if isinstance(batch, int) else None,
+        "batch_size": batch if type(batch) is int and batch > 0 else None,
         "resources": xenna.resources_of(resources) if hasattr(resources, "cpus") else None,
     }
 
@@ -99,5 +100,5 @@ def _own_doc(cls: type) -> str | None:
 def _property(cls: type, name: str) -> Any:
     try:
         return getattr(cls.__new__(cls), name)
-    except Exception:  # depends on __init__: not known here
+    except (Exception, SystemExit):  # depends on __init__: not known here
         return None

@@ -14,7 +14,7 @@ import traceback
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from qd_runner.protocol import StopRequested
+from qd_runner.protocol import StopRequested, error_line
 
 _PATH = re.compile(r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$")
 
@@ -62,7 +62,7 @@ def object_load(path: str) -> Any:
         missing = isinstance(error, ModuleNotFoundError) and error.name is not None
         if missing and (module_name == error.name or module_name.startswith(f"{error.name}.")):
             raise LoadError("import_error", f"no module named {error.name!r} in the pipeline's code", None) from error
-        detail = f"importing {module_name} raised {type(error).__name__}: {error}"
+        detail = f"importing {module_name} raised {error_line(error)}"
         raise LoadError("import_error", detail, traceback_of(error)) from error
     for part in attribute.split("."):
         try:

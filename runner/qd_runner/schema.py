@@ -11,6 +11,7 @@ import collections.abc
 import dataclasses
 import enum
 import inspect
+import math
 import pathlib
 import re
 import types
@@ -27,6 +28,7 @@ _SCALARS: dict[Any, dict[str, Any]] = {
 _LISTS = (list, tuple, set, frozenset, collections.abc.Sequence, collections.abc.Iterable, collections.abc.Collection)
 _MAPPINGS = (dict, collections.abc.Mapping, collections.abc.MutableMapping)
 MISSING = object()
+_under_way: list[type] = []  # classes whose schema is being made
 
 
 def fields_of(cls: type) -> list[tuple[str, Any, Any]] | None:
@@ -36,7 +38,7 @@ def fields_of(cls: type) -> list[tuple[str, Any, Any]] | None:
         out = []
         for f in dataclasses.fields(cls):
             if f.init:
-                made = f.default_factory() if f.default_factory is not dataclasses.MISSING else MISSING
+                made = _made(f.default_factory) if f.default_factory is not dataclasses.MISSING else MISSING
                 default = f.default if f.default is not dataclasses.MISSING else made
                 out.append((f.name, hints.get(f.name, Any), default))
         return out
@@ -50,10 +52,18 @@ def fields_of(cls: type) -> list[tuple[str, Any, Any]] | None:
                 if a.default is attrs.NOTHING:
                     default = MISSING
                 elif isinstance(a.default, attrs.Factory):  # type: ignore[arg-type]
-                    default = MISSING if a.default.takes_self else a.default.factory()
+                    default = MISSING if a.default.takes_self else _made(a.default.factory)
                 out.append((a.alias or a.name, hints.get(a.name, Any), default))
         return out
     return None
+
+
+def _made(factory: Any) -> Any:
+    """What a default factory makes; where it cannot here, something that is there and has no JSON."""
+    try:
+        return factory()
+    except Exception:  # the user's own, which may want a machine like the one it runs on
+        return object()
 
 
 def _hints(target: Any) -> dict[str, Any]:
@@ -110,12 +120,20 @@ def _class_schema(cls: type) -> dict[str, Any]:
     fields = fields_of(cls)
     if fields is None:
         return {}
-    return object_schema([(name, hint, default, None) for name, hint, default in fields], extra=False)
+    if cls in _under_way:
+        return {"type": "object"}  # it holds itself: what is deeper is left to the constructor
+    _under_way.append(cls)
+    try:
+        return object_schema([(name, hint, default, None) for name, hint, default in fields], extra=False)
+    finally:
+        _under_way.pop()
 
 
 def enum_json(member: enum.Enum) -> Any:
     """How an enum member is written in JSON: its value where that is a JSON scalar, else its name."""
-    return member.value if isinstance(member.value, str | int | float | bool) else member.name
+    value = member.value
+    plain = isinstance(value, str | int | bool) or (isinstance(value, float) and math.isfinite(value))
+    return value if plain else member.name
 
 
 def object_schema(entries: list[tuple[str, Any, Any, str | None]], *, extra: bool) -> dict[str, Any]:

@@ -80,6 +80,18 @@ def test_shape(tmp_path, change, pointer, code):
     assert check(tmp_path, spec)[pointer]["code"] == code
 
 
+def test_a_constructor_that_exits_is_a_violation(tmp_path):
+    spec = run_file(tmp_path, "batch", [stage("Exits")], 5)
+    assert check(tmp_path, spec)["/stages/0/params"]["detail"] == "Exits(…) raised SystemExit: no licence"
+
+
+@pytest.mark.parametrize("output", [{"files": {"dir": "."}}, {"jsonl": {"path": "./"}}])
+def test_the_output_folder_itself_is_no_output(tmp_path, output):
+    spec = run_file(tmp_path, "batch", [stage("Pass")], 5)
+    spec["io"]["output"] = output
+    assert [v["code"] for v in check(tmp_path, spec).values()] == ["outside_output"]
+
+
 def test_serving_refuses_what_cannot_answer(tmp_path):
     spec = run_file(tmp_path, "serving", [stage("Pass"), stage("Batched")])
     assert check(tmp_path, spec)["/stages/1/batch_size"]["code"] == "serving_batch"

@@ -8,7 +8,7 @@ import pytest
 from conftest import command
 
 CODE = """
-    import dataclasses, enum, pathlib, sys
+    import atexit, dataclasses, enum, pathlib, sys, threading
     from typing import Any, Literal, Optional
     import cosmos_xenna.pipelines.v1 as px
 
@@ -50,6 +50,23 @@ CODE = """
     class Arity(Good):
         def process_data(self): return []
 
+    class Bound(enum.Enum):
+        SOME = 1.5
+        NONE = float("inf")
+
+    @dataclasses.dataclass
+    class Tree:
+        leaves: list["Tree"]
+        root: str = dataclasses.field(default_factory=lambda: {}["not here"])
+
+    class Unusual(Good):
+        def __init__(self, tree: Tree, bound: Bound = Bound.NONE): pass
+        @property
+        def stage_batch_size(self): sys.exit("not now")
+
+    atexit.register(print, "printed at exit")
+    threading.Thread(target=threading.Event().wait).start()
+
     def numbers(count: int, start: int = 0) -> list[int]: return list(range(start, count))
 """
 
@@ -60,7 +77,8 @@ def described(tmp_path_factory):
     (folder / "good.py").write_text(textwrap.dedent(CODE), encoding="utf-8")
     (folder / "raises.py").write_text("import json\njson.loads('{')\n", encoding="utf-8")
     (folder / "exits.py").write_text("import sys\nsys.exit(7)\n", encoding="utf-8")
-    classes = "good:Good,good:Open,good:Half,good:Arity,good:Missing,good:Colour,raises:A,exits:A,nowhere:A,not a path"
+    good = ",".join(f"good:{name}" for name in ("Good", "Unusual", "Open", "Half", "Arity", "Missing", "Colour"))
+    classes = f"{good},raises:A,exits:A,nowhere:A,not a path"
     arguments = ["--code", str(folder), "--classes", classes, "--callables", "good:numbers,good:Colour.RED"]
     return command("describe", *arguments)
 
@@ -81,6 +99,15 @@ def test_a_good_class_is_described_with_its_parameters(described):
     assert good["params"]["schema"]["required"] == ["path"]
     assert good["params"]["schema"]["additionalProperties"] is False
     assert "additionalProperties" not in described[0]["classes"]["good:Open"]["params"]["schema"]
+
+
+def test_what_has_no_plain_schema_is_left_to_the_constructor(described):
+    unusual = described[0]["classes"]["good:Unusual"]
+    properties = unusual["params"]["schema"]["properties"]
+    assert properties["bound"] == {"enum": [1.5, "NONE"], "default": "NONE"}
+    assert properties["tree"]["properties"]["leaves"] == {"type": "array", "items": {"type": "object"}}
+    assert properties["tree"]["required"] == ["leaves"]
+    assert unusual["batch_size"] is None
 
 
 @pytest.mark.parametrize(

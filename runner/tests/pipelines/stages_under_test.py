@@ -123,3 +123,19 @@ class HangsOnDestroy(Pass):
 
     def destroy(self) -> None:
         time.sleep(600)
+
+
+class Exits(Pass):
+    """Ends the process that makes it."""
+
+    def __init__(self) -> None:
+        sys.exit("no licence")
+
+
+class FailsSlowly(Batched):
+    """Fails at once on a whole batch, and is in no hurry with a single item."""
+
+    def process_data(self, in_data: list) -> list | None:
+        if len(in_data) == 1:
+            time.sleep(600)
+        raise ValueError("no such batch")
