@@ -117,10 +117,13 @@ def _count_accepted(board: Board) -> None:
         except Exception:  # the inside differs in this version: the spool's counts take over
             board.counts_accepted = False
         result = original(self, actor, slot_num, *args, **kwargs)
-        if before is not None and self._num_completed_tasks > before[0]:
-            ignored = self._num_null_tasks > before[1]
-            items_out = 0 if ignored else len(self._completed_tasks[-1].task_data)
-            board.accept(self.name, items_in, items_out, ignored)
+        try:
+            if before is not None and self._num_completed_tasks > before[0]:
+                ignored = self._num_null_tasks > before[1]
+                items_out = 0 if ignored else len(self._completed_tasks[-1].task_data)
+                board.accept(self.name, items_in, items_out, ignored)
+        except Exception:  # as above; counting must not fail the run
+            board.counts_accepted = False
         return result
 
     ActorPool._process_completed_task = counted  # type: ignore[method-assign]

@@ -37,7 +37,7 @@ class Events:
     def __init__(self, fd: int) -> None:
         self._fd = fd
         self._lock = threading.Lock()
-        self._broken = False
+        self._broken = self._cut = False
         os.set_inheritable(fd, False)
 
     @classmethod
@@ -54,9 +54,13 @@ class Events:
         with self._lock:
             if self._broken:
                 return
+            if self._cut:
+                data = memoryview(b"\n" + data)
+            self._cut = True  # a stop may come in the midst of a write: the next event begins on a line of its own
             try:
                 while data:
                     data = data[os.write(self._fd, data) :]
+                self._cut = False
             except OSError:
                 self._broken = True
 

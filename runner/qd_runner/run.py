@@ -18,7 +18,7 @@ from typing import Any
 
 from qd_runner import check, instrument, loading, observe, sinks, sources, xenna
 from qd_runner.progress import Board, StageBoard
-from qd_runner.protocol import EXIT_BAD_SPEC, EXIT_FAILED, EXIT_OK, EXIT_STOPPED, Events, StopRequested
+from qd_runner.protocol import EXIT_BAD_SPEC, EXIT_FAILED, EXIT_OK, EXIT_STOPPED, Events, StopRequested, error_line
 from qd_runner.rayhost import RayHost
 from qd_runner.report import Reporter
 from qd_runner.serving import Bridge
@@ -28,6 +28,7 @@ _STOP_GRACE_S = 2.5
 _FAILURE_GRACE_S = 6.0
 _SERVING_STOP_GRACE_S = 8.0
 _SERVING_DRAIN_S = 60.0
+_NOT_OF_A_BATCH = ("stage", "batch", "batch_size", "item", "item_preview")
 
 
 def main(spec: Path, attempt: int, attempt_dir: Path) -> int:
@@ -51,10 +52,10 @@ def main(spec: Path, attempt: int, attempt_dir: Path) -> int:
         return _Runner(run, built, events, ending, attempt_dir).execute()
     except StopRequested:
         return ending.end(EXIT_STOPPED)
-    except BaseException:
-        host.kill()
-        host.remove()
-        raise
+    except BaseException as error:
+        traceback.print_exc()
+        ending.failure_tell(events, error)
+        return ending.end(EXIT_FAILED)
 
 
 def _bad_spec(events: Events, error: BadSpec) -> int:
@@ -62,8 +63,9 @@ def _bad_spec(events: Events, error: BadSpec) -> int:
         print(f"{violation.pointer or '/'}: {violation.code}: {violation.detail}", file=sys.stderr)
     events.send(
         "failure",
-        **dict.fromkeys(("stage", "batch", "batch_size", "item", "item_preview", "traceback")),
+        **dict.fromkeys(_NOT_OF_A_BATCH),
         phase="spec",
+        traceback=None,
         exception="BadSpec",
         message=str(error),
         violations=[v.to_json() for v in error.violations],
@@ -235,6 +237,20 @@ class _Ending:
 
     def failure_seen(self) -> None:
         self._watchdog(_FAILURE_GRACE_S, EXIT_FAILED)
+
+    def failure_tell(self, events: Events, error: BaseException) -> None:
+        """A failure that nobody foresaw: the runner's own, or code that left by sys.exit."""
+        if self.reporter is not None:
+            self.reporter.failure_of(error)
+            return
+        events.send(
+            "failure",
+            **dict.fromkeys(_NOT_OF_A_BATCH),
+            phase="run",
+            exception=type(error).__name__,
+            message=error_line(error),
+            traceback=loading.traceback_of(error),
+        )
 
     def _watchdog(self, seconds: float, code: int) -> None:
         timer = threading.Timer(seconds, self.end, args=(code,))

@@ -37,7 +37,7 @@ _UNANSWERED_LIMIT = 256
 _XENNA_AHEAD = 16
 # After which an item of a closed connection is taken for lost rather than under way.
 _ABANDONED_S = 600.0
-_ANSWER_LIMIT = 16 << 20
+_ANSWER_LIMIT = 15 << 20  # qd reads 16 MiB
 _SEND_LIMIT_S = 5
 _HANGUP_LOOK_MS = 500
 
@@ -231,8 +231,9 @@ class Bridge:
 def _body(value: Any) -> dict[str, Any]:
     try:
         text = json_text(value, "the result")
-        if len(text) > _ANSWER_LIMIT:
-            return {"error": {"code": "too_large", "message": f"the result has {len(text)} characters as JSON"}}
+        size = len(text.encode("utf-8", "replace"))
+        if size > _ANSWER_LIMIT:
+            return {"error": {"code": "too_large", "message": f"the result has {size} bytes as JSON"}}
         return {"result": json.loads(text)}
     except Exception as error:  # OutputError, and what json.loads has no stack for
         message = str(error) if isinstance(error, OutputError) else error_line(error)

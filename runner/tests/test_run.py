@@ -105,6 +105,16 @@ def test_a_failure_names_stage_batch_and_item_at_once(start):
     assert run.left_over() == []
 
 
+def test_a_failure_is_told_within_five_seconds_though_its_item_takes_longer(start):
+    run = start("streaming", [stage("FailsSlowly")], 8)
+    raised = run.until(lambda e: e["type"] == "log" and "imported" in e["m"])
+    failure = run.until(lambda e: e["type"] == "failure")
+    assert failure["_at"] - raised["_at"] < 5
+    assert (failure["batch_size"], failure["item"], failure["message"]) == (4, None, "no such batch")
+    assert run.wait() == 1
+    assert run.left_over() == []
+
+
 def test_drops_are_counted_exactly_and_a_batch_run_keeps_them_apart(start):
     stages = [
         stage("Pass"),
