@@ -59,6 +59,8 @@ pub enum Verb {
     Retry(verbs::retry::Args),
     /// The log of a run
     Logs(verbs::logs::Args),
+    /// What a run wrote: the list, or one file
+    Results(verbs::results::Args),
     /// Follow a run's stages until it ends
     Watch(verbs::watch::Args),
     /// Send one item to a serving run and print its result

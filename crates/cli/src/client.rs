@@ -4,6 +4,7 @@
 //! an `Idempotency-Key` made once, so that a retry after a lost answer starts nothing twice. What is not safe to
 //! repeat is not repeated. Streams are [`follow`]'s part.
 
+pub mod download;
 pub mod follow;
 pub mod problem;
 pub mod retry;

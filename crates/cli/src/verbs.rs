@@ -15,6 +15,7 @@ pub mod jobs;
 pub mod logs;
 pub mod publish;
 pub mod request;
+pub mod results;
 pub mod retry;
 pub mod rollback;
 pub mod run;
@@ -49,6 +50,7 @@ pub async fn dispatch(verb: Verb, invocation: &Invocation) -> Result<ExitCode, F
         Verb::Logs(args) => logs::run(&args, invocation).await,
         Verb::Watch(args) => watch::run(&args, invocation).await,
         Verb::Request(args) => request::run(&args, invocation).await,
+        Verb::Results(args) => results::run(&args, invocation).await,
         Verb::Jobs(args) => jobs::run(&args, invocation).await,
         Verb::Events(args) => events::run(&args, invocation).await,
         Verb::Audit(args) => audit::run(&args, invocation).await,

@@ -1,5 +1,6 @@
 //! The tables of `get` and its relatives: which columns, from which fields. Newest state first comes from the server.
 
+use serde_json::Value;
 use time::OffsetDateTime;
 
 use crate::client::shapes::{
@@ -149,15 +150,20 @@ pub fn kinds(items: &[Kind]) -> Table {
 
 /// One line of `qd events`, the same in a list and while following: columns of fixed width.
 pub fn event_line(event: &Event) -> String {
+    let number = event.data.get("number").and_then(Value::as_i64).filter(|_| event.run_id.is_some());
     let object = match (&event.resource_name, &event.run_id, &event.job_id) {
+        (Some(name), ..) if number.is_some() => format!("{name}#{}", number.unwrap_or_default()),
         (Some(name), ..) => format!("{}/{name}", event.kind.as_deref().unwrap_or("-").to_lowercase()),
         (None, Some(run), _) => format!("run/{run}"),
         (None, None, Some(job)) => format!("job/{job}"),
         _ => "-".into(),
     };
     let at = event.at.as_deref().unwrap_or("-");
+    let told = ["message", "operation", "waiting_for"];
+    let about = told.iter().find_map(|key| event.data.get(*key)?.as_str()).unwrap_or_default();
+    let about = about.lines().next().unwrap_or_default();
     let line = format!(
-        "{:<7} {at:<27} {:<20} {object:<30} {}",
+        "{:<7} {at:<27} {:<20} {object:<30} {:<12} {about}",
         event.pos,
         event.event_type,
         actor_name(event.actor.as_ref())
@@ -261,5 +267,7 @@ mod tests {
     fn an_event_is_one_line() {
         let event: Event = serde_json::from_value(json!({"pos": 12, "type": "run.running", "at": "2026-11-20T11:00:00.000000Z", "kind": "Pipeline", "resource_name": "curate", "run_id": "r", "actor": {"name": "owner"}})).unwrap();
         insta::assert_snapshot!(event_line(&event), @"12      2026-11-20T11:00:00.000000Z run.running          pipeline/curate                owner");
+        let event: Event = serde_json::from_value(json!({"pos": 13, "type": "run.failed", "at": "2026-11-20T11:00:00.000000Z", "kind": "Pipeline", "resource_name": "curate", "run_id": "r", "actor": {"name": "owner"}, "data": {"number": 7, "message": "stage filter failed"}})).unwrap();
+        insta::assert_snapshot!(event_line(&event), @"13      2026-11-20T11:00:00.000000Z run.failed           curate#7                       owner        stage filter failed");
     }
 }

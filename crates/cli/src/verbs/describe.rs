@@ -12,7 +12,7 @@ use crate::live::stage_table;
 use crate::output::age::{age, between};
 use crate::output::paint::Paint;
 use crate::output::table::{Cell, Table};
-use crate::output::{clean, clean_lines, lists};
+use crate::output::{clean, clean_lines, format, lists};
 use crate::targets::{self, Noun, Target};
 use crate::verbs::jobs;
 
@@ -57,8 +57,16 @@ async fn resource(
     now: OffsetDateTime,
     paint: Paint,
 ) -> Result<String, Failure> {
-    let resource: Resource = client.fetch(&target.path("")).await?;
+    let detail: Value = client.fetch(&target.path("")).await?;
+    let resource: Resource = serde_json::from_value(detail.clone()).map_err(|error| Failure::Answer {
+        server: client.server().to_string(),
+        detail: error.to_string(),
+    })?;
     let mut text = describe_resource(&resource, now, paint);
+    section(&mut text, "params", &params(&detail["params_schema"]), paint);
+    if !detail["spec"].is_null() {
+        text.push_str(&format!("\n{}\n{}", paint.bold("spec"), format::yaml(&detail["spec"])?));
+    }
     let revisions: Page<Revision> =
         client.get(&target.path("/revisions")).query("limit", 5).send().await?.json()?;
     section(&mut text, "revisions", &lists::revisions(&revisions.items, false, now), paint);
@@ -70,6 +78,31 @@ async fn resource(
         client.get(&target.path("/audit")).query("limit", 5).send().await?.json()?;
     section(&mut text, "audit", &lists::audit(&audit.items, false), paint);
     Ok(text)
+}
+
+/// What a run asks for: one row for each property of the JSON Schema.
+fn params(schema: &Value) -> Table {
+    let mut table = Table::new(&["PARAM", "TYPE", "DEFAULT", "ABOUT"]);
+    let required =
+        |name: &str| schema["required"].as_array().is_some_and(|names| names.iter().any(|n| n == name));
+    for (name, property) in schema["properties"].as_object().into_iter().flatten() {
+        let default = match &property["default"] {
+            Value::Null if required(name) => "required".into(),
+            default => text_of(default),
+        };
+        let choices = property["enum"].as_array().map(|choices| {
+            let choices: Vec<String> = choices.iter().map(text_of).collect();
+            choices.join(" | ")
+        });
+        let about = property["description"].as_str().or(property["title"].as_str()).unwrap_or_default();
+        table.row([
+            name.as_str().into(),
+            choices.unwrap_or_else(|| text_of(&property["type"])).into(),
+            default.into(),
+            about.into(),
+        ]);
+    }
+    table
 }
 
 fn section(text: &mut String, title: &str, table: &Table, paint: Paint) {

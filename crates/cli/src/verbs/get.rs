@@ -81,6 +81,8 @@ fn words(words: &[String]) -> Result<(&str, Vec<&str>), Failure> {
 pub struct List {
     pub items: Vec<Value>,
     pub more: bool,
+    /// Not all were asked for.
+    pub filtered: bool,
 }
 
 async fn list(client: &Client, noun: &Noun, args: &Args) -> Result<List, Failure> {
@@ -123,7 +125,7 @@ pub async fn pages(
         if cursor.is_none() || items.len() >= wanted {
             let more = cursor.is_some() || items.len() > wanted;
             items.truncate(wanted);
-            return Ok(List { items, more });
+            return Ok(List { items, more, filtered: !query.is_empty() });
         }
     }
 }
@@ -167,7 +169,7 @@ async fn print_objects(
             }
             invocation.out.data(&texts.join("---\n"))
         }
-        _ => print_list(invocation, noun, &List { items, more: false }, output),
+        _ => print_list(invocation, noun, &List { items, more: false, filtered: false }, output),
     }
 }
 
@@ -183,7 +185,7 @@ pub fn print_list(invocation: &Invocation, noun: &Noun, list: &List, output: For
         Format::Table | Format::Wide => {
             let table = table(invocation, noun, &list.items, output == Format::Wide)?;
             if table.is_empty() {
-                out.note(&empty(noun));
+                out.note(&empty(noun, list.filtered));
             } else {
                 out.data(&table.render(out.paint()))?;
             }
@@ -228,8 +230,9 @@ fn name_line(noun: &Noun, item: &Value) -> String {
     }
 }
 
-fn empty(noun: &Noun) -> String {
+fn empty(noun: &Noun, filtered: bool) -> String {
     match noun {
+        _ if filtered => "nothing like that here".into(),
         Noun::Resource(kind) => format!("no {0} here yet; `qd apply -f FILE` makes the first", kind.plural),
         Noun::Runs => "no runs here yet; `qd run KIND/NAME` starts the first".into(),
         Noun::Jobs => "no jobs".into(),
