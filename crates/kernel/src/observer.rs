@@ -98,12 +98,17 @@ impl Kernel {
     /// Follows one attempt until it ends, the process stops, or another observer got ahead.
     async fn run_watch(&self, run: &Watched, engine: &dyn RunEngine, stop: CancellationToken) {
         let mut wait = BACKOFF_FIRST;
+        let mut told = "";
         while !stop.is_cancelled() {
             match self.run_observe(run, engine, &stop).await {
                 Ok(true) => return,
                 Ok(false) => wait = BACKOFF_FIRST,
                 Err(error) => {
-                    tracing::warn!(run_id = %run.run_id, attempt = run.attempt, %error, "observe a run: will try again");
+                    // Said once: another server's run, for one, stays that for as long as it lives.
+                    if told != error.code {
+                        tracing::warn!(run_id = %run.run_id, attempt = run.attempt, %error, "observe a run: will try again");
+                        told = error.code;
+                    }
                     tokio::select! {
                         () = stop.cancelled() => return,
                         () = tokio::time::sleep(wait) => {}

@@ -32,7 +32,7 @@ use tokio::sync::Semaphore;
 
 use crate::bounded::in_thread;
 use crate::environment::Environments;
-use crate::supervisor::{self, Program};
+use crate::supervisor::Program;
 
 use folders::Folders;
 use memory::Memory;
@@ -117,14 +117,14 @@ impl RunEngine for Xenna {
     }
 
     async fn stop(&self, ticket: &RunTicket) -> Result<()> {
+        self.check_own(ticket).await?;
+        let run_dir = self.folders.run(ticket.run_id);
         let dir = self.folders.attempt(ticket.run_id, ticket.attempt);
-        // Nobody to be asked is no error: the observation tells what became of the attempt.
-        supervisor::request_stop(&dir)
-            .map(drop)
-            .map_err(|error| unavailable("ask the supervisor to stop", error))
+        blocking("ask the supervisor to stop", move || submit::stop(&run_dir, &dir)).await
     }
 
     async fn request(&self, ticket: &RunTicket, item: Value, timeout: Duration) -> Result<Value> {
+        self.check_own(ticket).await?;
         let permits = self.requests_of(ticket);
         let dir = self.folders.attempt(ticket.run_id, ticket.attempt);
         request::send(&dir, &permits, self.clock.uuid(), &item, timeout).await

@@ -14,6 +14,7 @@ mod python;
 mod runner_files;
 
 use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -27,8 +28,10 @@ use tokio::sync::watch;
 pub use python::{Python, find_python};
 pub use runner_files::runner_hash;
 
-/// A failed build is not tried again sooner.
+/// A build is not tried again sooner after it failed; twice that after the next failure in a row, and so on.
 const RETRY_AFTER: Duration = Duration::from_secs(10);
+/// The longest of these pauses.
+const RETRY_AFTER_MOST: Duration = Duration::from_secs(60);
 
 /// An environment that is ready.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,8 +71,20 @@ pub struct Progress {
 pub enum Status {
     Preparing(Progress),
     Ready(Environment),
-    /// Why it could not be made, with the end of what the installer said. It is tried again when asked for later.
-    Failed(String),
+    /// It is tried again when asked for after a pause.
+    Failed(Failure),
+}
+
+/// A build that failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// With the end of what the installer said.
+    pub why: String,
+    /// How many failed in a row, this one included.
+    pub builds: u32,
+    /// The pause counts from here, not from the beginning of a build that may have taken minutes: whoever asks once a
+    /// second or two sees the failure.
+    at: Instant,
 }
 
 /// The environments of one data folder. Cheap to clone.
@@ -82,13 +97,7 @@ pub struct Environments {
 struct Inner {
     root: PathBuf,
     /// By the requirements beside the base's.
-    known: Mutex<HashMap<Vec<String>, Known>>,
-}
-
-#[derive(Debug)]
-struct Known {
-    status: watch::Receiver<Status>,
-    since: Instant,
+    known: Mutex<HashMap<Vec<String>, watch::Receiver<Status>>>,
 }
 
 impl Environments {
@@ -106,24 +115,22 @@ impl Environments {
         wanted.sort();
         wanted.dedup();
         let mut known = self.known();
+        let mut failed = 0;
         if let Some(found) = known.get(&wanted) {
-            let failed = matches!(*found.status.borrow(), Status::Failed(_));
-            // A builder whose thread died left its last word, and nobody will change it.
-            let abandoned =
-                found.status.has_changed().is_err() && !matches!(*found.status.borrow(), Status::Ready(_));
-            if !(failed || abandoned) || found.since.elapsed() < RETRY_AFTER {
-                return found.status.clone();
+            match &*found.borrow() {
+                Status::Failed(failure) if failure.over_at() <= Instant::now() => failed = failure.builds,
+                _ => return found.clone(),
             }
         }
-        let status = self.start(wanted.clone());
-        known.insert(wanted, Known { status: status.clone(), since: Instant::now() });
+        let status = self.start(wanted.clone(), failed);
+        known.insert(wanted, status.clone());
         status
     }
 
     /// The state of the base, where somebody has asked for it already. Starts nothing.
     #[must_use]
     pub fn peek(&self) -> Option<Status> {
-        self.known().get(&Vec::new()).map(|known| known.status.borrow().clone())
+        self.known().get(&Vec::new()).map(|status| status.borrow().clone())
     }
 
     /// The state now; as [`Self::watch`], it starts what is not there.
@@ -150,11 +157,14 @@ impl Environments {
         let ended = status.wait_for(|status| !matches!(status, Status::Preparing(_))).await;
         match ended {
             Ok(status) => status.clone().into_ready(),
-            Err(_) => Err(failed("the thread that made it ended")),
+            Err(_) => {
+                Err(Error::internal("environment_thread", "the thread that made the environment ended"))
+            }
         }
     }
 
-    fn start(&self, requirements: Vec<String>) -> watch::Receiver<Status> {
+    /// `failed` builds in a row came before.
+    fn start(&self, requirements: Vec<String>, failed: u32) -> watch::Receiver<Status> {
         let (sender, receiver) = watch::channel(Status::Preparing(Progress::default()));
         let root = self.inner.root.clone();
         // A thread of its own and not the runtime's: a server that stops does not wait for pip, which ends with
@@ -164,19 +174,25 @@ impl Environments {
             let report = |progress: Progress| {
                 sender.send_replace(Status::Preparing(progress));
             };
-            let status = match build::environment_make(&root, &requirements, &report) {
+            let make = || build::environment_make(&root, &requirements, &report);
+            // A panic must not leave it as being prepared for ever.
+            let made = catch_unwind(AssertUnwindSafe(make))
+                .unwrap_or_else(|_| Err("its thread ended by a defect of Quarterdeck".to_owned()));
+            sender.send_replace(match made {
                 Ok(environment) => Status::Ready(environment),
-                Err(error) => Status::Failed(error.to_string()),
-            };
-            sender.send_replace(status);
+                Err(why) => Status::Failed(Failure::now(why, failed)),
+            });
         });
         match spawned {
             Ok(_) => receiver,
-            Err(error) => watch::channel(Status::Failed(format!("start a thread: {error}"))).1,
+            Err(error) => {
+                let failure = Failure::now(format!("start a thread: {error}"), failed);
+                watch::channel(Status::Failed(failure)).1
+            }
         }
     }
 
-    fn known(&self) -> MutexGuard<'_, HashMap<Vec<String>, Known>> {
+    fn known(&self) -> MutexGuard<'_, HashMap<Vec<String>, watch::Receiver<Status>>> {
         // What it guards is whole after every statement.
         self.inner.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -190,7 +206,7 @@ impl Status {
                 let detail = format!("the Python environment is being prepared: {progress}");
                 Err(Error::unavailable("environment_preparing", detail).with_retry_after(5))
             }
-            Self::Failed(why) => Err(failed(&why)),
+            Self::Failed(failure) => Err(failure.into_error()),
         }
     }
 }
@@ -205,9 +221,23 @@ impl std::fmt::Display for Progress {
     }
 }
 
-fn failed(why: &str) -> Error {
-    Error::unavailable("environment_failed", format!("the Python environment could not be prepared: {why}"))
-        .with_retry_after(30)
+impl Failure {
+    fn now(why: String, before: u32) -> Self {
+        Self { why, builds: before.saturating_add(1), at: Instant::now() }
+    }
+
+    /// When it may be tried again.
+    fn over_at(&self) -> Instant {
+        let pause = RETRY_AFTER.saturating_mul(1 << self.builds.saturating_sub(1).min(8));
+        self.at + pause.min(RETRY_AFTER_MOST)
+    }
+
+    fn into_error(self) -> Error {
+        let wait = self.over_at().saturating_duration_since(Instant::now());
+        let detail = format!("the Python environment could not be prepared: {}", self.why);
+        Error::unavailable("environment_failed", detail)
+            .with_retry_after(u32::try_from(wait.as_secs()).unwrap_or(u32::MAX).saturating_add(1))
+    }
 }
 
 /// Names an environment: what it is made from, and nothing of the machine.

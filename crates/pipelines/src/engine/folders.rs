@@ -16,6 +16,11 @@ impl Folders {
         Self { data }
     }
 
+    /// Holds the folder's own name.
+    pub fn id(&self) -> PathBuf {
+        self.data.join("id")
+    }
+
     pub fn code(&self) -> PathBuf {
         self.data.join("code")
     }

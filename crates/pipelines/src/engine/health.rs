@@ -36,9 +36,9 @@ pub(super) fn reading(status: Option<Status>, now: Timestamp) -> EngineReading {
             reading.detail = parts.into_iter().flatten().collect::<Vec<_>>().join(", ");
             reading.version = versions.xenna;
         }
-        Some(Status::Failed(why)) => {
+        Some(Status::Failed(failure)) => {
             reading.state = EngineState::Degraded;
-            reading.detail = format!("the Python environment could not be prepared: {why}");
+            reading.detail = format!("the Python environment could not be prepared: {}", failure.why);
         }
     }
     reading

@@ -27,6 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 impl Xenna {
     pub(super) async fn attempt_observe(&self, ticket: &RunTicket, cursor: i64) -> Result<Observation> {
+        self.check_own(ticket).await?;
         let dir = self.folders.attempt(ticket.run_id, ticket.attempt);
         let offset = u64::try_from(cursor).unwrap_or(0);
         let began = Instant::now();

@@ -7,13 +7,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use nix::fcntl::{Flock, FlockArg};
-use qd_core::error::{Error, ErrorKind, Result};
+use qd_core::error::{Error, ErrorKind, Result, clip};
 use qd_kernel::engine::{RunTicket, Submitted};
 use serde_json::Value;
 
 use super::{XENNA, Xenna, blocking};
 use crate::code::unpack;
-use crate::environment::{Environment, Status};
+use crate::environment::{Environment, Failure, Status};
 use crate::run_file::{RunFacts, run_file};
 use crate::spec::{ExecutionMode, LogLevel, PipelineSpec};
 use crate::supervisor::{self, Launch, Program, SupervisorState, probe};
@@ -21,6 +21,10 @@ use crate::templates::{Resolved, resolve};
 
 /// A pipeline that serves answers what is outstanding before it ends; with the kill this stays within ten seconds.
 const SERVING_GRACE_MS: u64 = 8_700;
+/// Failed builds of the environment in a row after which a run fails; until then it waits for the next.
+const MOST_BUILDS: u32 = 3;
+/// Marks an attempt that was stopped before it was started.
+const CALLED_OFF: &str = "called-off";
 /// When to look again for an environment that is being made.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
@@ -48,7 +52,8 @@ const PASSED_ON: [&str; 18] = [
 
 impl Xenna {
     pub(super) async fn attempt_submit(&self, ticket: &RunTicket) -> Result<Submitted> {
-        let adopted = || Submitted::Adopted { external_id: external_id(ticket) };
+        let folder_id = self.folder_id().await?;
+        let adopted = || Submitted::Adopted { external_id: external_id(&folder_id, ticket) };
         let dir = self.folders.attempt(ticket.run_id, ticket.attempt);
         let probed = dir.clone();
         let state = blocking("look for the attempt's supervisor", move || probe(&probed)).await?;
@@ -62,6 +67,13 @@ impl Xenna {
         let environment = match self.environments.status(&spec.runtime.requirements) {
             Status::Preparing(progress) => {
                 let waiting_for = format!("the Python environment: {progress}");
+                return Ok(Submitted::NotYet { look_again: LOOK_AGAIN, waiting_for });
+            }
+            Status::Failed(Failure { why, builds, .. }) if builds < MOST_BUILDS => {
+                let why = clip(&why, 500);
+                let waiting_for = format!(
+                    "another try at the Python environment, which could not be prepared ({builds} of {MOST_BUILDS}): {why}"
+                );
                 return Ok(Submitted::NotYet { look_again: LOOK_AGAIN, waiting_for });
             }
             ready_or_failed => ready_or_failed.into_ready()?,
@@ -86,8 +98,13 @@ impl Xenna {
         }
         let plan = self.plan(ticket, &spec, &environment, &folders)?;
         let program = self.supervisor.clone();
-        blocking("start the run's supervisor", move || start(&plan, &program)).await?;
-        Ok(adopted())
+        match blocking("start the run's supervisor", move || start(&plan, &program)).await? {
+            Started::Yes => Ok(adopted()),
+            Started::CalledOff => Err(Error::conflict(
+                "attempt_stopped",
+                "the run was stopped before its engine had started it",
+            )),
+        }
     }
 
     fn plan(
@@ -149,12 +166,20 @@ struct Plan {
     launch: Launch,
 }
 
-fn start(plan: &Plan, program: &Program) -> io::Result<()> {
-    fs::create_dir_all(&plan.run_dir)?;
+#[derive(Debug, PartialEq, Eq)]
+enum Started {
+    Yes,
+    /// [`stop`] was there first.
+    CalledOff,
+}
+
+fn start(plan: &Plan, program: &Program) -> io::Result<Started> {
     // Two that submit at once (a step whose lease ran out, in two servers on one folder) go one after the other:
     // the second must not empty the output of what the first has started.
-    let lock = File::options().create(true).append(true).open(plan.run_dir.join("submit.lock"))?;
-    let _lock = Flock::lock(lock, FlockArg::LockExclusive).map_err(|(_, error)| io::Error::from(error))?;
+    let _lock = lock(&plan.run_dir)?;
+    if plan.dir.join(CALLED_OFF).exists() {
+        return Ok(Started::CalledOff);
+    }
     if probe(&plan.dir)? == SupervisorState::NotStarted {
         // What an earlier attempt left is no result of this one.
         match fs::remove_dir_all(&plan.output) {
@@ -163,7 +188,27 @@ fn start(plan: &Plan, program: &Program) -> io::Result<()> {
         }
         write_run_file(&plan.run_dir, &plan.run_file)?;
     }
-    supervisor::launch(&plan.dir, &plan.launch, program).map(drop)
+    supervisor::launch(&plan.dir, &plan.launch, program)?;
+    Ok(Started::Yes)
+}
+
+/// Asks the attempt to end. One that was not started yet never will be: whoever gave up waiting for a start cannot
+/// take back the thread that carries it out, and its supervisor would run unobserved.
+pub(super) fn stop(run_dir: &Path, dir: &Path) -> io::Result<()> {
+    let _lock = lock(run_dir)?;
+    if probe(dir)? == SupervisorState::NotStarted {
+        fs::create_dir_all(dir)?;
+        File::create(dir.join(CALLED_OFF))?;
+    }
+    // Nobody to be asked is no error: the observation tells what became of the attempt.
+    supervisor::request_stop(dir).map(drop)
+}
+
+/// Held by whoever starts or stops an attempt of the run.
+fn lock(run_dir: &Path) -> io::Result<Flock<File>> {
+    fs::create_dir_all(run_dir)?;
+    let lock = File::options().create(true).append(true).open(run_dir.join("submit.lock"))?;
+    Flock::lock(lock, FlockArg::LockExclusive).map_err(|(_, error)| error.into())
 }
 
 fn write_run_file(run_dir: &Path, run_file: &Value) -> io::Result<()> {
@@ -191,7 +236,46 @@ fn runner_environment(environment: &Environment, level: LogLevel) -> BTreeMap<St
     env
 }
 
-/// The attempt's name at this engine: the same for every submit.
-fn external_id(ticket: &RunTicket) -> String {
-    format!("{XENNA}/{}/{}", ticket.run_id, ticket.attempt)
+/// The attempt's name at this engine: the same for every submit. It begins with whose it is: servers on one database
+/// may have data folders of their own, and only the one that started an attempt can see it.
+fn external_id(folder_id: &str, ticket: &RunTicket) -> String {
+    format!("{XENNA}/{folder_id}/{}/{}", ticket.run_id, ticket.attempt)
 }
+
+impl Xenna {
+    /// # Errors
+    /// `another_servers_run` for an attempt that was started in another data folder. That is never its end.
+    pub(super) async fn check_own(&self, ticket: &RunTicket) -> Result<()> {
+        let Some(external_id) = &ticket.external_id else { return Ok(()) };
+        if *external_id == self::external_id(&self.folder_id().await?, ticket) {
+            return Ok(());
+        }
+        let detail = format!("another server, with a data folder of its own, carries {} out", ticket.run_ref);
+        Err(Error::unavailable("another_servers_run", detail))
+    }
+
+    /// The data folder's name, which goes where the folder goes.
+    async fn folder_id(&self) -> Result<String> {
+        let (file, new) = (self.folders.id(), self.clock.uuid());
+        blocking("name the data folder", move || {
+            let read = || fs::read_to_string(&file).map(|id| id.trim().to_owned());
+            match read() {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                known => return known,
+            }
+            let folder = file.parent().unwrap_or(&file);
+            fs::create_dir_all(folder)?;
+            let mut unfinished = tempfile::NamedTempFile::new_in(folder)?;
+            writeln!(unfinished, "{new}")?;
+            match unfinished.persist_noclobber(&file) {
+                Err(refused) if refused.error.kind() != io::ErrorKind::AlreadyExists => Err(refused.error),
+                // Also where another process was there first.
+                _ => read(),
+            }
+        })
+        .await
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -31,3 +31,27 @@ fn progress_reads_as_a_sentence() {
     let error = Status::Preparing(progress).into_ready().unwrap_err();
     assert_eq!((error.code, error.retry_after_s), ("environment_preparing", Some(5)));
 }
+
+#[tokio::test]
+async fn a_failure_is_shown_from_when_it_happened_and_longer_each_time() {
+    let failure = |builds| Failure { why: "no".into(), builds, at: Instant::now() };
+    let pause = |builds| {
+        let failure = failure(builds);
+        (failure.over_at() - failure.at).as_secs()
+    };
+    assert_eq!([1, 2, 3, 4, 99].map(pause), [10, 20, 40, 60, 60]);
+    // A file stands where the folder would be made: every build fails.
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let environments = Environments::new(file.path());
+    let (sender, status) = watch::channel(Status::Preparing(Progress::default()));
+    environments.known().insert(Vec::new(), status);
+    // However long ago the build began, its failure is what the next one to ask sees.
+    sender.send_replace(Status::Failed(Failure::now("no network".into(), 0)));
+    let error = environments.ready(&[]).unwrap_err();
+    assert_eq!((error.code, error.retry_after_s), ("environment_failed", Some(10)));
+    let Some(at) = Instant::now().checked_sub(RETRY_AFTER * 3) else { return };
+    sender.send_replace(Status::Failed(Failure { why: "no network".into(), builds: 2, at }));
+    let mut again = environments.watch(&[]);
+    let ended = again.wait_for(|status| !matches!(status, Status::Preparing(_))).await.unwrap().clone();
+    assert!(matches!(ended, Status::Failed(Failure { builds: 3, .. })), "{ended:?}");
+}
