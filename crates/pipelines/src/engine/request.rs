@@ -1,13 +1,15 @@
 //! One item through a serving run: a line to the runner's socket, a line back.
 //!
-//! Each request has a connection of its own, so one that gives up takes nobody with it. The number under way is
-//! bounded here: Xenna takes in about a hundred items a second, and a queue that only grows answers nobody.
+//! Each request has a connection of its own, so one that gives up takes nobody with it. The number of items without an
+//! answer is bounded here: Xenna takes in about a hundred items a second, and a queue that only grows answers nobody.
+//! An item stays in the run when its caller gives up, so it counts until the run has answered or ended.
 
 use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use qd_core::error::{Error, Result, clip};
@@ -18,7 +20,7 @@ use tokio::net::UnixStream;
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 
-/// Requests of one run that may be under way at once.
+/// Items of one run that may be without an answer at once.
 pub(super) const AT_ONCE: usize = 256;
 /// Longest answer, in bytes.
 const MAX_ANSWER: u64 = 16 * 1024 * 1024;
@@ -38,18 +40,24 @@ struct Refusal {
 
 pub(super) async fn send(
     dir: &Path,
-    permits: &Semaphore,
+    permits: &Arc<Semaphore>,
     id: Uuid,
     item: &Value,
     timeout: Duration,
 ) -> Result<Value> {
-    let Ok(_permit) = permits.try_acquire() else {
-        let detail = format!("{AT_ONCE} requests are under way in this run already");
-        return Err(Error::rate_limited("too_many_requests", detail).with_retry_after(1));
+    let Ok(permit) = permits.clone().try_acquire_owned() else {
+        return Err(too_many(&format!("{AT_ONCE} items wait for their answer in this run already")));
     };
     let line = format!("{}\n", json!({ "id": id, "item": item }));
-    match tokio::time::timeout(timeout, exchange(dir, line)).await {
-        Ok(answer) => answer,
+    let dir = dir.to_owned();
+    let exchange = tokio::spawn(async move {
+        let answer = exchange(dir, line).await;
+        drop(permit);
+        answer
+    });
+    match tokio::time::timeout(timeout, exchange).await {
+        Ok(Ok(answer)) => answer,
+        Ok(Err(error)) => Err(Error::internal("engine_task", "could not ask the run").with_source(error)),
         Err(_) => {
             let detail =
                 format!("no answer within {} ms; the item may still be worked on", timeout.as_millis());
@@ -58,8 +66,8 @@ pub(super) async fn send(
     }
 }
 
-async fn exchange(dir: &Path, line: String) -> Result<Value> {
-    let stream = connect(dir).await.map_err(|error| match error.kind() {
+async fn exchange(dir: PathBuf, line: String) -> Result<Value> {
+    let stream = connect(&dir).await.map_err(|error| match error.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
             not_serving("the run does not take requests now")
         }
@@ -90,10 +98,15 @@ fn refused(refusal: &Refusal) -> Error {
     let detail = clip(&refusal.message, 2000);
     match refusal.code.as_str() {
         "closing" | "stopped" | "run_failed" | "lost" => not_serving(&detail),
+        "busy" => too_many(&detail),
         "malformed" => Error::malformed("malformed_request", detail),
         // The item's own: a stage failed on it, dropped it, or made something of it that is no answer.
         _ => Error::invalid("item_failed", format!("{}: {detail}", refusal.code)),
     }
+}
+
+fn too_many(detail: &str) -> Error {
+    Error::rate_limited("too_many_requests", detail).with_retry_after(1)
 }
 
 fn not_serving(detail: &str) -> Error {
@@ -132,14 +145,14 @@ mod tests {
         });
     }
 
-    async fn ask(dir: &Path, permits: &Semaphore, item: Value) -> Result<Value> {
+    async fn ask(dir: &Path, permits: &Arc<Semaphore>, item: Value) -> Result<Value> {
         send(dir, permits, Uuid::nil(), &item, Duration::from_millis(300)).await
     }
 
     #[tokio::test]
     async fn answers_refusals_and_silence() {
         let dir = tempfile::tempdir().unwrap();
-        let permits = Semaphore::new(2);
+        let permits = Arc::new(Semaphore::new(2));
         assert_eq!(ask(dir.path(), &permits, json!(1)).await.unwrap_err().code, "not_serving");
         serve(dir.path(), |request| match request["item"].as_str()? {
             "double" => Some(format!("{}\n", json!({ "id": request["id"], "result": [1, 2] }))),
@@ -152,6 +165,7 @@ mod tests {
         let kinds = [
             ("closing", "not_serving", ErrorKind::Conflict),
             ("cut", "not_serving", ErrorKind::Conflict),
+            ("busy", "too_many_requests", ErrorKind::RateLimited),
             ("stage_error", "item_failed", ErrorKind::Invalid),
             ("malformed", "malformed_request", ErrorKind::Malformed),
         ];
@@ -162,12 +176,13 @@ mod tests {
         let waiting = ask(dir.path(), &permits, json!(0));
         assert_eq!(waiting.await.unwrap_err().code, "request_timeout");
 
-        let both = permits.try_acquire_many(2).unwrap();
+        assert_eq!(permits.available_permits(), 1, "the item that nobody waits for is still in the run");
+        let other = permits.try_acquire().unwrap();
         assert_eq!(
             ask(dir.path(), &permits, json!("double")).await.unwrap_err().kind,
             ErrorKind::RateLimited
         );
-        drop(both);
+        drop(other);
         assert!(ask(dir.path(), &permits, json!("double")).await.is_ok());
     }
 }
