@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 use qd_pipelines::supervisor::journal::{Body, Level, Stream, read_from};
 use qd_pipelines::supervisor::{Supervised, SupervisorState, kill_leftovers, launch, probe, request_stop};
-use support::{Attempt, is_alive, until};
+use support::{Attempt, is_alive, marked_by, until};
 
 #[test]
 fn output_events_and_the_end_are_in_the_journal_in_order() {
@@ -267,4 +267,18 @@ fn terminal_signals_do_not_reach_it_but_its_runner_has_them() {
     let records = attempt.finished();
     let exit = Body::Exit { code: None, signal: Some(15), stopped: true };
     assert!(records.iter().any(|record| record.body == exit));
+}
+
+#[test]
+fn on_a_full_disk_what_the_runner_left_is_ended_all_the_same() {
+    let attempt = Attempt::new(
+        r#"setsid sleep 3600 & echo "daemon $!"
+           head -c 100000 /dev/zero | tr '\0' 'x' | fold -w 100"#,
+    );
+    attempt.start_on_a_full_disk(16);
+    attempt.until_lines(1);
+    until("no process of the run is left", || marked_by(attempt.run_id()).is_empty());
+    let SupervisorState::Alive { pid } = attempt.state() else { panic!("it waits for room in the journal") };
+    assert!(!is_alive(attempt.number_after("daemon ")));
+    support::kill(pid, Signal::SIGKILL);
 }

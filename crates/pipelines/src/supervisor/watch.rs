@@ -149,7 +149,8 @@ impl Watch {
         };
         self.drain_what_is_there();
         self.journal.close_logs();
-        self.say_last(&exit);
+        // Tried once: on a disk that stays full nothing that the runner left may wait for it.
+        let said = self.journal.last(exit.clone());
         self.until_nothing_is_left();
         if let Err(error) = remove_scratch(&self.dir) {
             self.journal
@@ -159,6 +160,9 @@ impl Watch {
             source.finish(&mut self.journal, &mut self.stages);
         }
         self.journal.close_logs();
+        if !said {
+            self.say_last(&exit);
+        }
         self.say_last(&Body::Gone);
     }
 

@@ -84,6 +84,14 @@ impl Attempt {
         launch(self.dir(), &self.launch, &Program::supervise(supervise_program())).unwrap()
     }
 
+    /// On a disk that takes no file longer than `blocks` of 512 bytes.
+    pub fn start_on_a_full_disk(&self, blocks: u32) -> Supervised {
+        let script = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" supervise \"$1\"");
+        let arguments = ["-c".into(), script.into(), supervise_program().into()];
+        let program = Program { path: "/bin/sh".into(), arguments: arguments.into() };
+        launch(self.dir(), &self.launch, &program).unwrap()
+    }
+
     pub fn state(&self) -> SupervisorState {
         probe(self.dir()).unwrap()
     }

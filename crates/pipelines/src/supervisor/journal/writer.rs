@@ -1,8 +1,8 @@
 //! Appending to the journal: whole lines, dense numbers, and no way for a full disk to end the run.
 //!
 //! Records are collected while a chunk of output is taken apart and written with one call. When a write fails,
-//! what was collected is dropped and counted, the file is cut back to its last whole line, and as soon as a
-//! write succeeds again a line says how many are missing. Numbers are given at the write, so that they stay
+//! the file is cut back to its last whole line (a reader may have it already), what is not in it is dropped and
+//! counted, and as soon as a write succeeds again a line says how many are missing. Numbers are given at the write, so that they stay
 //! dense over a loss. Logs end at a byte limit. Events have a limit of the same size, after which those that only
 //! repeat themselves (how far it is) come once a minute; what is told once is always told.
 
@@ -170,22 +170,34 @@ impl<S: Sink> JournalWriter<S> {
         if self.torn {
             bytes.push(b'\n');
         }
-        let mut n = self.next;
-        for tail in notice.iter().chain(&self.waiting) {
+        for (n, tail) in (self.next..).zip(notice.iter().chain(&self.waiting)) {
             bytes.extend_from_slice(format!("{{\"n\":{n},").as_bytes());
             bytes.extend_from_slice(tail);
             bytes.push(b'\n');
-            n += 1;
         }
-        self.append_all(&bytes)?;
-        self.next = n;
-        self.lost = 0;
-        self.torn = false;
-        self.waiting.clear();
-        Ok(())
+        let (written, result) = self.append_all(&bytes);
+        let written = bytes.get(..written).unwrap_or_default();
+        // Whole lines stay: they may have been read already.
+        let whole = written.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        let newlines = written.iter().filter(|byte| **byte == b'\n').count();
+        let mut records = newlines.saturating_sub(usize::from(self.torn));
+        self.torn &= newlines == 0;
+        self.length += whole as u64;
+        if whole < written.len() && self.sink.cut_to(self.length).is_err() {
+            self.torn = true;
+            self.length += (written.len() - whole) as u64;
+        }
+        self.next += records as u64;
+        if notice.is_some() && records > 0 {
+            self.lost = 0;
+            records -= 1;
+        }
+        self.waiting.drain(..records);
+        result
     }
 
-    fn append_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+    /// Answers also how much was written when it fails.
+    fn append_all(&mut self, bytes: &[u8]) -> (usize, io::Result<()>) {
         let mut done = 0;
         while let Some(rest) = bytes.get(done..).filter(|rest| !rest.is_empty()) {
             let failure = match self.sink.append(rest) {
@@ -197,14 +209,9 @@ impl<S: Sink> JournalWriter<S> {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => error,
             };
-            if done > 0 && self.sink.cut_to(self.length).is_err() {
-                self.torn = true;
-                self.length += done as u64;
-            }
-            return Err(failure);
+            return (done, Err(failure));
         }
-        self.length += bytes.len() as u64;
-        Ok(())
+        (done, Ok(()))
     }
 }
 
@@ -298,6 +305,26 @@ mod tests {
             let seen = texts(&disk.0.borrow().bytes);
             let notice = "3 journal records were lost: the journal could not be written";
             assert_eq!(seen, ["first", notice, "after", r#"{"k":"gone"}"#], "can cut: {can_cut}");
+        }
+    }
+
+    #[test]
+    fn a_write_that_fails_in_the_middle_keeps_what_a_reader_may_have_seen() {
+        for can_cut in [true, false] {
+            let disk = SharedDisk::default();
+            *disk.0.borrow_mut() = Disk { room: 200, can_cut, ..Disk::default() };
+            let mut journal = JournalWriter::new(disk.clone(), u64::MAX, || 7);
+            for text in ["one", "two", "three", "four"] {
+                journal.log(None, line(text));
+            }
+            journal.flush();
+            let seen = texts(&disk.0.borrow().bytes);
+            assert_eq!(seen, ["one", "two"], "can cut: {can_cut}");
+            disk.0.borrow_mut().room = 10_000;
+            assert!(journal.last(Body::Gone));
+            let seen = texts(&disk.0.borrow().bytes);
+            let notice = "2 journal records were lost: the journal could not be written";
+            assert_eq!(seen, ["one", "two", notice, r#"{"k":"gone"}"#], "can cut: {can_cut}");
         }
     }
 
