@@ -60,7 +60,10 @@ fn put_in(stage: &mut Stage, template: StageTemplateSpec) {
     stage.params = params;
     stage.uses = Some(template.uses);
     stage.template = None;
-    stage.resources = stage.resources.or(template.resources);
+    stage.resources = match (stage.resources, template.resources) {
+        (Some(own), Some(shared)) => Some(own.or(shared)),
+        (own, shared) => own.or(shared),
+    };
 }
 
 #[cfg(test)]
@@ -75,7 +78,7 @@ mod tests {
         let template = json!({
             "name": "dedup", "revision": 3,
             "pinned": {
-                "uses": "dedup:Stage", "params": { "threshold": 0.8, "fields": ["text"] }, "resources": { "cpus": 1 },
+                "uses": "dedup:Stage", "params": { "threshold": 0.8, "fields": ["text"] }, "resources": { "cpus": 1, "gpus": 2 },
                 "code": { "digest": shared }
             }
         });
@@ -91,8 +94,9 @@ mod tests {
         let resolved = resolve(&spec);
         let [a, b, c] = resolved.spec.stages.as_slice() else { unreachable!("three stages") };
         assert_eq!(Value::from(a.params.clone()), json!({ "threshold": 0.5, "fields": ["text"] }));
-        assert_eq!((a.uses.as_deref(), a.resources.unwrap().cpus), (Some("dedup:Stage"), 1.0));
-        assert_eq!((b.resources.unwrap().cpus, b.template.is_none()), (0.25, true));
+        assert_eq!((a.uses.as_deref(), a.resources.unwrap().cpus), (Some("dedup:Stage"), Some(1.0)));
+        let of_b = b.resources.unwrap();
+        assert_eq!((of_b.cpus, of_b.gpus, b.template.is_none()), (Some(0.25), Some(2.0), true));
         assert_eq!((c.uses.as_deref(), c.template.is_some()), (None, true));
         assert_eq!(
             resolved.code,

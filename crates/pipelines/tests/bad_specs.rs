@@ -189,6 +189,7 @@ fn table() -> Vec<(&'static str, Changes)> {
         ("two outputs", set("/io/output/none", json!({}))),
         ("output outside its folder", set("/io/output/jsonl/path", json!("../results.jsonl"))),
         ("absolute output", set("/io/output", json!({ "files": { "dir": "/etc" } }))),
+        ("output that is the folder itself", set("/io/output/jsonl/path", json!("."))),
         ("serving with input and output", set("/execution_mode", json!("serving"))),
         // Runtime.
         ("unknown target", set("/runtime/target", json!("moon"))),
@@ -220,6 +221,13 @@ fn table() -> Vec<(&'static str, Changes)> {
         ),
         ("a GPU where none is", set("/stages/1/resources", json!({ "cpus": 0.1, "gpus": 1 }))),
         ("the class itself needs too much", set("/stages/2/uses", json!("curate.stages:Greedy"))),
+        (
+            "the class's CPUs beside GPUs that the stage names",
+            vec![
+                ("/stages/2/uses", Some(json!("curate.stages:Greedy"))),
+                ("/stages/2/resources", Some(json!({ "gpus": 0 }))),
+            ],
+        ),
         // Described.
         ("a class that is not there", set("/stages/2/uses", json!("curate.stages:Missing"))),
         ("a module that cannot be imported", set("/stages/0/uses", json!("curate.broken:Load"))),

@@ -92,14 +92,22 @@ pub struct Stage {
 #[serde(deny_unknown_fields)]
 #[schemars(inline)]
 pub struct Resources {
-    /// CPUs; parts are allowed.
-    #[serde(default)]
+    /// CPUs; parts are allowed. What the class itself says, if not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0), example = 0.25)]
-    pub cpus: f64,
-    /// GPUs; parts are allowed.
-    #[serde(default)]
+    pub cpus: Option<f64>,
+    /// GPUs; parts are allowed. What the class itself says, if not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
-    pub gpus: f64,
+    pub gpus: Option<f64>,
+}
+
+impl Resources {
+    /// Each number from here, or else from `other`.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        Self { cpus: self.cpus.or(other.cpus), gpus: self.gpus.or(other.gpus) }
+    }
 }
 
 /// Which stage template.

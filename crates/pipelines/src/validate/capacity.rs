@@ -66,8 +66,8 @@ pub(super) fn check(
         of: format!("{} can be used", number(capacity.gpus)),
     };
     let mut violations = Vec::new();
-    violations.extend(cpus.check(spec.execution_mode, &needs, |resources| resources.cpus));
-    violations.extend(gpus.check(spec.execution_mode, &needs, |resources| resources.gpus));
+    violations.extend(cpus.check(spec.execution_mode, &needs, |resources| resources.cpus.unwrap_or(0.0)));
+    violations.extend(gpus.check(spec.execution_mode, &needs, |resources| resources.gpus.unwrap_or(0.0)));
     violations
 }
 
@@ -114,13 +114,14 @@ impl Limit {
     }
 }
 
-/// What one worker of the stage needs: as the stage says, else as its class says, else nothing that is known.
+/// What one worker of the stage needs, number by number: as the stage says, else as its class says, else nothing that is
+/// known.
 fn resources_of(stage: &Stage, description: Option<&Description>) -> Resources {
     let described = || {
         let class = description?.classes.get(stage.uses.as_deref()?)?;
         class.as_ok()?.resources
     };
-    stage.resources.or_else(described).unwrap_or_default()
+    stage.resources.unwrap_or_default().or(described().unwrap_or_default())
 }
 
 /// As Xenna counts them, on the one node of a local target.

@@ -87,8 +87,13 @@ fn check_output(output: &Output, serving: bool, violations: &mut Vec<Violation>)
 
 /// Results stay in the run's output folder.
 fn check_inside(path: &str, at: &Pointer, violations: &mut Vec<Violation>) {
-    let inside =
-        Path::new(path).components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
+    let parts = || Path::new(path).components();
+    let inside = parts().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
+    let named = parts().any(|part| matches!(part, Component::Normal(_)));
+    if inside && !named {
+        let detail = format!("{path:?} is the run's output folder itself: give a name in it");
+        violations.push(Violation::new(at, "path_outside", detail));
+    }
     if !inside {
         let detail = format!("{path:?} leaves the run's output folder: give a relative path without \"..\"");
         violations.push(Violation::new(at, "path_outside", detail));

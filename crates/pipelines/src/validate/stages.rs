@@ -31,7 +31,7 @@ pub(super) fn check(spec: &PipelineSpec) -> Vec<Violation> {
         }
         if let Some(resources) = &stage.resources {
             for (name, value) in [("cpus", resources.cpus), ("gpus", resources.gpus)] {
-                if !value.is_finite() {
+                if value.is_some_and(|value| !value.is_finite()) {
                     let detail = format!("{name} must be a finite number");
                     violations.push(Violation::new(at.key("resources").key(name), "out_of_range", detail));
                 }
