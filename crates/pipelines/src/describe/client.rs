@@ -2,9 +2,10 @@
 //!
 //! To describe a class is to import the user's module, which may do anything: it runs in a process of its own that
 //! is ended with all it started. What it answers depends on the environment, the runner and the content of the code,
-//! so an answer is kept for ever under these names, in memory and in a file; a failure to answer is not kept.
+//! and the pipeline's environment variables, so an answer is kept for ever under these names, in memory and in a file.
+//! A failure to answer is not kept, nor that a module cannot be imported, which may be a passing thing of the machine.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,7 +16,7 @@ use qd_core::canonical::{Digest, sha256_hex};
 use serde_json::json;
 use tokio::sync::Semaphore;
 
-use super::Description;
+use super::{Described, Description};
 use crate::bounded;
 use crate::environment::Environment;
 
@@ -36,6 +37,8 @@ pub struct Question {
     pub classes: BTreeSet<String>,
     /// Import paths of input functions.
     pub callables: BTreeSet<String>,
+    /// Variables that the pipeline sets for its own code.
+    pub env: BTreeMap<String, String>,
 }
 
 /// Why there is no answer; the sentence is for the author of the code.
@@ -103,6 +106,9 @@ impl Describer {
         }
         let description: Description = serde_json::from_slice(&output.stdout)
             .map_err(|error| refused(&format!("what the runner says of it is unreadable ({error})")))?;
+        if !final_answer(&description) {
+            return Ok(Arc::new(description));
+        }
         if let Err(error) = keep(&file, &output.stdout) {
             tracing::warn!(%error, "keep a description: it will be asked for again");
         }
@@ -132,6 +138,7 @@ fn name_of(environment: &Environment, question: &Question) -> String {
         "code": digests,
         "classes": question.classes,
         "callables": question.callables,
+        "env": question.env,
     });
     sha256_hex(text.to_string())
 }
@@ -151,8 +158,15 @@ fn command(environment: &Environment, question: &Question) -> Command {
             command.env(kept, value);
         }
     }
+    command.envs(&question.env);
     command.env("PYTHONPATH", &environment.runner).env("PYTHONDONTWRITEBYTECODE", "1");
     command
+}
+
+/// Whether the same question has the same answer tomorrow.
+fn final_answer(description: &Description) -> bool {
+    let mut all = description.classes.values().chain(description.callables.values());
+    !all.any(|described| matches!(described, Described::Failed(failure) if failure.code == "import_error"))
 }
 
 fn read(file: &Path) -> Option<Description> {
@@ -216,6 +230,23 @@ mod tests {
         question.code[0].0 = Digest::of("y");
         describer.describe(&environment, &question).await.unwrap();
         assert_eq!(calls(folder.path()).len(), 2, "other code is another question");
+    }
+
+    #[tokio::test]
+    async fn an_import_that_failed_is_tried_again_and_variables_are_part_of_the_question() {
+        let folder = tempfile::tempdir().unwrap();
+        let failed = r#"echo '{"classes":{"a:B":{"ok":false,"code":"import_error","detail":"no"}}}'"#;
+        let environment = environment(folder.path(), &format!("echo \"$FLAG\" >> \"$0.env\"\n{failed}"));
+        let mut question = Question::default();
+        let describer = Describer::new(folder.path());
+        question.env.insert("FLAG".into(), "on".into());
+        for _ in 0..2 {
+            describer.describe(&environment, &question).await.unwrap();
+        }
+        assert_eq!(fs::read_to_string(folder.path().join("python.env")).unwrap(), "on\non\n");
+        let named = name_of(&environment, &question);
+        question.env.insert("FLAG".into(), "off".into());
+        assert_ne!(name_of(&environment, &question), named);
     }
 
     #[tokio::test]

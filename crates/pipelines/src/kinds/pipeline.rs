@@ -95,6 +95,10 @@ impl Pipelines {
         let callable = spec.io.input.as_ref().and_then(|input| input.callable.as_ref());
         question.callables = callable.iter().map(|callable| callable.uses.clone()).collect();
 
+        // What a param gives is known at the run only.
+        let fixed = spec.runtime.env.iter().filter(|(_, value)| !value.contains("${"));
+        question.env = fixed.map(|(name, value)| (name.clone(), value.clone())).collect();
+
         let environments = &self.backing.environments;
         let requirements = &spec.runtime.requirements;
         let environment = match tokio::time::timeout(ENVIRONMENT_WAIT, environments.wait(requirements)).await
