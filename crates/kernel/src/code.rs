@@ -16,7 +16,7 @@ use crate::{
     store::Store,
 };
 
-/// Largest archive taken, compressed.
+/// Largest archive taken, compressed, in bytes.
 pub const MAX_BYTES: usize = 32 * 1024 * 1024;
 
 #[derive(Debug, Clone, Serialize, JsonSchema)]

@@ -13,13 +13,12 @@ mod unpack;
 
 use qd_core::canonical::Digest;
 use qd_core::error::{Error, Result};
+use qd_kernel::code::MAX_BYTES;
 
 pub use archive::Inspected;
 pub use pack::pack;
 pub use unpack::{inspect, unpack};
 
-/// Largest archive as it travels, in bytes.
-pub const MAX_PACKED_BYTES: usize = 32 * 1024 * 1024;
 /// Most bytes that all files together may have.
 pub const MAX_UNPACKED_BYTES: u64 = 256 * 1024 * 1024;
 /// Most files in one archive.
@@ -44,10 +43,10 @@ fn bad_archive(detail: impl Into<String>) -> Error {
 }
 
 fn check_packed_size(bytes: usize) -> Result<()> {
-    if bytes <= MAX_PACKED_BYTES {
+    if bytes <= MAX_BYTES {
         return Ok(());
     }
-    let mib = MAX_PACKED_BYTES / (1024 * 1024);
+    let mib = MAX_BYTES / (1024 * 1024);
     Err(Error::too_large(
         "code_too_large",
         format!("the packed code has {bytes} bytes; at most {mib} MiB are taken"),
