@@ -220,7 +220,7 @@ impl Request<'_> {
             let failure = match self.once_over().await {
                 Ok(reply) if reply.status.is_success() => return Ok(reply),
                 Ok(reply) => {
-                    let wait = (reply.status == StatusCode::SERVICE_UNAVAILABLE)
+                    let wait = (self.repeatable && reply.status == StatusCode::SERVICE_UNAVAILABLE)
                         .then(|| attempt.after_unavailable(reply.header("retry-after")))
                         .flatten();
                     let problem = problem_of(&reply);

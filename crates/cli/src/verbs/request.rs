@@ -31,8 +31,9 @@ pub async fn run(args: &Args, invocation: &Invocation) -> Result<Exit, Failure> 
     let body = without_nulls(json!({"item": item, "timeout_ms": args.timeout_ms}));
     let body = if item.is_null() { json!({"item": null, "timeout_ms": args.timeout_ms}) } else { body };
     let patience = Duration::from_millis(args.timeout_ms.unwrap_or(60_000)) + Duration::from_secs(10);
-    let reply =
-        client.post(&format!("{}/requests", run_path(&run.id))).json(&body).timeout(patience).send().await?;
+    // The run may have the item already: to send it again is its owner's decision.
+    let request = client.post(&format!("{}/requests", run_path(&run.id)));
+    let reply = request.json(&body).timeout(patience).once().send().await?;
     let answer = reply.value()?;
     let result = answer.get("result").cloned().unwrap_or(answer);
     invocation.out.data(&format::json(&result)?)?;
