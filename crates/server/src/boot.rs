@@ -1,14 +1,14 @@
 //! From a data folder to a listening server: store, migrations, planes, kernel, routes.
 
 use std::{
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
 
 use axum::ServiceExt;
-use axum::{extract::Request, serve::ListenerExt as _};
+use axum::{extract::Request, http::Uri, serve::ListenerExt as _};
 use qd_core::error::{Error, Result};
 use qd_kernel::{
     Kernel, KernelOptions, clock,
@@ -102,8 +102,8 @@ impl Boot {
             metrics: Arc::new(Metrics::new(&self.build)),
             build: self.build,
             data_dir: Arc::new(self.data_dir),
+            loopback: address.ip().is_loopback() && self.public_url.as_deref().is_none_or(is_loopback_url),
             public_url: self.public_url.unwrap_or_else(|| format!("http://{address}")).into(),
-            loopback: address.ip().is_loopback(),
             stop: CancellationToken::new(),
             openapi,
             kernel,
@@ -143,6 +143,14 @@ impl Server {
     }
 }
 
+/// Whether people reach the server on this machine alone; another address means a proxy before it.
+fn is_loopback_url(url: &str) -> bool {
+    let Ok(uri) = url.parse::<Uri>() else { return false };
+    let Some(host) = uri.host() else { return false };
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
 /// The data folder holds what only its owner may read: the database, tokens, code, results.
 fn make_private(dir: &Path) -> Result<()> {
     use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
@@ -157,4 +165,20 @@ fn make_private(dir: &Path) -> Result<()> {
         tracing::warn!(dir = %dir.display(), "others on this machine can read the data folder; chmod 700 it");
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_address_of_this_machine_is_loopback() {
+        for own in ["http://127.0.0.1:7070", "http://localhost", "http://[::1]:7070/qd"] {
+            assert!(is_loopback_url(own), "{own}");
+        }
+        for other in ["https://qd.example.org", "http://10.0.0.1:7070", "http://127.0.0.1.example.org", "qd"]
+        {
+            assert!(!is_loopback_url(other), "{other}");
+        }
+    }
 }

@@ -4,6 +4,7 @@ pub mod body;
 pub mod caller;
 pub mod condition;
 pub mod ids;
+pub mod path;
 pub mod problem;
 pub mod query;
 pub mod sse;

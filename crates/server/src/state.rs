@@ -39,7 +39,8 @@ pub struct App {
     pub started_at: Timestamp,
     /// How people reach this server: `http://127.0.0.1:7070`.
     pub public_url: Arc<str>,
-    /// Bound to loopback only: `/metrics` and `/ready` need no token then.
+    /// Bound to loopback only, and known by no other address: `/metrics` and `/ready` need no token then, unless a proxy
+    /// passes the request on.
     pub loopback: bool,
     /// Ends every stream when the server stops.
     pub stop: CancellationToken,

@@ -11,6 +11,7 @@
 mod http {
     mod access;
     mod bodies;
+    mod coverage;
     mod resources;
     mod runs;
     mod streams;

@@ -1121,6 +1121,7 @@ export interface components {
             ended_at: string | null;
             /** @description What a waiting job waits for, or why a step is tried again. */
             waiting_for: string | null;
+            /** @description Why it failed, or, while its step is called off, why it will. */
             error: components["schemas"]["JobError"] | null;
             cancel_requested: boolean;
             steps: components["schemas"]["JobStep"][];
@@ -1405,17 +1406,15 @@ export interface components {
                         resources?: {
                             /**
                              * Format: double
-                             * @description CPUs; parts are allowed.
-                             * @default 0
+                             * @description CPUs; parts are allowed. What the class itself says, if not given.
                              * @example 0.25
                              */
-                            cpus: number;
+                            cpus?: number | null;
                             /**
                              * Format: double
-                             * @description GPUs; parts are allowed.
-                             * @default 0
+                             * @description GPUs; parts are allowed. What the class itself says, if not given.
                              */
-                            gpus: number;
+                            gpus?: number | null;
                         } | null;
                         /** @description Code that holds the class; a pipeline that uses the template gets it beside its own. */
                         code?: string | {
@@ -1437,17 +1436,15 @@ export interface components {
                 resources?: {
                     /**
                      * Format: double
-                     * @description CPUs; parts are allowed.
-                     * @default 0
+                     * @description CPUs; parts are allowed. What the class itself says, if not given.
                      * @example 0.25
                      */
-                    cpus: number;
+                    cpus?: number | null;
                     /**
                      * Format: double
-                     * @description GPUs; parts are allowed.
-                     * @default 0
+                     * @description GPUs; parts are allowed. What the class itself says, if not given.
                      */
-                    gpus: number;
+                    gpus?: number | null;
                 } | null;
                 /**
                  * Format: uint32
@@ -2047,17 +2044,15 @@ export interface components {
             resources?: {
                 /**
                  * Format: double
-                 * @description CPUs; parts are allowed.
-                 * @default 0
+                 * @description CPUs; parts are allowed. What the class itself says, if not given.
                  * @example 0.25
                  */
-                cpus: number;
+                cpus?: number | null;
                 /**
                  * Format: double
-                 * @description GPUs; parts are allowed.
-                 * @default 0
+                 * @description GPUs; parts are allowed. What the class itself says, if not given.
                  */
-                gpus: number;
+                gpus?: number | null;
             } | null;
             /** @description Code that holds the class; a pipeline that uses the template gets it beside its own. */
             code?: string | {
@@ -2151,7 +2146,10 @@ export interface operations {
                 /** @description Why, for whoever reads the history. */
                 message: string;
             };
-            header?: never;
+            header?: {
+                /** @description 1 to 255 visible characters, such as a new UUID: a repeat with the same key starts nothing twice. */
+                "Idempotency-Key"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -2168,6 +2166,15 @@ export interface operations {
         responses: {
             /** @description Done */
             200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApplyResult"];
+                };
+            };
+            /** @description Done */
+            202: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2359,6 +2366,15 @@ export interface operations {
             };
         };
         responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CodeInfo"];
+                };
+            };
             /** @description Done */
             201: {
                 headers: {

@@ -2,8 +2,8 @@
 
 use axum::{
     Json,
-    extract::State,
-    http::{HeaderMap, Method, StatusCode, Uri},
+    extract::{OriginalUri, State},
+    http::{HeaderMap, Method, StatusCode},
     response::{IntoResponse, Response},
 };
 use qd_kernel::{apply::Applied, jobs::Job};
@@ -40,7 +40,7 @@ pub async fn apply(
     caller: Caller,
     headers: HeaderMap,
     method: Method,
-    uri: Uri,
+    uri: OriginalUri,
     Params(query): Params<ApplyQuery>,
     body: Body,
 ) -> Result<Response, Problem> {

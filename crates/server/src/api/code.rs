@@ -1,16 +1,11 @@
 //! Code archives by content: upload once, find again.
 
-use axum::{
-    Json,
-    extract::{Path, State},
-    http::StatusCode,
-    response::IntoResponse,
-};
+use axum::{Json, extract::State, http::StatusCode, response::IntoResponse};
 use qd_core::{canonical::Digest, error::Error};
 use qd_kernel::code::CodeInfo;
 
 use crate::{
-    http::{body::Body, caller::Caller, problem::Problem},
+    http::{body::Body, caller::Caller, path::Path, problem::Problem},
     state::App,
 };
 

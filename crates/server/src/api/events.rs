@@ -68,5 +68,5 @@ pub async fn list(
     }
     let resumed = sse::last_event_id(&headers).and_then(|id| id.parse().ok());
     let topics = Topics::events(&app, resumed.or(query.after)).await?;
-    Ok(stream::respond(app, caller.scope(), topics))
+    Ok(stream::respond(app, caller, topics))
 }

@@ -2,7 +2,7 @@
 
 use axum::{
     Json,
-    extract::{Path, State},
+    extract::State,
     http::StatusCode,
     response::{IntoResponse, Response},
 };
@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use super::kind::resource::PageText;
 use crate::{
-    http::{body::Body, caller::Caller, problem::Problem, query::Params},
+    http::{body::Body, caller::Caller, path::Path, problem::Problem, query::Params},
     state::App,
 };
 

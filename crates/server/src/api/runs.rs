@@ -5,11 +5,7 @@ pub mod results;
 
 use std::time::Duration;
 
-use axum::{
-    Json,
-    extract::{Path, State},
-    response::Response,
-};
+use axum::{Json, extract::State, response::Response};
 use qd_core::{error::Error, state::RunState};
 use qd_kernel::{
     events::EventFilter,
@@ -26,7 +22,7 @@ use super::{
     kind::resource::PageText,
 };
 use crate::{
-    http::{body::Body, caller::Caller, condition::Key, problem::Problem, query::Params},
+    http::{body::Body, caller::Caller, condition::Key, path::Path, problem::Problem, query::Params},
     state::App,
 };
 

@@ -6,7 +6,10 @@
 use std::time::Duration;
 
 use axum::{extract::State, http::HeaderMap, response::Response};
-use qd_core::{error::Error, id::RunId};
+use qd_core::{
+    error::{Error, ErrorKind},
+    id::RunId,
+};
 use qd_kernel::{
     context::Scope,
     events::EventFilter,
@@ -27,6 +30,8 @@ use crate::{
     state::App,
 };
 
+/// How often the caller's credential is looked at again.
+const CALLER_CHECK: Duration = Duration::from_secs(60);
 /// The net below the wake-ups.
 const POLL: Duration = Duration::from_secs(2);
 const EVENTS_AT_ONCE: u32 = 500;
@@ -86,7 +91,7 @@ pub async fn stream(
         None => None,
     };
     let events = position(&app, resumed.map(|(pos, _)| pos).or(query.after)).await?;
-    Ok(respond(app, caller.scope(), Topics { events: Some(events), log, multiplexed: true }))
+    Ok(respond(app, caller, Topics { events: Some(events), log, multiplexed: true }))
 }
 
 async fn position(app: &App, after: Option<i64>) -> Result<i64, Problem> {
@@ -103,26 +108,47 @@ fn resume_point(id: &str) -> Option<(i64, i64)> {
     Some((pos.parse().ok()?, line.parse().ok()?))
 }
 
-pub fn respond(app: App, scope: Scope, topics: Topics) -> Response {
+pub fn respond(app: App, caller: Caller, topics: Topics) -> Response {
     sse::stream(move |frames| async move {
         let stop = app.stop.clone();
         tokio::select! {
             () = stop.cancelled() => {}
             () = frames.closed() => {}
-            _ = Writer { app, scope, frames: &frames, topics, log_ended: false }.run() => {}
+            reason = caller_gone(&app, &caller, CALLER_CHECK) => {
+                let _ = frames.send("end", None, &json!({ "reason": reason.code, "detail": reason.detail })).await;
+            }
+            _ = Writer::new(&app, caller.scope(), &frames, topics).run() => {}
         }
     })
 }
 
+/// Ends when the caller's credential does: a stream may outlive it by a minute, not by days.
+async fn caller_gone(app: &App, caller: &Caller, every: Duration) -> Error {
+    loop {
+        tokio::time::sleep(every).await;
+        match app.kernel.authenticate(&caller.secret).await {
+            Err(error) if error.kind == ErrorKind::Unauthenticated => return error,
+            // A store that does not answer now says nothing about the caller.
+            _ => {}
+        }
+    }
+}
+
 struct Writer<'a> {
-    app: App,
+    app: &'a App,
     scope: Scope,
     frames: &'a Frames,
     topics: Topics,
     log_ended: bool,
+    /// Lines before this one are known to be gone, and that was said.
+    gap_told: i64,
 }
 
-impl Writer<'_> {
+impl<'a> Writer<'a> {
+    fn new(app: &'a App, scope: Scope, frames: &'a Frames, topics: Topics) -> Self {
+        Self { app, scope, frames, topics, log_ended: false, gap_told: 0 }
+    }
+
     async fn run(mut self) -> Result<(), Gone> {
         let mut events_moved = self.app.kernel.bus.follow_events();
         let mut logs_grew = self.app.kernel.bus.follow_logs();
@@ -209,7 +235,8 @@ impl Writer<'_> {
             Ok(page) => page,
             Err(error) => return self.unavailable(error).await,
         };
-        if page.first > after + 1 && after > 0 {
+        if page.first > after + 1 && after > 0 && page.first > self.gap_told {
+            self.gap_told = page.first;
             self.frames
                 .send(
                     "gap",
@@ -229,6 +256,8 @@ impl Writer<'_> {
                 Ok(true)
             }
             None => {
+                // What the filter left out is not looked at again.
+                self.set_line(page.last);
                 if ended && !self.log_ended {
                     self.log_ended = true;
                     self.frames.send("end", None, &json!({ "run_id": run_id, "last": page.last })).await?;

@@ -63,9 +63,13 @@ pub async fn openapi(State(app): State<App>) -> Response {
     ([(header::CONTENT_TYPE, "application/json")], app.openapi.to_string()).into_response()
 }
 
-/// These pages say what runs here; off loopback they want a token.
+/// These pages say what runs here. Only who asks on this machine itself needs no token; a proxy asks for somebody else.
 async fn off_loopback(app: &App, mut parts: Parts) -> Result<(), Problem> {
-    if app.loopback {
+    let forwarded = parts.headers.keys().any(|name| {
+        let name = name.as_str();
+        name == "forwarded" || name == "via" || name == "x-real-ip" || name.starts_with("x-forwarded-")
+    });
+    if app.loopback && !forwarded {
         return Ok(());
     }
     Caller::from_request_parts(&mut parts, app).await?.may("system.read")

@@ -3,7 +3,7 @@
 use axum::{
     body::Bytes,
     extract::{FromRequest, Request},
-    http::header,
+    http::{StatusCode, header},
 };
 use qd_core::{document::Document, error::Error, violation::Violation};
 use serde::de::DeserializeOwned;
@@ -30,10 +30,16 @@ impl<S: Send + Sync> FromRequest<S> for Body {
             .and_then(|v| v.to_str().ok())
             .unwrap_or("")
             .to_ascii_lowercase();
-        let bytes = Bytes::from_request(request, state).await.map_err(|_| {
-            Problem(Error::too_large(
-                "body_too_large",
-                format!("the body is larger than this address takes ({MAX_BODY} bytes for documents)"),
+        let bytes = Bytes::from_request(request, state).await.map_err(|rejection| {
+            if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
+                return Problem(Error::too_large(
+                    "body_too_large",
+                    format!("the body is larger than this address takes ({MAX_BODY} bytes for documents)"),
+                ));
+            }
+            Problem(Error::malformed(
+                "body_cut",
+                format!("the body did not arrive whole: {}", rejection.body_text()),
             ))
         })?;
         Ok(Self { bytes, yaml: media.contains("yaml") })

@@ -1,7 +1,7 @@
 //! Conditions that a client states: `If-Match` for what it changes, `Idempotency-Key` for what it starts.
 
 use axum::{
-    extract::FromRequestParts,
+    extract::{FromRequestParts, OriginalUri},
     http::{HeaderMap, HeaderValue, Method, Uri, header, request::Parts},
     response::{IntoResponse, Response},
 };
@@ -70,7 +70,9 @@ impl Key {
     }
 
     /// For routes that start a job only when asked to.
-    pub fn optional(headers: &HeaderMap, method: &Method, uri: &Uri) -> Option<Self> {
+    ///
+    /// `uri` is the one that was asked for: a nested router sees its own part only, which another kind's routes share.
+    pub fn optional(headers: &HeaderMap, method: &Method, OriginalUri(uri): &OriginalUri) -> Option<Self> {
         let key = headers.get("idempotency-key")?.to_str().ok()?.to_owned();
         Some(Self { key, method: method.clone(), uri: uri.clone() })
     }
@@ -86,7 +88,8 @@ impl Key {
 impl<S: Send + Sync> FromRequestParts<S> for Key {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        Self::optional(&parts.headers, &parts.method, &parts.uri).ok_or_else(Self::required)
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let Ok(uri) = OriginalUri::from_request_parts(parts, state).await;
+        Self::optional(&parts.headers, &parts.method, &uri).ok_or_else(Self::required)
     }
 }

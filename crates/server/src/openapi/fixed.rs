@@ -127,7 +127,9 @@ fn documents(s: &mut Schemas) -> Vec<Route> {
             Content::Documents(body),
             (200, Content::Json(s.of::<ApplyResult>())),
         )
-        .query(query),
+        .query(query)
+        .may_start_jobs()
+        .also(&[202]),
         Route::with(
             "put",
             "/api/v1/code/{digest}",
@@ -136,7 +138,8 @@ fn documents(s: &mut Schemas) -> Vec<Route> {
             "Upload a code archive (tar.zst) by its content's digest",
             Content::Bytes,
             (201, Content::Json(code.clone())),
-        ),
+        )
+        .also(&[200]),
         Route::get(
             "/api/v1/code/{digest}",
             "code_get",

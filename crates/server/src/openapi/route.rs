@@ -17,6 +17,13 @@ pub enum Content {
     None,
 }
 
+/// Whether a request has to have it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Need {
+    Always,
+    Sometimes,
+}
+
 pub struct Route {
     pub method: &'static str,
     pub path: String,
@@ -27,8 +34,10 @@ pub struct Route {
     pub body: Content,
     pub status: u16,
     pub reply: Content,
+    /// Other successful statuses that come with the same reply.
+    pub also: &'static [u16],
     pub if_match: bool,
-    pub idempotent: bool,
+    pub idempotent: Option<Need>,
     /// Needs no token.
     pub public: bool,
 }
@@ -45,8 +54,9 @@ impl Route {
             body: Content::None,
             status: 200,
             reply,
+            also: &[],
             if_match: false,
-            idempotent: false,
+            idempotent: None,
             public: false,
         }
     }
@@ -75,7 +85,18 @@ impl Route {
 
     /// Starts a job: wants an Idempotency-Key.
     pub fn starts_job(mut self) -> Self {
-        self.idempotent = true;
+        self.idempotent = Some(Need::Always);
+        self
+    }
+
+    /// Starts jobs where the query asks for it.
+    pub fn may_start_jobs(mut self) -> Self {
+        self.idempotent = Some(Need::Sometimes);
+        self
+    }
+
+    pub fn also(mut self, statuses: &'static [u16]) -> Self {
+        self.also = statuses;
         self
     }
 
@@ -99,8 +120,8 @@ impl Route {
         if self.if_match {
             parameters.push(header("If-Match", true, "The ETag that was last read."));
         }
-        if self.idempotent {
-            parameters.push(header("Idempotency-Key", true, "1 to 255 visible characters, such as a new UUID: a repeat with the same key starts nothing twice."));
+        if let Some(need) = self.idempotent {
+            parameters.push(header("Idempotency-Key", need == Need::Always, "1 to 255 visible characters, such as a new UUID: a repeat with the same key starts nothing twice."));
         }
         let problem = schemas.of::<ProblemBody>();
         let mut operation = json!({
@@ -113,6 +134,9 @@ impl Route {
                 "default": { "description": "What went wrong", "content": { "application/problem+json": { "schema": problem } } },
             },
         });
+        for status in self.also {
+            operation["responses"][status.to_string()] = response(&self.reply);
+        }
         match &self.body {
             Content::Json(schema) => {
                 operation["requestBody"] =

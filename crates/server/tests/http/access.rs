@@ -96,3 +96,28 @@ async fn errors_are_problems_that_name_their_request() {
         (StatusCode::METHOD_NOT_ALLOWED, &json!("method_not_allowed"), &json!(405))
     );
 }
+
+#[tokio::test]
+async fn behind_a_proxy_the_pages_for_operators_want_a_token() {
+    let server = TestServer::start().await;
+    for path in ["/ready", "/metrics"] {
+        for (name, value) in
+            [("x-forwarded-for", "10.0.0.1"), ("forwarded", "for=10.0.0.1"), ("via", "1.1 proxy")]
+        {
+            let passed_on = || server.client.get(server.url(path)).header(name, value);
+            assert_eq!(answer(passed_on()).await.0, StatusCode::UNAUTHORIZED, "{path} {name}");
+            assert_eq!(
+                answer(passed_on().bearer_auth(&server.token)).await.0,
+                StatusCode::OK,
+                "{path} {name}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_address_with_a_malformed_part_is_a_problem_too() {
+    let server = TestServer::start().await;
+    let (status, problem) = server.get("/api/v1/samples/one/revisions/first").await;
+    assert_eq!((status, &problem["code"]), (StatusCode::BAD_REQUEST, &json!("bad_path")), "{problem}");
+}

@@ -88,3 +88,24 @@ async fn params_are_checked_before_anything_starts() {
     assert_eq!(pointers, ["/params/sizes", "/params/size"]);
     assert_eq!(server.get("/api/v1/runs").await.1["items"], json!([]));
 }
+
+#[tokio::test]
+async fn a_key_belongs_to_one_address() {
+    let server = TestServer::start().await;
+    server.published("one", json!({})).await;
+    let template = json!({
+        "apiVersion": "quarterdeck/v1", "kind": "StageTemplate", "metadata": { "name": "one" }, "spec": { "uses": "a.b:C" }
+    });
+    let (status, reply) = server.post("/api/v1/apply", json!({ "documents": [template] })).await;
+    assert_eq!(status, StatusCode::OK, "{reply}");
+    let publish = async |plural: &str| {
+        server.start_job(&format!("/api/v1/{plural}/one/publish"), "same", json!({})).await
+    };
+    let (status, reply) = publish("samples").await;
+    assert_eq!(status, StatusCode::ACCEPTED, "{reply}");
+    let (status, problem) = publish("stagetemplates").await;
+    assert_eq!(
+        (status, &problem["code"]),
+        (StatusCode::UNPROCESSABLE_ENTITY, &json!("idempotency_mismatch"))
+    );
+}

@@ -1,9 +1,6 @@
 //! What happened to a resource: its events and audit records.
 
-use axum::{
-    Json,
-    extract::{Path, State},
-};
+use axum::{Json, extract::State};
 use qd_kernel::{
     audit::{AuditFilter, AuditRecord},
     events::EventFilter,
@@ -14,6 +11,7 @@ use crate::{
     api::events::{EventList, EventsQuery, page_of_events},
     http::{
         caller::Caller,
+        path::Path,
         problem::Problem,
         query::{PageQuery, Params},
     },

@@ -1,15 +1,12 @@
 //! Publishing a revision and rolling back to an old one: a job each.
 
-use axum::{
-    extract::{Path, State},
-    response::Response,
-};
+use axum::{extract::State, response::Response};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::{
     api::jobs::accepted,
-    http::{body::Body, caller::Caller, condition::Key, problem::Problem},
+    http::{body::Body, caller::Caller, condition::Key, path::Path, problem::Problem},
     state::KindApp,
 };
 

@@ -1,11 +1,6 @@
 //! Listing, reading, creating, describing, archiving and restoring resources.
 
-use axum::{
-    Json,
-    extract::{Path, State},
-    http::StatusCode,
-    response::IntoResponse,
-};
+use axum::{Json, extract::State, http::StatusCode, response::IntoResponse};
 use qd_core::{error::Error, state::ResourceState};
 use qd_kernel::{
     page::Page,
@@ -20,6 +15,7 @@ use crate::{
         body::Body,
         caller::Caller,
         condition::{IfMatch, Tagged},
+        path::Path,
         problem::Problem,
         query::{PageQuery, Params},
     },

@@ -1,11 +1,6 @@
 //! Revisions of a resource: list, cut, read, compare.
 
-use axum::{
-    Json,
-    extract::{Path, State},
-    http::StatusCode,
-    response::IntoResponse,
-};
+use axum::{Json, extract::State, http::StatusCode, response::IntoResponse};
 use qd_kernel::{
     page::Page,
     revisions::{Revision, RevisionDiff, RevisionSummary},
@@ -17,6 +12,7 @@ use crate::{
     http::{
         body::Body,
         caller::Caller,
+        path::Path,
         problem::Problem,
         query::{PageQuery, Params},
     },

@@ -1,10 +1,6 @@
 //! The runs of a resource: list and start.
 
-use axum::{
-    Json,
-    extract::{Path, State},
-    response::Response,
-};
+use axum::{Json, extract::State, response::Response};
 use qd_core::state::RunState;
 use qd_kernel::{
     page::Page,
@@ -17,7 +13,7 @@ use serde_json::{Value, json};
 use super::resource::PageText;
 use crate::{
     api::jobs::accepted,
-    http::{body::Body, caller::Caller, condition::Key, problem::Problem, query::Params},
+    http::{body::Body, caller::Caller, condition::Key, path::Path, problem::Problem, query::Params},
     state::KindApp,
 };
 

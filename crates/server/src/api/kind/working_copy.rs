@@ -1,10 +1,6 @@
 //! The working copy: read, save, validate.
 
-use axum::{
-    Json,
-    extract::{Path, State},
-    response::IntoResponse,
-};
+use axum::{Json, extract::State, response::IntoResponse};
 use qd_core::violation::Violation;
 use qd_kernel::resources::WorkingCopy;
 use schemars::JsonSchema;
@@ -16,6 +12,7 @@ use crate::{
         body::Body,
         caller::Caller,
         condition::{IfMatch, Tagged},
+        path::Path,
         problem::Problem,
     },
     state::KindApp,

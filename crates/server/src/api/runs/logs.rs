@@ -3,7 +3,7 @@
 use axum::{
     Json,
     body::Body,
-    extract::{Path, State},
+    extract::State,
     http::{HeaderMap, header},
     response::{IntoResponse, Response},
 };
@@ -19,7 +19,7 @@ use serde::Deserialize;
 
 use crate::{
     api::stream::{Topics, respond},
-    http::{caller::Caller, problem::Problem, query::Params, sse},
+    http::{caller::Caller, path::Path, problem::Problem, query::Params, sse},
     state::App,
 };
 
@@ -84,7 +84,7 @@ pub async fn logs(
     let filter = query.filter()?;
     if sse::wanted(&headers) {
         let after = sse::last_event_id(&headers).and_then(|id| id.parse().ok()).or(query.after).unwrap_or(0);
-        return Ok(respond(app, caller.scope(), Topics::log(run.id, after, filter)));
+        return Ok(respond(app, caller, Topics::log(run.id, after, filter)));
     }
     if query.format.as_deref() == Some("text") {
         return Ok(download(app.kernel, run.id, filter, &id));

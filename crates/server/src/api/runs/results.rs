@@ -1,21 +1,25 @@
 //! A run's results: the files that it wrote, listed and downloaded.
 
-use std::path::{Component, PathBuf};
+use std::{
+    ffi::OsStr,
+    path::{Component, PathBuf},
+};
 
 use axum::{
     Json,
     body::Body,
-    extract::{Path, State},
+    extract::State,
     http::header,
     response::{IntoResponse, Response},
 };
 use qd_core::error::{Error, Result};
 use schemars::JsonSchema;
 use serde::Serialize;
+use tokio::io::AsyncReadExt as _;
 use tokio_util::io::ReaderStream;
 
 use crate::{
-    http::{caller::Caller, problem::Problem},
+    http::{caller::Caller, path::Path, problem::Problem},
     state::App,
 };
 
@@ -66,7 +70,8 @@ pub async fn download(
         (header::CONTENT_LENGTH, length.to_string()),
         (header::CONTENT_DISPOSITION, format!("attachment; filename=\"{name}\"")),
     ];
-    Ok((headers, Body::from_stream(ReaderStream::new(handle))).into_response())
+    // The file may still grow; the reply has the length that it states.
+    Ok((headers, Body::from_stream(ReaderStream::new(handle.take(length)))).into_response())
 }
 
 /// The file under the run's folder that a path names; links and `..` do not lead out of it.
@@ -88,7 +93,7 @@ fn walk(root: PathBuf) -> ResultList {
     let (mut folders, mut items) = (vec![root.clone()], vec![]);
     while let Some(folder) = folders.pop() {
         let Ok(entries) = std::fs::read_dir(&folder) else { continue };
-        for entry in entries.flatten() {
+        for entry in entries.flatten().filter(|entry| !is_unfinished(&entry.file_name())) {
             let Ok(kind) = entry.file_type() else { continue };
             if kind.is_dir() {
                 folders.push(entry.path());
@@ -99,15 +104,45 @@ fn walk(root: PathBuf) -> ResultList {
                     .strip_prefix(&root)
                     .map(|p| p.to_string_lossy().into_owned())
                     .unwrap_or_default();
+                if items.len() == MOST {
+                    return listed(items, true);
+                }
                 items.push(ResultFile { path, bytes });
             }
         }
-        if items.len() > MOST {
-            break;
-        }
     }
+    listed(items, false)
+}
+
+fn listed(mut items: Vec<ResultFile>, truncated: bool) -> ResultList {
     items.sort_by(|a, b| a.path.cmp(&b.path));
-    let truncated = items.len() > MOST;
-    items.truncate(MOST);
     ResultList { items, truncated }
+}
+
+/// A run writes under such a name and renames when it is done.
+fn is_unfinished(name: &OsStr) -> bool {
+    name.as_encoded_bytes().starts_with(b".")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_finished_files_are_listed_and_no_more_than_the_most() {
+        let root = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(root.path().join(".tmp")).unwrap();
+        for name in ["a.jsonl", ".b.jsonl.part", ".tmp/c"] {
+            std::fs::write(root.path().join(name), "x").unwrap();
+        }
+        let list = walk(root.path().to_owned());
+        assert_eq!(list.items.iter().map(|file| file.path.as_str()).collect::<Vec<_>>(), ["a.jsonl"]);
+        for n in 1..MOST {
+            std::fs::write(root.path().join(n.to_string()), "").unwrap();
+        }
+        assert!(!walk(root.path().to_owned()).truncated, "exactly as many as are listed");
+        std::fs::write(root.path().join("one-more"), "").unwrap();
+        let list = walk(root.path().to_owned());
+        assert_eq!((list.items.len(), list.truncated), (MOST, true));
+    }
 }
