@@ -2,6 +2,7 @@
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::output::format::Format;
 use crate::verbs;
 
 #[derive(Debug, Parser)]
@@ -9,7 +10,7 @@ use crate::verbs;
     name = "qd",
     version,
     about = "One control plane for data and ML: pipelines, runs, and everything underneath.",
-    after_help = "Exit codes: 0 done · 1 the run failed, or diff found differences · 2 error, or the run was stopped · 3 the run could not start · 64 wrong usage.\nEnvironment: QD_SERVER, QD_TOKEN, QD_CONFIG, NO_COLOR.",
+    after_help = "Exit codes: 0 done · 1 the run failed, or diff found differences · 2 error · 3 the run could not start · 4 the run was stopped · 64 wrong usage.\nEnvironment: QD_SERVER, QD_TOKEN, QD_CONFIG, NO_COLOR.",
     arg_required_else_help = true,
     propagate_version = false,
     max_term_width = 110
@@ -94,6 +95,9 @@ pub struct JobWords {
     /// Wait until the job has ended
     #[arg(long)]
     pub wait: bool,
+    /// How to print the job that was made; with --wait, what it came to
+    #[arg(short, long, value_enum, default_value_t = Format::Name)]
+    pub output: Format,
     /// Use this key instead of a new one: the same key starts nothing twice
     #[arg(long, value_name = "KEY")]
     pub idempotency_key: Option<String>,

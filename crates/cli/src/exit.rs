@@ -1,7 +1,7 @@
 //! The exit codes of `qd`, in one place.
 //!
-//! Scripts depend on them: 0 done, 1 the run failed (or `diff` found differences), 2 an error or a stopped run,
-//! 3 the run could not start, 64 wrong usage (as in sysexits), 130 detached by Ctrl-C while waiting,
+//! Scripts depend on them: 0 done, 1 the run failed (or `diff` found differences), 2 an error, 3 the run could not
+//! start, 4 the run was stopped, 64 wrong usage (as in sysexits), 130 detached by Ctrl-C while waiting,
 //! 141 the reader of standard output went away.
 
 use std::process::ExitCode;
@@ -23,7 +23,7 @@ impl Exit {
     /// `diff` found differences.
     pub const DIFFERS: Self = Self(1);
     /// The run was stopped.
-    pub const STOPPED: Self = Self(2);
+    pub const STOPPED: Self = Self(4);
     /// Anything that went wrong and has no code of its own.
     pub const ERROR: Self = Self(2);
     /// The run was never started.

@@ -97,6 +97,15 @@ impl<'c> Watch<'c> {
         }
     }
 
+    /// Carries `work` out; `None` when Ctrl-C came first. A look may be tried again for minutes while the server is away.
+    pub async fn unless_interrupted<T>(&mut self, work: impl Future<Output = T>) -> Option<T> {
+        tokio::select! {
+            biased;
+            _ = &mut self.interrupt => None,
+            done = work => Some(done),
+        }
+    }
+
     fn take(&mut self, signal: Signal) -> Option<Turn> {
         let Signal::Message(message) = signal else {
             self.stale = true;

@@ -7,9 +7,11 @@ pub mod age;
 pub mod changes;
 pub mod format;
 pub mod lists;
+pub mod object;
 pub mod paint;
 pub mod table;
 
+use std::borrow::Cow;
 use std::io::{self, IsTerminal, Write};
 
 use paint::Paint;
@@ -85,6 +87,11 @@ impl Out {
         Ok(())
     }
 
+    /// Somebody else's text for standard output: as it is for a program, without control characters for a terminal.
+    pub fn foreign<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        if self.stdout_terminal { clean_lines(text).into() } else { text.into() }
+    }
+
     /// A line of progress on standard error; silent under `--quiet`.
     pub fn note(&self, text: &str) {
         if !self.quiet {
@@ -96,5 +103,18 @@ impl Out {
     pub fn error_line(&self, text: &str) {
         // Nobody is left to be told when standard error itself is closed.
         let _ = writeln!(io::stderr().lock(), "{text}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_run_prints_cannot_steer_a_terminal() {
+        let out = |stdout_terminal| Out { quiet: false, stdout_terminal, stderr_terminal: false };
+        let text = "a\tb\u{1b}[2J";
+        assert_eq!(out(true).foreign(text), "a\tb [2J");
+        assert_eq!(out(false).foreign(text), text);
     }
 }

@@ -20,6 +20,8 @@ use crate::failure::Failure;
 const SILENCE: Duration = Duration::from_secs(45);
 /// How long a server may be gone before following gives up.
 const PATIENCE: Duration = Duration::from_secs(120);
+/// Longest wait for the beginning of an answer, which comes at once from a server that is well.
+const OPENING: Duration = Duration::from_secs(20);
 const FIRST_WAIT: Duration = Duration::from_millis(250);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
@@ -101,7 +103,12 @@ impl<'c> Follow<'c> {
             self.wait = (self.wait * 2).min(LONGEST_WAIT);
         }
         let since = *self.lost_since.get_or_insert_with(Instant::now);
-        match self.request().await {
+        let Ok(answer) = tokio::time::timeout(OPENING, self.request()).await else {
+            let server = self.client.server.as_str().trim_end_matches('/').to_owned();
+            let failure = Failure::Unreachable { server, detail: "no answer in time".into() };
+            return self.give_up_or_go_on(since, failure);
+        };
+        match answer {
             Ok(response) if response.status() == StatusCode::OK => {
                 self.client.answered.set(true);
                 if self.told {

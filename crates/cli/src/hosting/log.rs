@@ -1,8 +1,9 @@
 //! Where the server's own log goes: standard error for `serve`, a file for `up`, whose terminal shows other things.
 
 use std::fs::{self, File};
+use std::io::{self, Write};
 use std::path::Path;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use clap::ValueEnum;
 use tracing_subscriber::EnvFilter;
@@ -23,15 +24,52 @@ pub fn to_stderr(format: LogFormat, colour: bool) -> Result<(), Failure> {
     begin(format, colour, BoxMakeWriter::new(std::io::stderr))
 }
 
-/// Logs to `qd.log` in the folder; the last start's log is kept as `qd.log.1`.
-pub fn to_file(folder: &Path) -> Result<(), Failure> {
-    let fault = |error| Failure::local(format!("write the log in {}: {error}", folder.display()));
-    let path = folder.join("qd.log");
-    if path.exists() {
-        fs::rename(&path, folder.join("qd.log.1")).map_err(fault)?;
+/// Logs into memory until [`LaterFile::open`].
+pub fn to_file_later() -> Result<LaterFile, Failure> {
+    let file = LaterFile(Arc::new(Mutex::new(Sink::Memory(Vec::new()))));
+    let writer = file.clone();
+    begin(LogFormat::Text, false, BoxMakeWriter::new(move || writer.clone()))?;
+    Ok(file)
+}
+
+/// A log whose file is opened once it is known that its folder is ours.
+#[derive(Clone)]
+pub struct LaterFile(Arc<Mutex<Sink>>);
+
+enum Sink {
+    Memory(Vec<u8>),
+    File(File),
+}
+
+impl LaterFile {
+    /// Goes on in `qd.log` in the folder; the last start's log is kept as `qd.log.1`.
+    pub fn open(&self, folder: &Path) -> Result<(), Failure> {
+        let fault = |error| Failure::local(format!("write the log in {}: {error}", folder.display()));
+        let path = folder.join("qd.log");
+        if path.exists() {
+            fs::rename(&path, folder.join("qd.log.1")).map_err(fault)?;
+        }
+        let mut file = File::create(path).map_err(fault)?;
+        let mut sink = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Sink::Memory(before) = &*sink {
+            file.write_all(before).map_err(fault)?;
+        }
+        *sink = Sink::File(file);
+        Ok(())
     }
-    let file = File::create(path).map_err(fault)?;
-    begin(LogFormat::Text, false, BoxMakeWriter::new(Mutex::new(file)))
+}
+
+impl Write for LaterFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner) {
+            Sink::Memory(kept) => kept.write(bytes),
+            Sink::File(file) => file.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 fn begin(format: LogFormat, colour: bool, writer: BoxMakeWriter) -> Result<(), Failure> {
@@ -42,4 +80,25 @@ fn begin(format: LogFormat, colour: bool, writer: BoxMakeWriter) -> Result<(), F
         LogFormat::Json => log.json().flatten_event(true).try_init(),
     };
     begun.map_err(|error| Failure::local(format!("begin the log: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_is_only_turned_over_once_the_folder_is_ours() {
+        let folder = tempfile::tempdir().unwrap();
+        let read = |name: &str| fs::read_to_string(folder.path().join(name)).unwrap();
+        fs::write(folder.path().join("qd.log"), "of the server that runs\n").unwrap();
+        let mut log = LaterFile(Arc::new(Mutex::new(Sink::Memory(Vec::new()))));
+        log.write_all(b"begins\n").unwrap();
+        assert_eq!(read("qd.log"), "of the server that runs\n");
+        log.open(folder.path()).unwrap();
+        log.write_all(b"goes on\n").unwrap();
+        assert_eq!(
+            (read("qd.log.1"), read("qd.log")),
+            ("of the server that runs\n".into(), "begins\ngoes on\n".into())
+        );
+    }
 }

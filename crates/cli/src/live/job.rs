@@ -8,7 +8,8 @@ use crate::client::{Client, segment};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::invocation::Invocation;
-use crate::output::clean;
+use crate::output::format::Format;
+use crate::output::{clean, object};
 
 /// Follows a job to its end; `None` after Ctrl-C.
 pub async fn follow(invocation: &Invocation, client: &Client, id: &str) -> Result<Option<Job>, Failure> {
@@ -20,7 +21,9 @@ pub async fn follow(invocation: &Invocation, client: &Client, id: &str) -> Resul
     let ended = loop {
         match watch.next().await? {
             Turn::Look => {
-                let job: Job = client.fetch(&path).await?;
+                let look = client.fetch::<Job>(&path);
+                let Some(job) = watch.unless_interrupted(look).await else { break None };
+                let job = job?;
                 let line = line_of(&job);
                 if line != told {
                     match &spinner {
@@ -69,6 +72,21 @@ pub async fn conclude(invocation: &Invocation, client: &Client, id: &str) -> Res
             Ok(Exit::DETACHED)
         }
     }
+}
+
+/// The same, and prints the job as it ended.
+pub async fn conclude_and_print(
+    invocation: &Invocation,
+    client: &Client,
+    id: &str,
+    output: Format,
+) -> Result<Exit, Failure> {
+    let exit = conclude(invocation, client, id).await?;
+    if exit != Exit::DETACHED {
+        let job = client.fetch(&format!("/api/v1/jobs/{}", segment(id))).await?;
+        object::job(invocation, &job, output)?;
+    }
+    Ok(exit)
 }
 
 fn line_of(job: &Job) -> String {

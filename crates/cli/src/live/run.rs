@@ -73,8 +73,16 @@ async fn follow_with(
     loop {
         match watch.next().await? {
             Turn::Look => {
-                run = client.fetch(&run_path(id)).await?;
-                let waiting = waiting_for(client, &run).await?;
+                let look = async {
+                    let run: Run = client.fetch(&run_path(id)).await?;
+                    let waiting = waiting_for(client, &run).await?;
+                    Ok::<_, Failure>((run, waiting))
+                };
+                let Some(looked) = watch.unless_interrupted(look).await else {
+                    return Ok(Outcome::Detached);
+                };
+                let (now, waiting) = looked?;
+                run = now;
                 show.now(&run, waiting.as_deref())?;
                 if run.ended() {
                     ended_at.get_or_insert_with(Instant::now);
@@ -161,7 +169,7 @@ impl Show {
 
     fn log(&mut self, out: &Out, line: &LogLine) -> Result<(), Failure> {
         self.clear();
-        out.line(&line.text)
+        out.line(&out.foreign(&line.text))
     }
 
     fn clear(&mut self) {

@@ -3,11 +3,13 @@
 use std::io::BufRead;
 
 use clap::Subcommand;
+use serde_json::{Value, json};
 
-use crate::context::{Entry, parse_server};
+use crate::context::{Contexts, Entry, parse_server};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::invocation::Invocation;
+use crate::output::format::{self, Format};
 use crate::output::table::Table;
 
 #[derive(Debug, clap::Args)]
@@ -19,7 +21,10 @@ pub struct Args {
 #[derive(Debug, Subcommand)]
 enum What {
     /// List the contexts; a star marks the current one
-    List,
+    List {
+        #[arg(short, long, value_enum, default_value_t)]
+        output: Format,
+    },
     /// Make a context the current one
     Use { name: String },
     /// Make or change a context
@@ -49,7 +54,11 @@ pub async fn run(args: &Args, invocation: &Invocation) -> Result<Exit, Failure> 
     let file = &invocation.contexts;
     let mut contexts = file.read()?;
     match &args.what {
-        What::List => {
+        What::List { output } => {
+            if let Some(text) = machine(&contexts, *output)? {
+                invocation.out.data(&text)?;
+                return Ok(Exit::OK);
+            }
             let mut table = Table::new(&["", "NAME", "SERVER", "TENANT", "PROJECT", "TOKEN"]);
             for (name, entry) in &contexts.contexts {
                 let current = contexts.current.as_deref() == Some(name);
@@ -101,6 +110,26 @@ pub async fn run(args: &Args, invocation: &Invocation) -> Result<Exit, Failure> 
     Ok(Exit::OK)
 }
 
+/// The contexts for a program; tokens stay in the file.
+fn machine(contexts: &Contexts, output: Format) -> Result<Option<String>, Failure> {
+    let items: Vec<Value> = contexts
+        .contexts
+        .iter()
+        .map(|(name, entry)| {
+            json!({
+                "name": name, "current": contexts.current.as_deref() == Some(name), "server": entry.server,
+                "tenant": entry.tenant, "project": entry.project, "has_token": entry.token.is_some(),
+            })
+        })
+        .collect();
+    Ok(match output {
+        Format::Json => Some(format::json(&items)?),
+        Format::Yaml => Some(format::yaml(&items)?),
+        Format::Name => Some(contexts.contexts.keys().map(|name| format!("{name}\n")).collect()),
+        Format::Table | Format::Wide => None,
+    })
+}
+
 fn changed(known: Option<Entry>, set: &Set, token: Option<String>) -> Result<Entry, Failure> {
     let mut entry = match (known, &set.server) {
         (None, None) => {
@@ -142,6 +171,21 @@ mod tests {
             project: None,
             make_current: false,
         }
+    }
+
+    #[test]
+    fn a_program_reads_the_contexts_without_their_tokens() {
+        let entry =
+            Entry { server: "http://a:1".into(), token: Some("qd_secret".into()), ..Entry::default() };
+        let contexts = Contexts { current: Some("a".into()), contexts: [("a".to_owned(), entry)].into() };
+        let text = machine(&contexts, Format::Json).unwrap().unwrap();
+        let items: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(
+            (&items[0]["name"], &items[0]["current"], &items[0]["has_token"]),
+            (&json!("a"), &json!(true), &json!(true))
+        );
+        assert!(!text.contains("qd_secret"));
+        assert_eq!(machine(&contexts, Format::Name).unwrap().as_deref(), Some("a\n"));
     }
 
     #[test]

@@ -13,9 +13,10 @@ use crate::output::age::{age, between};
 use crate::output::format::{self, Format};
 use crate::output::paint::Paint;
 use crate::output::table::{Cell, Table};
-use crate::output::{clean, clean_lines};
+use crate::output::{clean, clean_lines, object};
 use crate::targets::Noun;
 use crate::verbs::get;
+use crate::verbs::publish::job_of;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -34,9 +35,19 @@ enum What {
         output: Format,
     },
     /// Follow a job until it ends: exit 0 succeeded, 1 otherwise
-    Watch { id: String },
+    Watch {
+        id: String,
+        /// How to print the job when it has ended
+        #[arg(short, long, value_enum, default_value_t = Format::Name)]
+        output: Format,
+    },
     /// Ask a job to cancel
-    Cancel { id: String },
+    Cancel {
+        id: String,
+        /// How to print the job as it is then
+        #[arg(short, long, value_enum, default_value_t = Format::Name)]
+        output: Format,
+    },
 }
 
 #[derive(Debug, clap::Args)]
@@ -73,12 +84,15 @@ pub async fn run(args: &Args, invocation: &Invocation) -> Result<Exit, Failure> 
             }
             Ok(Exit::OK)
         }
-        Some(What::Watch { id }) => live::job::conclude(invocation, &client, bare(id)).await,
-        Some(What::Cancel { id }) => {
-            client.post(&format!("{}/cancel", path(id))).idempotent(None)?.send().await?;
+        Some(What::Watch { id, output }) => {
+            live::job::conclude_and_print(invocation, &client, bare(id), *output).await
+        }
+        Some(What::Cancel { id, output }) => {
+            let reply = client.post(&format!("{}/cancel", path(id))).idempotent(None)?.send().await?;
             invocation
                 .out
                 .note(&format!("asked job {} to cancel: `qd jobs watch {0}` follows it", clean(bare(id))));
+            object::job(invocation, &job_of(&reply.value()?), *output)?;
             Ok(Exit::OK)
         }
     }

@@ -177,7 +177,8 @@ impl Log<'_> {
                 .to_string(),
             );
         }
-        if self.args.prefix { out.line(&prefixed(line, out.paint())) } else { out.line(&line.text) }
+        let text = out.foreign(&line.text);
+        if self.args.prefix { out.line(&prefixed(line, &text, out.paint())) } else { out.line(&text) }
     }
 }
 
@@ -194,7 +195,7 @@ fn filters(args: &Args) -> Vec<(&'static str, String)> {
     .collect()
 }
 
-fn prefixed(line: &LogLine, paint: Paint) -> String {
+fn prefixed(line: &LogLine, text: &str, paint: Paint) -> String {
     let time = line.at.as_deref().and_then(|at| at.get(11..23)).unwrap_or("-");
     let level = match line.level.as_str() {
         "error" => paint.bad("error"),
@@ -202,12 +203,7 @@ fn prefixed(line: &LogLine, paint: Paint) -> String {
         other => other.to_owned(),
     };
     let stage = line.stage.as_deref().unwrap_or(&line.stream);
-    format!(
-        "{} {level} {}  {}",
-        paint.dim(&format!("{} {time}", line.n)),
-        paint.bold(&clean(stage)),
-        line.text
-    )
+    format!("{} {level} {}  {text}", paint.dim(&format!("{} {time}", line.n)), paint.bold(&clean(stage)),)
 }
 
 #[cfg(test)]
@@ -224,6 +220,6 @@ mod tests {
             text: "slow".into(),
             ..LogLine::default()
         };
-        assert_eq!(prefixed(&line, Paint::plain()), "7 11:59:58.123 warning filter  slow");
+        assert_eq!(prefixed(&line, "slow", Paint::plain()), "7 11:59:58.123 warning filter  slow");
     }
 }

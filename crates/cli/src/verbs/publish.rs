@@ -9,7 +9,7 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::invocation::Invocation;
 use crate::live;
-use crate::output::clean;
+use crate::output::{clean, object};
 use crate::targets::Target;
 
 #[derive(Debug, clap::Args)]
@@ -33,24 +33,29 @@ pub async fn run(args: &Args, invocation: &Invocation) -> Result<Exit, Failure> 
     let body = without_nulls(json!({"revision": args.revision, "reason": args.reason}));
     let request = client.post(&target.path("/publish")).json(&body);
     let reply = request.idempotent(args.job.idempotency_key.as_deref())?.send().await?;
-    conclude(invocation, &client, &reply, args.job.wait, &format!("publishing {}", target.label())).await
+    conclude(invocation, &client, &reply, &args.job, &format!("publishing {}", target.label())).await
 }
 
-/// Prints the job that was made, or follows it to its end.
+/// Prints the job that was made; with `--wait`, once it has ended.
 pub async fn conclude(
     invocation: &Invocation,
     client: &Client,
     reply: &Reply,
-    wait: bool,
+    words: &JobWords,
     what: &str,
 ) -> Result<Exit, Failure> {
     let Accepted { job, .. } = reply.json()?;
-    if wait {
-        return live::job::conclude(invocation, client, &job.id).await;
+    if words.wait {
+        return live::job::conclude_and_print(invocation, client, &job.id, words.output).await;
     }
     invocation.out.note(&format!("{}: `qd jobs watch {}` follows it", clean(what), clean(&job.id)));
-    invocation.out.line(&format!("jobs/{}", clean(&job.id)))?;
+    object::job(invocation, &job_of(&reply.value()?), words.output)?;
     Ok(Exit::OK)
+}
+
+/// The job in the answer to what made it.
+pub fn job_of(accepted: &Value) -> Value {
+    accepted.get("job").cloned().unwrap_or_default()
 }
 
 /// Leaves out what was not said.

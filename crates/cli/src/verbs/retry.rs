@@ -9,12 +9,12 @@ use crate::failure::Failure;
 use crate::invocation::Invocation;
 use crate::live;
 use crate::live::run::{Outcome, View, exit_of, follow, tell_detached};
-use crate::output::clean;
+use crate::output::{clean, object};
 use crate::targets::{self, run_path};
-use crate::verbs::publish::without_nulls;
+use crate::verbs::publish::{job_of, without_nulls};
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = "With --wait: exit 0 succeeded, 1 failed, 2 stopped, 3 could not start.")]
+#[command(after_help = "With --wait: exit 0 succeeded, 1 failed, 2 error, 3 could not start, 4 stopped.")]
 pub struct Args {
     /// The run: curate#42, its id, or pipelines/curate for the newest
     run: String,
@@ -38,7 +38,7 @@ pub async fn run(args: &Args, invocation: &Invocation) -> Result<Exit, Failure> 
     let Accepted { job, .. } = reply.json()?;
     if !args.job.wait {
         invocation.out.note(&format!("a new attempt of {0}: `qd watch {0}` follows it", clean(run.label())));
-        invocation.out.line(&format!("jobs/{}", clean(&job.id)))?;
+        object::job(invocation, &job_of(&reply.value()?), args.job.output)?;
         return Ok(Exit::OK);
     }
     // Until the job is done the run may still stand where the last attempt left it.
@@ -48,7 +48,10 @@ pub async fn run(args: &Args, invocation: &Invocation) -> Result<Exit, Failure> 
         _ => return Ok(Exit::COULD_NOT_START),
     }
     match follow(invocation, &client, &run.id, View::Progress, false).await? {
-        Outcome::Ended(ended) => Ok(exit_of(&ended)),
+        Outcome::Ended(ended) => {
+            object::run(invocation, &client.fetch(&run_path(&run.id)).await?, args.job.output)?;
+            Ok(exit_of(&ended))
+        }
         Outcome::Detached => {
             tell_detached(invocation, run.label());
             Ok(Exit::DETACHED)

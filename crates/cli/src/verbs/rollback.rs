@@ -30,5 +30,5 @@ pub async fn run(args: &Args, invocation: &Invocation) -> Result<Exit, Failure> 
     let request = client.post(&target.path("/rollback")).json(&json!({"to": args.to, "reason": args.reason}));
     let reply = request.idempotent(args.job.idempotency_key.as_deref())?.send().await?;
     let what = format!("rolling {} back to revision {}", target.label(), args.to);
-    publish::conclude(invocation, &client, &reply, args.job.wait, &what).await
+    publish::conclude(invocation, &client, &reply, &args.job, &what).await
 }

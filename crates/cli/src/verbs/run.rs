@@ -11,13 +11,14 @@ use crate::failure::Failure;
 use crate::invocation::Invocation;
 use crate::live::run::{Outcome, View, exit_of, follow, tell_detached};
 use crate::output::clean;
-use crate::output::format::{self, Format};
+use crate::output::format::Format;
+use crate::output::object::{self, run_label};
 use crate::params;
 use crate::targets::Target;
 use crate::verbs::publish::without_nulls;
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = "With --wait: exit 0 succeeded, 1 failed, 2 stopped, 3 could not start.")]
+#[command(after_help = "With --wait: exit 0 succeeded, 1 failed, 2 error, 3 could not start, 4 stopped.")]
 pub struct Args {
     /// What to run (pipelines/curate)
     #[arg(value_name = "KIND/NAME", num_args = 1..=2, required = true)]
@@ -49,7 +50,7 @@ pub async fn run(args: &Args, invocation: &Invocation) -> Result<Exit, Failure> 
     let (client, run) =
         start(args, invocation).await.map_err(|failure| failure.with_exit(Exit::COULD_NOT_START))?;
     if !(args.wait || args.logs) {
-        print(invocation, &run, args.output)?;
+        object::run(invocation, &run, args.output)?;
         invocation.out.note(&format!("`qd watch {}` follows it", clean(run_label(&run))));
         return Ok(Exit::OK);
     }
@@ -62,7 +63,7 @@ pub async fn run(args: &Args, invocation: &Invocation) -> Result<Exit, Failure> 
                     Format::Name => run,
                     _ => client.fetch(&crate::targets::run_path(id)).await?,
                 };
-                print(invocation, &value, args.output)?;
+                object::run(invocation, &value, args.output)?;
             }
             Ok(exit_of(&ended))
         }
@@ -99,23 +100,4 @@ async fn start(args: &Args, invocation: &Invocation) -> Result<(Client, Value), 
 async fn params_schema(client: &Client, target: &Target) -> Result<Option<Value>, Failure> {
     let resource: Value = client.fetch(&target.path("")).await?;
     Ok(resource.get("params_schema").cloned())
-}
-
-fn run_label(run: &Value) -> &str {
-    let text = |key: &str| run.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
-    text("ref").or_else(|| text("id")).unwrap_or_default()
-}
-
-fn print(invocation: &Invocation, run: &Value, output: Format) -> Result<(), Failure> {
-    let out = &invocation.out;
-    match output {
-        Format::Json => out.data(&format::json(run)?),
-        Format::Yaml => out.data(&format::yaml(run)?),
-        Format::Name => out.line(&format!("runs/{}", clean(run_label(run)))),
-        Format::Table | Format::Wide => {
-            let run: Vec<Run> = crate::verbs::get::decode(std::slice::from_ref(run))?;
-            let table = crate::output::lists::runs(&run, output == Format::Wide, invocation.clock.now());
-            out.data(&table.render(out.paint()))
-        }
-    }
 }

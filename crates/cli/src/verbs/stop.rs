@@ -3,14 +3,13 @@
 use serde_json::json;
 
 use crate::args::JobWords;
-use crate::client::shapes::Accepted;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::invocation::Invocation;
 use crate::live::run::{Outcome, View, follow, tell_detached};
-use crate::output::clean;
+use crate::output::{clean, object};
 use crate::targets::{self, run_path};
-use crate::verbs::publish::without_nulls;
+use crate::verbs::publish::{job_of, without_nulls};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -29,15 +28,17 @@ pub async fn run(args: &Args, invocation: &Invocation) -> Result<Exit, Failure> 
     let path = format!("{}/stop", run_path(&run.id));
     let request = client.post(&path).json(&without_nulls(json!({"reason": args.reason})));
     let reply = request.idempotent(args.job.idempotency_key.as_deref())?.send().await?;
-    let Accepted { job, .. } = reply.json()?;
     if !args.job.wait {
         invocation.out.note(&format!("stopping {}: `qd watch {0}` follows it", clean(run.label())));
-        invocation.out.line(&format!("jobs/{}", clean(&job.id)))?;
+        object::job(invocation, &job_of(&reply.value()?), args.job.output)?;
         return Ok(Exit::OK);
     }
     match follow(invocation, &client, &run.id, View::Progress, false).await? {
         // The command was to stop it; that it was faster and succeeded is no error either.
-        Outcome::Ended(_) => Ok(Exit::OK),
+        Outcome::Ended(_) => {
+            object::run(invocation, &client.fetch(&run_path(&run.id)).await?, args.job.output)?;
+            Ok(Exit::OK)
+        }
         Outcome::Detached => {
             tell_detached(invocation, run.label());
             Ok(Exit::DETACHED)

@@ -43,8 +43,10 @@ pub async fn run(args: &Args, invocation: &Invocation) -> Result<Exit, Failure> 
     let began = Instant::now();
     let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, args.port));
     make_folder(&args.host.data)?;
-    log::to_file(&args.host.data)?;
+    let log = log::to_file_later()?;
     let mut hosted = hosting::start(&args.host, listen).await?;
+    // The folder's lock and the port are ours: the log of a server that runs here stays where it is.
+    log.open(&args.host.data)?;
     let access = hosted.sign_in(invocation, true).await?;
     let client = Client::new(&access, invocation.clock.clone(), invocation.out)?;
     let paint = invocation.out.paint();
@@ -116,9 +118,12 @@ async fn stay(invocation: &Invocation, client: &Client) -> Result<(), Failure> {
 }
 
 async fn end(args: &Args, invocation: &Invocation, client: &Client, hosted: Hosted) -> Result<Exit, Failure> {
-    farewell::tell(invocation, client, args.stop_runs).await;
+    let stop = async {
+        farewell::tell(invocation, client, args.stop_runs).await;
+        hosted.stop().await
+    };
     tokio::select! {
-        stopped = hosted.stop() => stopped.map(|()| Exit::OK),
+        stopped = stop => stopped.map(|()| Exit::OK),
         () = stop_signal() => {
             invocation.out.error_line("stopped at once, as asked twice");
             Ok(Exit::DETACHED)

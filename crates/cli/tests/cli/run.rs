@@ -67,7 +67,7 @@ fn server(state: &'static str) -> StandIn {
 
 #[test]
 fn the_end_of_the_run_is_the_exit_code() {
-    for (state, code) in [("succeeded", 0), ("failed", 1), ("stopped", 2), ("unstartable", 3)] {
+    for (state, code) in [("succeeded", 0), ("failed", 1), ("stopped", 4), ("unstartable", 3)] {
         let server = server(state);
         let output = server.run(&["run", "pipelines/curate", "--wait"]);
         assert_eq!(output.status.code(), Some(code), "{state}: {}", stderr(&output));
@@ -107,4 +107,31 @@ fn what_cannot_start_is_3() {
     assert_eq!(output.status.code(), Some(3));
     assert!(stderr(&output).contains("nothing is published"));
     assert_eq!(server.run(&["run", "pipelines/curate", "--params-file", "none"]).status.code(), Some(3));
+}
+
+#[test]
+fn an_item_that_was_sent_is_not_sent_again() {
+    let refuse = || async {
+        let mut response = problem(503, "request_timeout", "no answer within 5 ms", json!([]));
+        response.headers_mut().insert(header::RETRY_AFTER, "1".parse().unwrap());
+        response
+    };
+    let routes = Router::new()
+        .route("/api/v1/runs/{id}", get(|| async { Json(run_in("running")) }))
+        .route("/api/v1/runs/{id}/requests", post(refuse));
+    let server = StandIn::start(routes);
+    let output = server.run(&["request", "curate#42", "--item", "{}"]);
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    assert_eq!(server.seen("POST", "/api/v1/runs/").len(), 1);
+}
+
+#[test]
+fn what_a_job_came_to_is_printed_in_the_format_that_was_asked_for() {
+    let accepted = || async { (StatusCode::ACCEPTED, Json(json!({"job": {"id": "j1", "state": "queued"}}))) };
+    let routes = Router::new().route("/api/v1/pipelines/curate/publish", post(accepted));
+    let server = StandIn::start(routes);
+    let output = server.run(&["publish", "pipelines/curate", "-o", "json"]);
+    let job: Value = serde_json::from_str(&stdout(&output)).unwrap();
+    assert_eq!((&job["id"], &job["state"]), (&json!("j1"), &json!("queued")));
+    assert_eq!(stdout(&server.run(&["publish", "pipelines/curate"])), "jobs/j1\n");
 }

@@ -1,10 +1,10 @@
 //! What the machine of the server needs: Python with venv, a data folder with room, a prepared environment.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
 use nix::sys::statvfs::statvfs;
 use nix::unistd::{AccessFlags, access};
+use qd_pipelines::environment::find_python;
 use serde_json::Value;
 
 use super::Finding;
@@ -15,7 +15,6 @@ use crate::output::age;
 const ROOM_FOR_ENVIRONMENT: u64 = 3_000_000_000;
 /// Ray itself stops spilling when a disk is this full.
 const ROOM_AT_LEAST: u64 = 1_000_000_000;
-const PYTHONS: [&str; 5] = ["python3.13", "python3.12", "python3.11", "python3.14", "python3"];
 
 pub fn context(file: &ContextFile, access: &Access) -> Finding {
     let server = access.server.as_str().trim_end_matches('/');
@@ -38,45 +37,14 @@ pub fn context(file: &ContextFile, access: &Access) -> Finding {
     Finding::ok("context", format!("{name}{server}"))
 }
 
-/// The newest Python at hand that Xenna works with.
+/// The Python that environments would be made with.
 pub fn python() -> Finding {
-    let found: Vec<(&str, (u32, u32), String)> = PYTHONS.iter().filter_map(|name| ask(name)).collect();
-    let todo = "install it: apt-get install python3 python3-venv (3.11 or newer)";
-    let Some((name, _, version)) = found.iter().find(|(_, version, _)| *version >= (3, 11)) else {
-        let seen = found
-            .first()
-            .map_or("no python3".to_owned(), |(name, _, version)| format!("{name} is {version}"));
-        return Finding::fail("python", format!("{seen}; Xenna needs 3.11 or newer"), todo);
-    };
-    let venv =
-        quiet(name).args(["-c", "import venv, ensurepip"]).status().is_ok_and(|status| status.success());
-    if venv {
-        Finding::ok("python", format!("{name} ({version}), with venv"))
-    } else {
-        Finding::fail(
-            "python",
-            format!("{name} ({version}) cannot make environments"),
-            "apt-get install python3-venv",
-        )
+    match find_python() {
+        Ok(python) => {
+            Finding::ok("python", format!("{} ({}), with venv", python.path.display(), python.version))
+        }
+        Err(why) => Finding::fail("python", why, "apt-get install python3 python3-venv, or set QD_PYTHON"),
     }
-}
-
-fn quiet(name: &str) -> Command {
-    let mut command = Command::new(name);
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    command
-}
-
-fn ask(name: &'static str) -> Option<(&'static str, (u32, u32), String)> {
-    let output = Command::new(name).arg("--version").stdin(Stdio::null()).output().ok()?;
-    let text = String::from_utf8_lossy(&output.stdout);
-    let version = text.trim().strip_prefix("Python ")?.to_owned();
-    Some((name, major_minor(&version)?, version))
-}
-
-fn major_minor(version: &str) -> Option<(u32, u32)> {
-    let mut parts = version.split('.');
-    Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
 }
 
 /// Whether the folder, or the place where it will be made, can be written and has room.

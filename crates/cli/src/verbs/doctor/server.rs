@@ -168,11 +168,9 @@ fn engine(engine: &Engine, now: OffsetDateTime) -> Finding {
     let detail = if detail.is_empty() { String::new() } else { format!(": {detail}") };
     let found = format!("{}{seen}{detail}", engine.state);
     match engine.state.as_str() {
-        "healthy" | "ready" => Finding::ok(&check, found),
-        "progressing" | "preparing" => {
-            Finding::warn(&check, found, "wait: runs start by themselves when it is done")
-        }
-        "missing" | "failed" | "unhealthy" => {
+        "healthy" => Finding::ok(&check, found),
+        "preparing" => Finding::warn(&check, found, "wait: runs start by themselves when it is done"),
+        "degraded" => {
             Finding::fail(&check, found, "the detail says what failed; a restart of the server tries again")
         }
         _ => Finding::warn(&check, found, "`qd get engines -o yaml` shows everything"),
@@ -201,7 +199,7 @@ mod tests {
         assert_eq!(of("healthy").verdict, Verdict::Ok);
         assert_eq!(of("preparing").found, "preparing, seen 10s ago: step 2 of 4: install Ray");
         assert_eq!(of("unknown").verdict, Verdict::Warn);
-        assert_eq!(of("failed").verdict, Verdict::Fail);
+        assert_eq!(of("degraded").verdict, Verdict::Fail);
     }
 
     #[test]

@@ -42,15 +42,16 @@ pub async fn tell(invocation: &Invocation, client: &Client, stop_runs: bool) {
 async fn under_way(client: &Client) -> Result<Vec<Run>, Failure> {
     let mut runs = Vec::new();
     for state in ["running", "queued"] {
-        let page: Page<Run> = client
-            .get("/api/v1/runs")
-            .query("state", state)
-            .query("limit", 100)
-            .once()
-            .send()
-            .await?
-            .json()?;
-        runs.extend(page.items);
+        let mut cursor: Option<String> = None;
+        loop {
+            let request = client.get("/api/v1/runs").query("state", state).query("limit", 100);
+            let page: Page<Run> = request.maybe_query("cursor", cursor).once().send().await?.json()?;
+            runs.extend(page.items);
+            cursor = page.next_cursor;
+            if cursor.is_none() {
+                break;
+            }
+        }
     }
     Ok(runs)
 }
