@@ -50,9 +50,9 @@ def main(spec: Path, attempt: int, attempt_dir: Path) -> int:
         if built is None:
             return ending.end(_bad_spec(events, BadSpec(violations)))
         return _Runner(run, built, events, ending, attempt_dir).execute()
-    except StopRequested:
-        return ending.end(EXIT_STOPPED)
     except BaseException as error:
+        if ending.stop_raised:
+            return ending.end(EXIT_STOPPED)
         traceback.print_exc()
         ending.failure_tell(events, error)
         return ending.end(EXIT_FAILED)
@@ -104,10 +104,10 @@ class _Runner:
             return self._ending.end(EXIT_FAILED)
         try:
             results = self._pipeline_run(items, specs) if items or serving else []
-        except StopRequested:
-            self._bridge_finish("stopped", "the run was stopped")
-            return self._ending.end(EXIT_STOPPED)
-        except Exception as caught:
+        except (Exception, StopRequested) as caught:
+            if self._ending.stop_raised:
+                self._bridge_finish("stopped", "the run was stopped")
+                return self._ending.end(EXIT_STOPPED)
             reporter.failure_of(caught)
             self._bridge_finish("run_failed", "the run has failed")
             return self._ending.end(EXIT_FAILED)
@@ -218,6 +218,8 @@ class _Ending:
         self.spool: Path | None = None
         self._taken = threading.Lock()
         self._stopping = False
+        # Asked in place of the exception's type: what cleans up on its way, Ray's and Xenna's, may raise over it.
+        self.stop_raised = False
 
     def signals_catch(self) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -233,6 +235,7 @@ class _Ending:
             self._watchdog(_SERVING_STOP_GRACE_S, EXIT_STOPPED)
             return
         self._watchdog(_STOP_GRACE_S, EXIT_STOPPED)
+        self.stop_raised = True
         raise StopRequested
 
     def failure_seen(self) -> None:
