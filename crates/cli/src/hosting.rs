@@ -9,6 +9,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use qd_kernel::bus::NatsOptions;
 use qd_kernel::store::StoreOptions;
 use qd_kernel::{Kernel, KernelOptions};
 use qd_server::{Boot, BuildInfo};
@@ -32,6 +33,13 @@ pub struct HostWords {
     /// postgres://… instead of the SQLite file in the data folder
     #[arg(long, env = "QD_DATABASE_URL", hide_env_values = true, value_name = "URL")]
     pub database_url: Option<String>,
+    /// nats://… that joins the processes of one database: they call each other instead of polling, and events go to a
+    /// JetStream stream besides
+    #[arg(long, env = "QD_NATS_URL", hide_env_values = true, value_name = "URL")]
+    pub nats_url: Option<String>,
+    /// A .creds file for the NATS server
+    #[arg(long, env = "QD_NATS_CREDENTIALS", value_name = "FILE", requires = "nats_url")]
+    pub nats_credentials: Option<PathBuf>,
     /// How people reach the server, if not by the address it listens on
     #[arg(long, value_name = "URL")]
     pub public_url: Option<String>,
@@ -50,6 +58,8 @@ pub struct Hosted {
 /// Opens the data folder, binds the address and begins to answer.
 pub async fn start(words: &HostWords, listen: SocketAddr) -> Result<Hosted, Failure> {
     let data = std::path::absolute(&words.data)?;
+    let credentials = words.nats_credentials.clone();
+    let nats = words.nats_url.clone().map(|url| NatsOptions { url, credentials });
     let boot = Boot {
         build: BuildInfo::new("qd"),
         data_dir: data.clone(),
@@ -58,7 +68,7 @@ pub async fn start(words: &HostWords, listen: SocketAddr) -> Result<Hosted, Fail
         public_url: words.public_url.clone(),
         prepare: true,
         supervisor: "/proc/self/exe".into(),
-        kernel: KernelOptions::default(),
+        kernel: KernelOptions { nats, ..KernelOptions::default() },
         store: StoreOptions::default(),
         register: Box::new(|_| {}),
     };

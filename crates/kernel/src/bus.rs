@@ -1,14 +1,17 @@
-//! Wake-ups within one process. The bus only wakes: rows are the truth, and whoever missed a call finds the work by
-//! polling.
+//! Wake-ups, within one process and, over NATS, between several. The bus only wakes: rows are the truth, and whoever
+//! missed a call finds the work by polling.
 
-use std::sync::Arc;
+pub(crate) mod nats;
+
+use std::sync::{Arc, Mutex, PoisonError};
 
 use qd_core::id::RunId;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::sync::{Notify, broadcast, watch};
 
 use crate::{context::Scope, mutation::Wake};
+pub use nats::NatsOptions;
 
 /// A run's newest numbers: streamed while they change, never kept as events.
 #[derive(Debug, Clone, Serialize)]
@@ -18,6 +21,33 @@ pub struct Progress {
     pub run_id: RunId,
     pub progress: Option<Value>,
     pub serving: Option<Value>,
+    /// Another process saw it, and told everybody.
+    #[serde(skip)]
+    pub(crate) relayed: bool,
+}
+
+/// What other processes are called about.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Call {
+    events: bool,
+    jobs: bool,
+    runs: bool,
+    logs: bool,
+}
+
+/// Calls that wait to be sent; those that come together become one.
+#[derive(Default)]
+struct Outgoing {
+    call: Mutex<Call>,
+    waiting: Notify,
+}
+
+/// The connection to the other processes, where there is one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Link {
+    pub connected: bool,
+    /// What it is connected to, or why not.
+    pub detail: String,
 }
 
 #[derive(Clone)]
@@ -29,6 +59,8 @@ pub struct Bus {
     logs: watch::Sender<u64>,
     progress: broadcast::Sender<Progress>,
     relayed: bool,
+    outgoing: Arc<Outgoing>,
+    link: watch::Sender<Option<Link>>,
 }
 
 impl Bus {
@@ -42,6 +74,8 @@ impl Bus {
             logs: watch::Sender::new(0),
             progress: broadcast::Sender::new(256),
             relayed,
+            outgoing: Arc::default(),
+            link: watch::Sender::new(None),
         }
     }
 
@@ -59,14 +93,70 @@ impl Bus {
         if wake.runs {
             self.runs.notify_one();
         }
+        self.tell(Call { jobs: wake.jobs, runs: wake.runs, ..Call::default() });
     }
 
+    /// Events have their positions: readers here, and in other processes, may look.
     pub(crate) fn events_moved(&self) {
+        self.events_seen();
+        self.tell(Call { events: true, ..Call::default() });
+    }
+
+    /// Readers here may look.
+    pub(crate) fn events_seen(&self) {
         self.events.send_modify(|n| *n += 1);
     }
 
     pub(crate) fn logs_grew(&self) {
         self.logs.send_modify(|n| *n += 1);
+        self.tell(Call { logs: true, ..Call::default() });
+    }
+
+    /// Keeps a call for the other processes until the link takes it.
+    fn tell(&self, call: Call) {
+        if call == Call::default() || self.link.borrow().is_none() {
+            return;
+        }
+        let mut waiting = self.outgoing.call.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.events |= call.events;
+        waiting.jobs |= call.jobs;
+        waiting.runs |= call.runs;
+        waiting.logs |= call.logs;
+        drop(waiting);
+        self.outgoing.waiting.notify_one();
+    }
+
+    /// The next call for the other processes.
+    async fn outgoing(&self) -> Call {
+        loop {
+            let call =
+                std::mem::take(&mut *self.outgoing.call.lock().unwrap_or_else(PoisonError::into_inner));
+            if call != Call::default() {
+                return call;
+            }
+            self.outgoing.waiting.notified().await;
+        }
+    }
+
+    /// Another process called.
+    fn incoming(&self, call: Call) {
+        if call.events {
+            self.events_seen();
+        }
+        if call.jobs {
+            self.jobs.notify_one();
+        }
+        if call.runs {
+            self.runs.notify_one();
+        }
+        if call.logs {
+            self.logs.send_modify(|n| *n += 1);
+        }
+    }
+
+    /// Nothing where this process is alone.
+    pub fn link(&self) -> Option<Link> {
+        self.link.borrow().clone()
     }
 
     pub(crate) fn progress(&self, progress: Progress) {

@@ -4,6 +4,7 @@
 //! the [`relay`] gives positions in one place, because a sequence is drawn long before its row becomes visible and a reader
 //! that pages by it misses what commits late. Order is the outbox's, not commit order across transactions.
 
+mod outlet;
 mod relay;
 
 use qd_core::{

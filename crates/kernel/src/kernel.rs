@@ -5,14 +5,15 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use qd_core::error::{Error, Result};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use crate::{
-    bus::Bus,
+    bus::{Bus, NatsOptions, nats::Nats},
     clock::Source,
     credentials::callers::Callers,
     jobs::InFlight,
     operation::Operation,
-    operations,
+    operations, params,
     registry::Registry,
     store::{Backend, Store},
     tenants::NamedScope,
@@ -33,6 +34,8 @@ pub struct KernelOptions {
     pub event_retention: Duration,
     /// How long an idempotency key is remembered; 24 hours at least.
     pub idempotency_retention: Duration,
+    /// The bus that joins the processes of one database; none for a process that is alone.
+    pub nats: Option<NatsOptions>,
 }
 
 impl Default for KernelOptions {
@@ -44,6 +47,7 @@ impl Default for KernelOptions {
             log_retention: Duration::from_hours(24 * 90),
             event_retention: Duration::from_hours(24 * 180),
             idempotency_retention: Duration::from_hours(48),
+            nats: None,
         }
     }
 }
@@ -107,7 +111,26 @@ impl Kernel {
         set.spawn(self.clone().observer_run(stop.clone()));
         set.spawn(self.clone().relay_run(stop.clone()));
         set.spawn(self.clone().retention_run(stop.clone()));
+        if let Some(options) = &self.options.nats {
+            let nats = Nats::connect(options, self.installation().await?, &self.bus).await?;
+            set.spawn(self.clone().calls_run(nats.clone(), stop.clone()));
+            set.spawn(self.clone().outlet_run(nats, stop.clone()));
+        }
         Ok(Tasks { stop, set })
+    }
+
+    /// What this database is called among those that share a bus; made once.
+    pub async fn installation(&self) -> Result<Uuid> {
+        let id = self.source.uuid();
+        self.store
+            .write(move |tx| -> Result<Uuid> {
+                tx.exec(
+                    "INSERT INTO installation (one, id) VALUES (1, $1) ON CONFLICT (one) DO NOTHING",
+                    params![id],
+                )?;
+                Ok(tx.one("SELECT id FROM installation WHERE one = 1", &[], |row| row.get(0))?)
+            })
+            .await
     }
 
     pub fn operation(&self, name: &str) -> Result<Arc<dyn Operation>> {

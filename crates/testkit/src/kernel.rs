@@ -13,6 +13,7 @@ use qd_core::{
 use qd_kernel::{
     Kernel, KernelOptions,
     access::PLATFORM_ADMIN,
+    bus::NatsOptions,
     clock::{self, Source},
     context::{Context, Principal, PrincipalKind, RequestIds, Scope},
     idempotency::IdempotencyKey,
@@ -103,6 +104,12 @@ impl Build {
     /// A process that does not have the engine of the sample kind.
     pub fn without_engine(mut self) -> Self {
         self.without_engine = true;
+        self
+    }
+
+    /// Joined to other kernels over this server.
+    pub fn nats(mut self, nats: &crate::Nats) -> Self {
+        self.options.nats = Some(NatsOptions { url: nats.url(), credentials: None });
         self
     }
 

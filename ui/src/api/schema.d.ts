@@ -1023,6 +1023,7 @@ export interface components {
             actors?: number | null;
         };
         Check: {
+            /** @description `store`, and `bus` where processes are joined. */
             name: string;
             ok: boolean;
             detail: string;

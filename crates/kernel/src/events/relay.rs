@@ -50,11 +50,13 @@ impl Kernel {
             match self.relay_once().await {
                 Ok(moved) => {
                     failing = false;
-                    // Also when another process moved them: this one's readers wait for its call alone.
-                    if moved.head != known {
-                        known = moved.head;
+                    if moved.rows > 0 {
                         self.bus.events_moved();
+                    } else if moved.head != known {
+                        // Another process moved them, and its call may have been lost.
+                        self.bus.events_seen();
                     }
+                    known = moved.head;
                     if moved.rows == BATCH {
                         continue;
                     }

@@ -44,7 +44,13 @@ impl Kernel {
             source: OBSERVER.into(),
         };
         let max_log_bytes = self.options.max_log_bytes;
-        let live = Progress { scope, run_id, progress: seen.progress.clone(), serving: seen.serving.clone() };
+        let live = Progress {
+            scope,
+            run_id,
+            progress: seen.progress.clone(),
+            serving: seen.serving.clone(),
+            relayed: false,
+        };
         let logged = !seen.logs.is_empty();
         let written =
             self.carry_out(&context, move |m| write(m, run_id, attempt, from, &seen, max_log_bytes)).await?;

@@ -3,6 +3,7 @@
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 mod apply;
+mod bus;
 mod credentials;
 mod events;
 mod idempotency;

@@ -22,6 +22,7 @@ pub struct Health {
 
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Check {
+    /// `store`, and `bus` where processes are joined.
     pub name: &'static str,
     pub ok: bool,
     pub detail: String,
@@ -43,7 +44,10 @@ pub async fn ready(State(app): State<App>, parts: Parts) -> Result<Response, Pro
         Ok(()) => Check { name: "store", ok: true, detail: "answers".into() },
         Err(error) => Check { name: "store", ok: false, detail: error.to_string() },
     };
-    let ready = Ready { ready: store.ok, checks: vec![store] };
+    // Without the bus work goes on by polling: it is shown, and takes nobody out of service.
+    let bus =
+        app.kernel.bus.link().map(|link| Check { name: "bus", ok: link.connected, detail: link.detail });
+    let ready = Ready { ready: store.ok, checks: std::iter::once(store).chain(bus).collect() };
     let status = if ready.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     Ok((status, Json(ready)).into_response())
 }
