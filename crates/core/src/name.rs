@@ -1,4 +1,4 @@
-//! Names of resources: `[a-z]([a-z0-9-]{0,38}[a-z0-9])?`.
+//! Names of resources: `[a-z]([a-z0-9-]{0,38}[a-z0-9])?`, and no hyphenated uuid, because an address takes a name or an id.
 //!
 //! The grammar is that of a DNS label, cut to 40 characters, so that a name plus a short hash is a legal name in
 //! every engine. What people want to read goes into `display_name`; a name never changes and is never normalised.
@@ -37,6 +37,8 @@ pub enum NameError {
     End(usize),
     #[error("a name has at most 40 characters, this has {0}")]
     Length(usize),
+    #[error("a name must not look like a uuid, which would be taken for an id")]
+    Uuid,
 }
 
 impl NameError {
@@ -65,6 +67,7 @@ impl Name {
         match text.len() {
             length if length > NAME_MAX => Err(NameError::Length(length)),
             length if text.ends_with('-') => Err(NameError::End(length)),
+            uuid::fmt::Hyphenated::LENGTH if uuid::Uuid::try_parse(text).is_ok() => Err(NameError::Uuid),
             _ => Ok(Self(text.to_owned())),
         }
     }

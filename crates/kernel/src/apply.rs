@@ -6,6 +6,7 @@ use qd_core::{
     diff::{Change, diff, same as equal},
     document::Document,
     error::{Error, Result},
+    id::JobId,
     violation::Violation,
 };
 use schemars::JsonSchema;
@@ -13,16 +14,19 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::{
+    access,
     context::Context,
-    idempotency::IdempotencyKey,
-    jobs::{Job, NewJob},
+    idempotency::{self, Claimed, IdempotencyKey},
+    jobs::Job,
     kernel::Kernel,
     kind::Kind,
     mutation::{Act, Mutation, Object},
+    operation::Operation,
     operations::publish::{self, PublishInput},
     params,
     resources::{self, NewResource, check_body, describe, lock, subject, working_copy_write},
-    revisions::{Cut, Origin, insert, publish_changes, require_active, spec_invalid},
+    revisions::{Cut, Origin, insert, require_active, spec_invalid},
+    store::Json,
 };
 
 /// Documents taken by one apply.
@@ -93,7 +97,8 @@ impl Kernel {
         Ok(out)
     }
 
-    /// Applies all documents in one transaction; with a key it also asks for what changed to be published, a job each.
+    /// Applies all documents in one transaction; with a key it also asks for what changed to be published, a job each. A
+    /// repeat with the same key changes nothing and answers with the jobs of the first one.
     pub async fn apply(
         &self,
         context: &Context,
@@ -101,37 +106,112 @@ impl Kernel {
         message: String,
         publish: Option<IdempotencyKey>,
     ) -> Result<(Vec<Applied>, Vec<Job>)> {
-        let prepared = self.apply_prepare(context, documents).await?;
-        for item in &prepared {
-            crate::access::check(context, &format!("{}.revise", item.kind.info().plural))?;
+        access::check(context, "documents.apply")?;
+        let named: Vec<(String, String)> =
+            documents.iter().map(|d| (d.kind.clone(), d.metadata.name.to_string())).collect();
+        if let Some(key) = &publish
+            && let Some(replayed) = self.apply_replayed(context, &named, key).await?
+        {
+            return Ok(replayed);
+        }
+        let prepared = Arc::new(self.apply_prepare(context, documents).await?);
+        for item in &*prepared {
+            access::check(context, &format!("{}.revise", item.kind.info().plural))?;
             if publish.is_some() {
-                crate::access::check(context, &format!("{}.publish", item.kind.info().plural))?;
+                access::check(context, &format!("{}.publish", item.kind.info().plural))?;
             }
         }
-        let operation = self.operation(publish::PUBLISH)?;
-        let (applied, job_ids) = self
-            .mutate(context, Act::new("documents", "apply"), move |m| {
-                let mut applied = vec![];
-                let mut jobs = vec![];
-                for (index, item) in prepared.iter().enumerate() {
-                    let one = apply_one(m, item, &message)?;
-                    if let (Some(key), Some(number)) = (&publish, one.revision) {
-                        let key = IdempotencyKey {
-                            key: format!("{}#{index}", key.key),
-                            fingerprint: key.fingerprint.clone(),
-                        };
-                        jobs.extend(publish_one(m, item, number, &key, &operation)?);
-                    }
-                    applied.push(one);
-                }
-                Ok((applied, jobs))
-            })
-            .await?;
-        let mut jobs = vec![];
-        for id in job_ids {
-            jobs.push(self.job_get(context.scope, id).await?);
+        let written = match self.apply_write(context, &prepared, &message, publish.as_ref()).await {
+            // Somebody made one of them at the same time: now it is there to be changed.
+            Err(error) if error.code == "already_exists" => {
+                self.apply_write(context, &prepared, &message, publish.as_ref()).await?
+            }
+            written => written?,
+        };
+        match (written, &publish) {
+            (Some((applied, job_ids)), _) => Ok((applied, self.jobs_get(context, &job_ids).await?)),
+            (None, Some(key)) => self.apply_replayed(context, &named, key).await?.ok_or_else(key_lost),
+            (None, None) => Err(key_lost()),
         }
-        Ok((applied, jobs))
+    }
+
+    /// `None`, and nothing written, where the key was used before.
+    async fn apply_write(
+        &self,
+        context: &Context,
+        prepared: &Arc<Vec<Prepared>>,
+        message: &str,
+        publish: Option<&IdempotencyKey>,
+    ) -> Result<Option<(Vec<Applied>, Vec<JobId>)>> {
+        let operation = self.operation(publish::PUBLISH)?;
+        let (prepared, message, publish) = (prepared.clone(), message.to_owned(), publish.cloned());
+        self.mutate(context, Act::new("documents", "apply"), move |m| {
+            // Before the first document: a repeat must not write.
+            let mut job_ids: Vec<JobId> = vec![];
+            for index in 0..publish.as_ref().map_or(0, |_| prepared.len()) {
+                let Some(key) = &publish else { break };
+                let job_id = m.id();
+                match idempotency::claim(m, &key.part(index), job_id)? {
+                    Claimed::New => job_ids.push(job_id),
+                    Claimed::Replay(_) => return Ok(None),
+                }
+            }
+            let (mut applied, mut jobs) = (vec![], vec![]);
+            for (index, item) in prepared.iter().enumerate() {
+                let one = apply_one(m, item, &message)?;
+                if let (Some(job_id), Some(number)) = (job_ids.get(index), one.revision)
+                    && publish_one(m, item, number, *job_id, &*operation)?
+                {
+                    jobs.push(*job_id);
+                }
+                applied.push(one);
+            }
+            Ok(Some((applied, jobs)))
+        })
+        .await
+    }
+
+    /// What the first request with this key came to; `None` where this is the first.
+    async fn apply_replayed(
+        &self,
+        context: &Context,
+        named: &[(String, String)],
+        key: &IdempotencyKey,
+    ) -> Result<Option<(Vec<Applied>, Vec<Job>)>> {
+        let (mut applied, mut job_ids) = (vec![], vec![]);
+        for (index, (kind, name)) in named.iter().enumerate() {
+            let Some(job_id) = self.job_of_key(context, &key.part(index)).await? else { return Ok(None) };
+            // The first time there may have been nothing to publish, and so no job.
+            let published: Option<Json<PublishInput>> = self
+                .store
+                .read(move |tx| -> Result<_> {
+                    Ok(tx.opt("SELECT input FROM job WHERE id = $1", params![job_id], |row| row.get(0))?)
+                })
+                .await?;
+            let revision = match published {
+                Some(Json(input)) => {
+                    job_ids.push(job_id);
+                    Some(input.revision)
+                }
+                None => self.resource_get(context.scope, kind, name).await?.published.map(|p| p.number),
+            };
+            applied.push(Applied {
+                kind: kind.clone(),
+                name: name.clone(),
+                outcome: ApplyOutcome::Unchanged,
+                revision,
+                changes: vec![],
+            });
+        }
+        Ok(Some((applied, self.jobs_get(context, &job_ids).await?)))
+    }
+
+    async fn jobs_get(&self, context: &Context, ids: &[JobId]) -> Result<Vec<Job>> {
+        let mut jobs = vec![];
+        for id in ids {
+            jobs.push(self.job_get(context.scope, *id).await?);
+        }
+        Ok(jobs)
     }
 
     /// Finds the kinds and prepares the specs; collects the violations of every document.
@@ -195,15 +275,19 @@ fn described(item: &Prepared) -> Value {
 }
 
 fn apply_one(m: &mut Mutation<'_, '_>, item: &Prepared, message: &str) -> Result<Applied> {
-    let kind = item.kind.info().kind;
+    let (kind, plural) = (item.kind.info().kind, item.kind.info().plural);
     let name = item.document.metadata.name.to_string();
     let (outcome, id, mut changes, number) = match lock(m.tx, m.context.scope, kind, &name) {
         Ok(resource) => {
             require_active(resource.state, &name)?;
             let changes = describe(m, &resource, &item.document.metadata)?;
+            if !changes.is_empty() {
+                access::check(m.context, &format!("{plural}.update"))?;
+            }
             (ApplyOutcome::Changed, resource.id, prefix(changes, "/metadata"), resource.last_revision)
         }
         Err(error) if error.code == "resource_not_found" => {
+            access::check(m.context, &format!("{plural}.create"))?;
             let new = NewResource { kind, metadata: &item.document.metadata, spec: &item.document.spec };
             (ApplyOutcome::Created, resources::insert(m, &new)?, vec![], 0)
         }
@@ -247,45 +331,25 @@ fn apply_one(m: &mut Mutation<'_, '_>, item: &Prepared, message: &str) -> Result
     Ok(Applied { kind: kind.into(), name, outcome, revision: Some(revision), changes })
 }
 
+/// Asks for the revision to be published, unless it is; says whether there is a job.
 fn publish_one(
     m: &mut Mutation<'_, '_>,
     item: &Prepared,
     number: i64,
-    key: &IdempotencyKey,
-    operation: &Arc<dyn crate::operation::Operation>,
-) -> Result<Option<qd_core::id::JobId>> {
+    job_id: JobId,
+    operation: &dyn Operation,
+) -> Result<bool> {
     let kind = item.kind.info().kind;
     let resource = lock(m.tx, m.context.scope, kind, item.document.metadata.name.as_ref())?;
-    let job_id = m.id();
-    match crate::idempotency::claim(m, key, job_id)? {
-        crate::idempotency::Claimed::Replay(job_id) => {
-            // The first time there may have been nothing to publish, and so no job.
-            let made = m.tx.opt("SELECT id FROM job WHERE id = $1", params![job_id], |row| row.get(0))?;
-            return Ok(made);
-        }
-        crate::idempotency::Claimed::New => {}
-    }
     if resource.published_number == Some(number) {
-        return Ok(None);
+        return Ok(false);
     }
-    let changes = publish_changes(m, &resource, number)?;
-    let input = PublishInput {
-        kind: kind.into(),
-        resource_id: resource.id,
-        name: resource.name.clone(),
-        revision: number,
-    }
-    .to_json();
-    NewJob {
-        id: job_id,
-        operation: &**operation,
-        input: &input,
-        resource_id: Some(resource.id),
-        run_id: None,
-    }
-    .insert(m)?;
-    m.audit(&Object { kind, id: resource.id.uuid(), name: &resource.name }, &changes, Some(job_id))?;
-    Ok(Some(job_id))
+    publish::request(m, operation, job_id, kind, &resource, number)?;
+    Ok(true)
+}
+
+fn key_lost() -> Error {
+    Error::unavailable("store_busy", "others are changing the same rows").with_retry_after(1)
 }
 
 fn prefix(changes: Vec<Change>, under: &str) -> Vec<Change> {

@@ -181,14 +181,16 @@ impl Kernel {
 
     /// Ends a session or revokes a token.
     pub async fn credential_revoke(&self, secret: &str) -> Result<()> {
-        self.callers.forget(secret);
         let digest = hash(secret);
         self.store
             .write(move |tx| -> Result<()> {
                 tx.exec("DELETE FROM credential WHERE hash = $1", params![digest])?;
                 Ok(())
             })
-            .await
+            .await?;
+        // After the commit: who asked in between has been put on the list again.
+        self.callers.forget(secret);
+        Ok(())
     }
 
     async fn principal_named(&self, name: &str) -> Result<Principal> {

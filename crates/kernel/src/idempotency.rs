@@ -1,4 +1,4 @@
-//! The same request twice makes one job: the key, the caller and a fingerprint of the body are written with the job.
+//! The same request twice makes one job: the key, the project, the caller and a fingerprint of the body are written with the job.
 
 use qd_core::{
     error::{Error, Result},
@@ -23,6 +23,11 @@ pub struct IdempotencyKey {
 }
 
 impl IdempotencyKey {
+    /// The key of one part of a request that makes several jobs.
+    pub(crate) fn part(&self, index: usize) -> Self {
+        Self { key: format!("{}#{index}", self.key), fingerprint: self.fingerprint.clone() }
+    }
+
     pub fn new(key: &str, fingerprint: String) -> Result<Self> {
         if key.is_empty() || key.len() > 255 || !key.bytes().all(|b| b.is_ascii_graphic()) {
             return Err(Error::malformed(
@@ -48,7 +53,7 @@ impl Kernel {
         let (scope, principal_id, key) = (context.scope, context.principal.id, key.clone());
         self.store
             .read(move |tx| -> Result<Option<JobId>> {
-                let found = tx.opt(FIND, params![scope.tenant_id, principal_id, key.key], stored)?;
+                let found = tx.opt(FIND, params![scope.project_id, principal_id, key.key], stored)?;
                 found
                     .map(|(fingerprint, job_id)| same_request(&key, &fingerprint).map(|()| job_id))
                     .transpose()
@@ -58,7 +63,7 @@ impl Kernel {
 }
 
 const FIND: &str =
-    "SELECT fingerprint, job_id FROM idempotency WHERE tenant_id = $1 AND principal_id = $2 AND key = $3";
+    "SELECT fingerprint, job_id FROM idempotency WHERE project_id = $1 AND principal_id = $2 AND key = $3";
 
 fn stored(row: &Row<'_>) -> StoreResult<(String, JobId)> {
     Ok((row.get(0)?, row.get(1)?))
@@ -77,15 +82,23 @@ fn same_request(key: &IdempotencyKey, fingerprint: &str) -> Result<()> {
 /// Claims the key for a job. A racing request with the same key waits here for the first to commit.
 pub(crate) fn claim(m: &mut Mutation<'_, '_>, key: &IdempotencyKey, job_id: JobId) -> Result<Claimed> {
     let inserted = m.tx.exec(
-        "INSERT INTO idempotency (tenant_id, principal_id, key, fingerprint, job_id, created_at)
-         VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (tenant_id, principal_id, key) DO NOTHING",
-        params![m.context.scope.tenant_id, m.context.principal.id, key.key, key.fingerprint, job_id, m.now],
+        "INSERT INTO idempotency (tenant_id, project_id, principal_id, key, fingerprint, job_id, created_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (project_id, principal_id, key) DO NOTHING",
+        params![
+            m.context.scope.tenant_id,
+            m.context.scope.project_id,
+            m.context.principal.id,
+            key.key,
+            key.fingerprint,
+            job_id,
+            m.now
+        ],
     )?;
     if inserted == 1 {
         return Ok(Claimed::New);
     }
     let (fingerprint, job_id) =
-        m.tx.one(FIND, params![m.context.scope.tenant_id, m.context.principal.id, key.key], stored)?;
+        m.tx.one(FIND, params![m.context.scope.project_id, m.context.principal.id, key.key], stored)?;
     same_request(key, &fingerprint)?;
     m.unchanged();
     Ok(Claimed::Replay(job_id))

@@ -2,7 +2,10 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use qd_core::error::{Error, Result};
+use qd_core::{
+    error::{Error, Result},
+    id::{ProjectId, TenantId},
+};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -16,7 +19,7 @@ use crate::{
     operations, params,
     registry::Registry,
     store::{Backend, Store},
-    tenants::NamedScope,
+    tenants::{Named, NamedScope},
 };
 
 /// What an operator may tune, and what tests shorten.
@@ -52,7 +55,8 @@ impl Default for KernelOptions {
     }
 }
 
-type ScopeCache = std::sync::Mutex<HashMap<(String, String), NamedScope>>;
+type Scopes = HashMap<(Named<TenantId>, Named<ProjectId>), NamedScope>;
+type ScopeCache = std::sync::Mutex<Scopes>;
 
 /// Cheap to clone; every clone is the same kernel.
 #[derive(Clone)]
@@ -140,7 +144,7 @@ impl Kernel {
             .ok_or_else(|| Error::internal("operation_unknown", format!("no operation {name} is registered")))
     }
 
-    pub(crate) fn scopes(&self) -> std::sync::MutexGuard<'_, HashMap<(String, String), NamedScope>> {
+    pub(crate) fn scopes(&self) -> std::sync::MutexGuard<'_, Scopes> {
         self.scopes.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }

@@ -16,11 +16,11 @@ use serde_json::{Value, json};
 use crate::{
     context::{Context, Scope},
     idempotency::IdempotencyKey,
-    jobs::{Job, NewJob},
+    jobs::Job,
     kernel::Kernel,
     kind::{Kind, SpecView},
     mutation::{Act, Mutation, Object, Subject},
-    operations::publish::{self, PublishInput},
+    operations::publish,
     page::{Page, PageRequest},
     params,
     query::Query,
@@ -244,28 +244,7 @@ impl Kernel {
                         format!("{} has no revision yet; cut one from the working copy first", resource.name),
                     ));
                 }
-                let input = PublishInput {
-                    kind: kind_name.into(),
-                    resource_id: resource.id,
-                    name: resource.name.clone(),
-                    revision: number,
-                };
-                let changes = publish_changes(m, &resource, number)?;
-                let input = input.to_json();
-                let job = NewJob {
-                    id: job_id,
-                    operation: &*operation,
-                    input: &input,
-                    resource_id: Some(resource.id),
-                    run_id: None,
-                };
-                job.insert(m)?;
-                m.audit(
-                    &Object { kind: kind_name, id: resource.id.uuid(), name: &resource.name },
-                    &changes,
-                    Some(job_id),
-                )?;
-                Ok(())
+                publish::request(m, &*operation, job_id, kind_name, &resource, number)
             })
             .await?;
         self.job_get(context.scope, job_id).await
@@ -301,28 +280,7 @@ impl Kernel {
                     message: &message,
                 };
                 insert(m, kind_name, &resource.name, &cut)?;
-                let changes = publish_changes(m, &resource, number)?;
-                let input = PublishInput {
-                    kind: kind_name.into(),
-                    resource_id: resource.id,
-                    name: resource.name.clone(),
-                    revision: number,
-                };
-                let input = input.to_json();
-                let job = NewJob {
-                    id: job_id,
-                    operation: &*operation,
-                    input: &input,
-                    resource_id: Some(resource.id),
-                    run_id: None,
-                };
-                job.insert(m)?;
-                m.audit(
-                    &Object { kind: kind_name, id: resource.id.uuid(), name: &resource.name },
-                    &changes,
-                    Some(job_id),
-                )?;
-                Ok(())
+                publish::request(m, &*operation, job_id, kind_name, &resource, number)
             })
             .await?;
         self.job_get(context.scope, job_id).await

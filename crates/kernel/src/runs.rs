@@ -16,7 +16,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 pub use read::{RunFilter, RunLogInfo};
-pub(crate) use read::{StoredRun, run_lock};
+pub(crate) use read::{StoredRun, not_found as run_not_found, run_lock};
 
 /// JSON kept as text in the database and passed on as it is.
 #[derive(Debug, Clone, Serialize)]

@@ -1,5 +1,7 @@
 //! Tenants and projects: found by name or id. The default ones are made at first start; making more is a later matter.
 
+use std::str::FromStr;
+
 use qd_core::{
     error::{Error, Result},
     id::{ProjectId, TenantId},
@@ -7,9 +9,11 @@ use qd_core::{
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::{context::Scope, kernel::Kernel, params};
+use crate::{context::Scope, kernel::Kernel, params, store::Param};
 
 pub const DEFAULT: &str = "default";
+/// Scopes kept in memory at most; beyond that they are read again.
+const SCOPES_KNOWN: usize = 1000;
 
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Tenant {
@@ -54,24 +58,22 @@ impl Kernel {
 
     /// Finds a scope by the names or ids that a request gave; what it does not name is `default`.
     pub async fn scope_find(&self, tenant: Option<&str>, project: Option<&str>) -> Result<NamedScope> {
-        let tenant = tenant.unwrap_or(DEFAULT).to_owned();
-        let project = project.unwrap_or(DEFAULT).to_owned();
-        let key = (tenant.clone(), project.clone());
+        let (tenant, project) = (tenant.unwrap_or(DEFAULT), project.unwrap_or(DEFAULT));
+        let key = (Named::<TenantId>::parse(tenant), Named::<ProjectId>::parse(project));
+        let (tenant, project) = key.clone();
         if let Some(found) = self.scopes().get(&key) {
             return Ok(found.clone());
         }
         let found = self
             .store
             .read(move |tx| -> Result<Option<NamedScope>> {
-                let by = |name: &str| if name.parse::<uuid::Uuid>().is_ok() { "id" } else { "name" };
                 let sql = format!(
                     "SELECT t.id, t.name, p.id, p.name FROM tenant t JOIN project p ON p.tenant_id = t.id
                      WHERE t.{} = $1 AND p.{} = $2",
-                    by(&tenant),
-                    by(&project)
+                    tenant.column(),
+                    project.column()
                 );
-                let (t, p) = (name_or_id(&tenant), name_or_id(&project));
-                Ok(tx.opt(&sql, &[&*t, &*p], |row| {
+                Ok(tx.opt(&sql, &[tenant.value(), project.value()], |row| {
                     let (tenant_id, project_id) = (row.get(0)?, row.get(2)?);
                     Ok(NamedScope {
                         scope: Scope { tenant_id, project_id },
@@ -82,14 +84,38 @@ impl Kernel {
             })
             .await?
             .ok_or_else(|| Error::not_found("scope_not_found", "there is no such tenant or project"))?;
-        self.scopes().insert(key, found.clone());
+        let mut known = self.scopes();
+        if known.len() >= SCOPES_KNOWN {
+            known.clear();
+        }
+        known.insert(key, found.clone());
         Ok(found)
     }
 }
 
-fn name_or_id(text: &str) -> Box<dyn crate::store::Param + Send + '_> {
-    match text.parse::<uuid::Uuid>() {
-        Ok(id) => Box::new(id),
-        Err(_) => Box::new(text),
+/// A tenant or a project as a request names it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum Named<T> {
+    Id(T),
+    Name(String),
+}
+
+impl<T: FromStr + Param> Named<T> {
+    fn parse(text: &str) -> Self {
+        text.parse().map_or_else(|_| Self::Name(text.to_owned()), Self::Id)
+    }
+
+    fn column(&self) -> &'static str {
+        match self {
+            Self::Id(_) => "id",
+            Self::Name(_) => "name",
+        }
+    }
+
+    fn value(&self) -> &dyn Param {
+        match self {
+            Self::Id(id) => id,
+            Self::Name(name) => name,
+        }
     }
 }

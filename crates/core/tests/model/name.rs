@@ -34,6 +34,7 @@ fn a_bad_name_is_told_its_rule_and_place() {
         "curate-",
         &"a".repeat(41),
         "a/../b",
+        "cafebabe-cafe-babe-cafe-babecafebabe",
     ];
     let said = cases.map(|case| format!("{case:?}: {}", Name::parse(case).unwrap_err()));
     insta::assert_snapshot!(said.join("\n"));

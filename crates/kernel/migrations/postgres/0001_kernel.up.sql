@@ -48,6 +48,9 @@ CREATE TABLE resource (
   last_revision bigint NOT NULL,
   last_run bigint NOT NULL,
   published_number bigint,
+  -- Requests to publish so far, and the newest of them that took effect.
+  publish_asked bigint NOT NULL,
+  publish_done bigint NOT NULL,
   created_by text COLLATE "C" NOT NULL,
   created_at timestamptz NOT NULL,
   updated_at timestamptz NOT NULL,
@@ -162,6 +165,9 @@ CREATE TABLE run (
   serving text,
   results text,
   job_id uuid NOT NULL,
+  -- All lines and the bytes kept of its log, which chunks that were removed can no longer tell.
+  log_lines bigint NOT NULL,
+  log_bytes bigint NOT NULL,
   version bigint NOT NULL,
   created_by text COLLATE "C" NOT NULL,
   created_at timestamptz NOT NULL,
@@ -216,12 +222,13 @@ CREATE TABLE run_chart (
 
 CREATE TABLE idempotency (
   tenant_id uuid NOT NULL,
+  project_id uuid NOT NULL,
   principal_id uuid NOT NULL,
   key text COLLATE "C" NOT NULL,
   fingerprint text COLLATE "C" NOT NULL,
   job_id uuid NOT NULL,
   created_at timestamptz NOT NULL,
-  PRIMARY KEY (tenant_id, principal_id, key)
+  PRIMARY KEY (project_id, principal_id, key)
 );
 CREATE INDEX idempotency_age ON idempotency (created_at);
 

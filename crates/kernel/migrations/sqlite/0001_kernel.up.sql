@@ -48,6 +48,9 @@ CREATE TABLE resource (
   last_revision INTEGER NOT NULL,
   last_run INTEGER NOT NULL,
   published_number INTEGER,
+  -- Requests to publish so far, and the newest of them that took effect.
+  publish_asked INTEGER NOT NULL,
+  publish_done INTEGER NOT NULL,
   created_by TEXT NOT NULL,
   created_at INTEGER NOT NULL,
   updated_at INTEGER NOT NULL,
@@ -162,6 +165,9 @@ CREATE TABLE run (
   serving TEXT,
   results TEXT,
   job_id BLOB NOT NULL,
+  -- All lines and the bytes kept of its log, which chunks that were removed can no longer tell.
+  log_lines INTEGER NOT NULL,
+  log_bytes INTEGER NOT NULL,
   version INTEGER NOT NULL,
   created_by TEXT NOT NULL,
   created_at INTEGER NOT NULL,
@@ -216,12 +222,13 @@ CREATE TABLE run_chart (
 
 CREATE TABLE idempotency (
   tenant_id BLOB NOT NULL,
+  project_id BLOB NOT NULL,
   principal_id BLOB NOT NULL,
   key TEXT NOT NULL,
   fingerprint TEXT NOT NULL,
   job_id BLOB NOT NULL,
   created_at INTEGER NOT NULL,
-  PRIMARY KEY (tenant_id, principal_id, key)
+  PRIMARY KEY (project_id, principal_id, key)
 ) STRICT;
 CREATE INDEX idempotency_age ON idempotency (created_at);
 

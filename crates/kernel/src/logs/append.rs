@@ -22,8 +22,8 @@ struct Tail {
     max_level: i64,
 }
 
-/// Appends within the transaction that moves the reader's cursor, so that each line is kept once. The log of a run that
-/// has grown beyond `max_bytes` loses its oldest chunks.
+/// Appends within the transaction that moves the reader's cursor and holds the run's row, so that each line is kept once.
+/// The log of a run that has grown beyond `max_bytes` loses its oldest chunks.
 pub(crate) fn append(
     tx: &mut Tx<'_>,
     run_id: RunId,
@@ -50,14 +50,24 @@ pub(crate) fn append(
             })
         },
     )?;
-    let mut next = tail.as_ref().map_or(1, |tail| tail.first_line + tail.lines);
+    // From the run: the chunk that was the newest may be gone since.
+    let (known, mut bytes): (i64, i64) =
+        tx.one("SELECT log_lines, log_bytes FROM run WHERE id = $1", params![run_id], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })?;
+    let mut next = known + 1;
     let mut rest = lines;
-    if let Some(tail) = tail.filter(|tail| tail.attempt == attempt && tail.bytes < MERGE_BELOW) {
+    let goes_on = |tail: &Tail| {
+        tail.attempt == attempt && tail.bytes < MERGE_BELOW && tail.first_line + tail.lines == next
+    };
+    if let Some(tail) = tail.filter(goes_on) {
         let (chunk, left) = cut(rest);
         merge(tx, run_id, &tail, &chunk)?;
         next += chunk.lines;
+        bytes += chunk.bytes();
         rest = left;
     }
+    let grew = !rest.is_empty();
     while !rest.is_empty() {
         let (chunk, left) = cut(rest);
         tx.exec(
@@ -73,14 +83,22 @@ pub(crate) fn append(
                 chunk.max_level,
                 chunk.first_at,
                 chunk.last_at,
-                i64::try_from(chunk.body.len()).unwrap_or(i64::MAX),
+                chunk.bytes(),
                 chunk.body
             ],
         )?;
         next += chunk.lines;
+        bytes += chunk.bytes();
         rest = left;
     }
-    trim(tx, run_id, max_bytes)
+    if grew {
+        bytes -= trim(tx, run_id, bytes - max_bytes)?;
+    }
+    tx.exec_later(
+        "UPDATE run SET log_lines = $2, log_bytes = $3 WHERE id = $1",
+        params![run_id, next - 1, bytes],
+    )?;
+    Ok(())
 }
 
 struct Chunk {
@@ -91,6 +109,12 @@ struct Chunk {
     first_at: qd_core::time::Timestamp,
     last_at: qd_core::time::Timestamp,
     body: String,
+}
+
+impl Chunk {
+    fn bytes(&self) -> i64 {
+        i64::try_from(self.body.len()).unwrap_or(i64::MAX)
+    }
 }
 
 /// Takes lines from the front until a chunk is full.
@@ -145,7 +169,7 @@ fn merge(tx: &mut Tx<'_>, run_id: RunId, tail: &Tail, chunk: &Chunk) -> Result<(
             join(&streams),
             tail.max_level.max(chunk.max_level),
             chunk.last_at,
-            i64::try_from(chunk.body.len()).unwrap_or(i64::MAX),
+            chunk.bytes(),
             chunk.body
         ],
     )?;
@@ -165,23 +189,18 @@ fn join(set: &BTreeSet<String>) -> String {
     out
 }
 
-fn trim(tx: &mut Tx<'_>, run_id: RunId, max_bytes: i64) -> Result<()> {
-    let total: i64 = tx.one(
-        "SELECT CAST(COALESCE(SUM(bytes), 0) AS BIGINT) FROM run_log WHERE run_id = $1",
-        params![run_id],
-        |row| row.get(0),
-    )?;
-    let mut over = total - max_bytes;
-    while over > 0 {
+/// Removes the oldest chunks until `over` bytes are gone; how many went. The newest chunk stays, however large.
+fn trim(tx: &mut Tx<'_>, run_id: RunId, over: i64) -> Result<i64> {
+    let mut gone = 0;
+    while gone < over {
         let oldest: Vec<(i64, i64)> = tx.rows(
             "SELECT first_line, bytes FROM run_log WHERE run_id = $1 ORDER BY first_line LIMIT 2",
             params![run_id],
             |row| Ok((row.get(0)?, row.get(1)?)),
         )?;
-        // The newest chunk stays: the next line's number comes from it.
-        let [(first_line, bytes), _] = oldest[..] else { return Ok(()) };
+        let [(first_line, bytes), _] = oldest[..] else { break };
         tx.exec("DELETE FROM run_log WHERE run_id = $1 AND first_line = $2", params![run_id, first_line])?;
-        over -= bytes;
+        gone += bytes;
     }
-    Ok(())
+    Ok(gone)
 }

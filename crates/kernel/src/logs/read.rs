@@ -6,10 +6,12 @@ use serde::Serialize;
 
 use super::{LogRecord, StoredLine};
 use crate::{
+    context::Scope,
     engine::{LogLevel, LogStream},
     kernel::Kernel,
     params,
     query::Query,
+    runs::run_not_found,
     store::{Backend, Tx},
 };
 
@@ -52,28 +54,39 @@ impl Kernel {
     /// Lines after a number, oldest first.
     pub async fn log_after(
         &self,
+        scope: Scope,
         run_id: RunId,
         filter: LogFilter,
         after: i64,
         limit: u32,
     ) -> Result<LogPage> {
-        self.store.read(move |tx| forwards(tx, run_id, &filter, after, limit as usize)).await
+        self.store.read(move |tx| forwards(tx, scope, run_id, &filter, after, limit as usize)).await
     }
 
     /// The lines before a number (`None`: the end), the newest of them; still in ascending order.
     pub async fn log_before(
         &self,
+        scope: Scope,
         run_id: RunId,
         filter: LogFilter,
         before: Option<i64>,
         limit: u32,
     ) -> Result<LogPage> {
-        self.store.read(move |tx| back(tx, run_id, &filter, before.unwrap_or(i64::MAX), limit as usize)).await
+        self.store
+            .read(move |tx| back(tx, scope, run_id, &filter, before.unwrap_or(i64::MAX), limit as usize))
+            .await
     }
 }
 
-fn forwards(tx: &mut Tx<'_>, run_id: RunId, filter: &LogFilter, after: i64, limit: usize) -> Result<LogPage> {
-    let (first, last) = bounds(tx, run_id)?;
+fn forwards(
+    tx: &mut Tx<'_>,
+    scope: Scope,
+    run_id: RunId,
+    filter: &LogFilter,
+    after: i64,
+    limit: usize,
+) -> Result<LogPage> {
+    let (first, last) = bounds(tx, scope, run_id)?;
     let mut page = LogPage { items: vec![], next: None, first, last };
     // The chunk that holds the line itself may hold the ones after it.
     let mut from: i64 = tx.one(
@@ -108,8 +121,15 @@ fn forwards(tx: &mut Tx<'_>, run_id: RunId, filter: &LogFilter, after: i64, limi
     }
 }
 
-fn back(tx: &mut Tx<'_>, run_id: RunId, filter: &LogFilter, before: i64, limit: usize) -> Result<LogPage> {
-    let (first, last) = bounds(tx, run_id)?;
+fn back(
+    tx: &mut Tx<'_>,
+    scope: Scope,
+    run_id: RunId,
+    filter: &LogFilter,
+    before: i64,
+    limit: usize,
+) -> Result<LogPage> {
+    let (first, last) = bounds(tx, scope, run_id)?;
     let mut page = LogPage { items: vec![], next: None, first, last };
     let (mut until, mut scanned) = (before, 0);
     'all: loop {
@@ -139,7 +159,14 @@ fn back(tx: &mut Tx<'_>, run_id: RunId, filter: &LogFilter, before: i64, limit: 
     Ok(page)
 }
 
-fn bounds(tx: &mut Tx<'_>, run_id: RunId) -> Result<(i64, i64)> {
+/// The oldest and the newest line that are kept of a run of the scope.
+fn bounds(tx: &mut Tx<'_>, scope: Scope, run_id: RunId) -> Result<(i64, i64)> {
+    tx.opt(
+        "SELECT id FROM run WHERE project_id = $1 AND id = $2",
+        params![scope.project_id, run_id],
+        |row| row.get::<RunId>(0),
+    )?
+    .ok_or_else(|| run_not_found(&run_id.to_string()))?;
     let first = tx.opt(
         "SELECT first_line FROM run_log WHERE run_id = $1 ORDER BY first_line LIMIT 1",
         params![run_id],

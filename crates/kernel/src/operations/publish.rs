@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use qd_core::{
     error::{Error, ErrorKind, Result},
-    id::ResourceId,
+    id::{JobId, ResourceId},
     plan::Plan,
     state::RevisionState,
 };
@@ -13,10 +13,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::{
-    mutation::Mutation,
-    operation::{Operation, Outcome, Step, plan},
-    params, resources,
-    revisions::no_revision,
+    jobs::NewJob,
+    mutation::{Mutation, Object},
+    operation::{Operation, Outcome, SUPERSEDED, Step, plan},
+    params,
+    resources::{self, Locked},
+    revisions::{no_revision, publish_changes, require_active},
 };
 
 pub const PUBLISH: &str = "revision.publish";
@@ -33,12 +35,28 @@ pub(crate) struct PublishInput {
     pub resource_id: ResourceId,
     pub name: String,
     pub revision: i64,
+    /// Which of the requests to publish the resource it is, from 1: one that was made later stands.
+    pub request: i64,
 }
 
-impl PublishInput {
-    pub(crate) fn to_json(&self) -> Value {
-        json!({ "kind": self.kind, "resource_id": self.resource_id, "name": self.name, "revision": self.revision })
-    }
+/// Asks for a revision of a locked resource to be published, as a job.
+pub(crate) fn request(
+    m: &mut Mutation<'_, '_>,
+    operation: &dyn Operation,
+    job_id: JobId,
+    kind: &str,
+    resource: &Locked,
+    revision: i64,
+) -> Result<()> {
+    let changes = publish_changes(m, resource, revision)?;
+    let (resource_id, name, request) = (resource.id, resource.name.clone(), resource.publish_asked + 1);
+    m.tx.exec_later("UPDATE resource SET publish_asked = $2 WHERE id = $1", params![resource_id, request])?;
+    let input = json!({
+        "kind": kind, "resource_id": resource_id, "name": name, "revision": revision, "request": request,
+    });
+    NewJob { id: job_id, operation, input: &input, resource_id: Some(resource_id), run_id: None }
+        .insert(m)?;
+    m.audit(&Object { kind, id: resource_id.uuid(), name: &name }, &changes, Some(job_id))
 }
 
 #[async_trait]
@@ -105,8 +123,17 @@ async fn check(step: &Step<'_>, input: &PublishInput) -> Outcome {
 fn publish(m: &mut Mutation<'_, '_>, input: &PublishInput) -> Result<()> {
     let resource = resources::resource_by_id(m.tx, m.context.scope, input.resource_id)?;
     if resource.published_number == Some(input.revision) {
+        m.tx.exec_later(
+            "UPDATE resource SET publish_done = $2 WHERE id = $1 AND publish_done < $2",
+            params![resource.id, input.request],
+        )?;
         return Ok(());
     }
+    if let Some(published) = resource.published_number.filter(|_| resource.publish_done > input.request) {
+        let by = format!("superseded by revision {published}, which was asked for later");
+        return Err(Error::conflict(SUPERSEDED, by));
+    }
+    require_active(resource.state, &resource.name)?;
     let state: Option<String> = m.tx.opt(
         "SELECT state FROM revision WHERE resource_id = $1 AND number = $2",
         params![resource.id, input.revision],
@@ -125,8 +152,8 @@ fn publish(m: &mut Mutation<'_, '_>, input: &PublishInput) -> Result<()> {
         params![resource.id, input.revision, m.now],
     )?;
     m.tx.exec(
-        "UPDATE resource SET published_number = $2, version = version + 1, updated_at = $3 WHERE id = $1",
-        params![resource.id, input.revision, m.now],
+        "UPDATE resource SET published_number = $2, publish_done = $3, version = version + 1, updated_at = $4 WHERE id = $1",
+        params![resource.id, input.revision, input.request, m.now],
     )?;
     let data = json!({ "revision": input.revision, "before": resource.published_number });
     m.event("revision.published", resources::subject(&input.kind, resource.id, &resource.name), &data)

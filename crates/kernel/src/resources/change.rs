@@ -92,12 +92,16 @@ impl Kernel {
             let description = patch.description.unwrap_or(old.description);
             let after = described(&display_name, &description, &after_metadata);
             check_metadata(&old.name, &after)?;
+            let changes = diff(&before, &after);
+            if changes.is_empty() {
+                m.unchanged();
+                return Ok(());
+            }
             m.tx.exec(
                 "UPDATE resource SET display_name = $2, description = $3, metadata = $4, version = version + 1, updated_at = $5
                  WHERE id = $1",
                 params![old.id, display_name, description, after_metadata.to_json(), m.now],
             )?;
-            let changes = diff(&before, &after);
             m.audit(&Object { kind: kind_name, id: old.id.uuid(), name: &old.name }, &changes, None)?;
             m.event("resource.updated", subject(kind_name, old.id, &old.name), &json!({ "changes": changes }))
         })
@@ -146,8 +150,8 @@ pub(crate) fn insert(m: &mut Mutation<'_, '_>, new: &NewResource<'_>) -> Result<
     let name = new.metadata.name.to_string();
     m.tx.exec(
         "INSERT INTO resource (id, tenant_id, project_id, kind, name, display_name, description, metadata, state, version,
-           last_revision, last_run, created_by, created_at, updated_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'active', 1, 0, 0, $9, $10, $10)",
+           last_revision, last_run, publish_asked, publish_done, created_by, created_at, updated_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'active', 1, 0, 0, 0, 0, $9, $10, $10)",
         params![
             id,
             m.context.scope.tenant_id,

@@ -8,7 +8,6 @@ use qd_core::{
     state::{ResourceState, RevisionState, RunState},
 };
 use serde_json::Value;
-use uuid::Uuid;
 
 use crate::{
     context::Scope,
@@ -51,6 +50,8 @@ pub(crate) struct Locked {
     pub last_revision: i64,
     pub last_run: i64,
     pub published_number: Option<i64>,
+    pub publish_asked: i64,
+    pub publish_done: i64,
     pub display_name: String,
     pub description: String,
     pub metadata: StoredMetadata,
@@ -109,7 +110,7 @@ impl Kernel {
                 query
                     .push(" WHERE r.project_id = ?", scope.project_id)
                     .push(" AND r.kind = ?", kind_owned.clone());
-                match name_owned.parse::<Uuid>() {
+                match name_owned.parse::<ResourceId>() {
                     Ok(id) => query.push(" AND r.id = ?", id),
                     Err(_) => query.push(" AND r.name = ?", name_owned.clone()),
                 };
@@ -129,30 +130,27 @@ pub(crate) fn not_found(kind: &str, name: &str) -> Error {
 pub(crate) fn lock(tx: &mut Tx<'_>, scope: Scope, kind: &str, name: &str) -> Result<Locked> {
     let mut query = Query::new(LOCKED);
     query.push(" WHERE project_id = ?", scope.project_id).push(" AND kind = ?", kind.to_owned());
-    match name.parse::<Uuid>() {
+    match name.parse::<ResourceId>() {
         Ok(id) => query.push(" AND id = ?", id),
         Err(_) => query.push(" AND name = ?", name.to_owned()),
     };
-    query.text(for_update(tx));
+    query.text(tx.backend().for_update());
     query.rows(tx, locked_row)?.into_iter().next().ok_or_else(|| not_found(kind, name))
 }
 
 /// As [`lock`], for the kernel's own follow-up work that already holds a checked id.
 pub(crate) fn resource_by_id(tx: &mut Tx<'_>, scope: Scope, id: ResourceId) -> Result<Locked> {
     let mut query = Query::new(LOCKED);
-    query.push(" WHERE project_id = ?", scope.project_id).push(" AND id = ?", id).text(for_update(tx));
+    query
+        .push(" WHERE project_id = ?", scope.project_id)
+        .push(" AND id = ?", id)
+        .text(tx.backend().for_update());
     let found = query.rows(tx, locked_row)?.into_iter().next();
     found.ok_or_else(|| not_found("resource", &id.to_string()))
 }
 
-const LOCKED: &str = "SELECT id, name, state, version, last_revision, last_run, published_number, display_name, description, metadata FROM resource";
-
-fn for_update(tx: &Tx<'_>) -> &'static str {
-    match tx.backend() {
-        Backend::Sqlite => "",
-        Backend::Postgres => " FOR UPDATE",
-    }
-}
+const LOCKED: &str = "SELECT id, name, state, version, last_revision, last_run, published_number, display_name, description, metadata,
+  publish_asked, publish_done FROM resource";
 
 fn locked_row(row: &Row<'_>) -> StoreResult<Locked> {
     let (state, metadata): (String, String) = (row.get(2)?, row.get(9)?);
@@ -164,6 +162,8 @@ fn locked_row(row: &Row<'_>) -> StoreResult<Locked> {
         last_revision: row.get(4)?,
         last_run: row.get(5)?,
         published_number: row.get(6)?,
+        publish_asked: row.get(10)?,
+        publish_done: row.get(11)?,
         display_name: row.get(7)?,
         description: row.get(8)?,
         metadata: serde_json::from_str(&metadata).unwrap_or_default(),

@@ -55,8 +55,8 @@ impl Kernel {
                 let run_number = resource.last_run + 1;
                 m.tx.exec_later(
                     "INSERT INTO run (id, tenant_id, project_id, resource_id, kind, number, revision, state, params, engine, attempt,
-                       job_id, version, created_by, created_at)
-                     VALUES ($1, $2, $3, $4, $5, $6, $7, 'queued', $8, $9, 1, $10, 1, $11, $12)",
+                       job_id, log_lines, log_bytes, version, created_by, created_at)
+                     VALUES ($1, $2, $3, $4, $5, $6, $7, 'queued', $8, $9, 1, $10, 0, 0, 1, $11, $12)",
                     params![
                         run_id,
                         m.context.scope.tenant_id,
@@ -181,7 +181,8 @@ impl Kernel {
                 let attempt = run.attempt + 1;
                 m.tx.exec_later(
                     "UPDATE run SET state = $2, attempt = $3, job_id = $4, code = NULL, message = NULL, progress = NULL, failure = NULL,
-                       serving = NULL, results = NULL, started_at = NULL, ended_at = NULL, stop_requested_at = NULL, version = version + 1
+                       serving = NULL, results = NULL, started_at = NULL, ended_at = NULL, stop_requested_at = NULL, version = version + 1,
+                       log_bytes = (SELECT CAST(COALESCE(SUM(bytes), 0) AS BIGINT) FROM run_log WHERE run_id = run.id)
                      WHERE id = $1",
                     params![run.id, state.as_str(), attempt, job_id],
                 )?;

@@ -231,7 +231,7 @@ fn stored(tx: &mut Tx<'_>, scope: Scope, id: RunId) -> Result<StoredRun> {
     found.ok_or_else(|| not_found(&id.to_string()))
 }
 
-pub(super) fn not_found(id: &str) -> Error {
+pub(crate) fn not_found(id: &str) -> Error {
     Error::not_found("run_not_found", format!("there is no run {id} here"))
 }
 

@@ -1,5 +1,6 @@
 //! Applying documents: all of them or none, and a dry run that says the same and writes nothing.
 
+use futures::future::join_all;
 use qd_core::error::ErrorKind;
 use qd_core::state::JobState;
 use qd_kernel::apply::ApplyOutcome;
@@ -104,6 +105,45 @@ both_stores! {
             assert_eq!((said.outcome, done.outcome), (outcome, outcome), "{}", said.name);
             assert_eq!(said.changes, done.changes, "{}", said.name);
         }
+    }
+
+    async fn a_repeat_with_the_same_key_writes_nothing(db: TestDatabase) {
+        let t = TestKernel::start(&db).await;
+        let context = t.context();
+        let apply = async |spec, key| t.kernel.apply(&context, vec![document("one", spec)], String::new(), key).await.unwrap();
+        let (_, first) = apply(json!({ "count": 1 }), Some(key_of("k", "body"))).await;
+        assert_eq!(t.job_ended(first[0].id).await.state, JobState::Succeeded);
+        apply(json!({ "count": 2 }), None).await;
+        let (applied, again) = apply(json!({ "count": 1 }), Some(key_of("k", "body"))).await;
+        assert_eq!((again.len(), again[0].id), (1, first[0].id));
+        assert_eq!((applied[0].outcome, applied[0].revision), (ApplyOutcome::Unchanged, Some(1)));
+        assert_eq!(t.number("SELECT count(*) FROM revision").await, 2);
+        let copy = t.kernel.working_copy_get(t.scope, SAMPLE, "one").await.unwrap();
+        assert_eq!(copy.spec, json!({ "count": 2 }));
+        let other = vec![document("one", json!({ "count": 3 }))];
+        let mismatch = t.kernel.apply(&context, other, String::new(), Some(key_of("k", "other"))).await.unwrap_err();
+        assert_eq!(mismatch.code, "idempotency_mismatch");
+    }
+
+    async fn sixteen_first_applies_of_one_document_all_succeed(db: TestDatabase) {
+        let t = TestKernel::build().idle().on(&db).await;
+        let context = t.context();
+        let all = join_all((0..16).map(|_| t.kernel.apply(&context, vec![document("one", json!({}))], String::new(), None))).await;
+        let outcomes: Vec<ApplyOutcome> = all.into_iter().map(|applied| applied.unwrap().0[0].outcome).collect();
+        assert_eq!(outcomes.iter().filter(|outcome| **outcome == ApplyOutcome::Created).count(), 1);
+        assert_eq!(t.number("SELECT count(*) FROM revision").await, 1);
+    }
+
+    async fn sixteen_applies_at_once_with_one_key_are_one(db: TestDatabase) {
+        let t = TestKernel::build().idle().on(&db).await;
+        let context = t.context();
+        let all = join_all((0..16).map(|_| {
+            t.kernel.apply(&context, vec![document("one", json!({}))], String::new(), Some(key_of("k", "body")))
+        }))
+        .await;
+        let ids: Vec<_> = all.into_iter().map(|applied| applied.unwrap().1[0].id).collect();
+        assert!(ids.iter().all(|id| *id == ids[0]));
+        assert_eq!(t.number("SELECT count(*) FROM job").await, 1);
     }
 
     async fn apply_with_publish_makes_a_job_for_each_that_is_not_published(db: TestDatabase) {

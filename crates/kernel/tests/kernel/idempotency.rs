@@ -5,6 +5,7 @@ use qd_core::error::ErrorKind;
 use qd_core::state::RunState;
 use qd_kernel::idempotency::IdempotencyKey;
 use qd_testkit::kernel::key_of;
+use qd_testkit::sample::document;
 use qd_testkit::{TestKernel, both_stores};
 use serde_json::json;
 
@@ -78,6 +79,29 @@ both_stores! {
         let active = qd_core::state::ResourceState::Active;
         t.kernel.resource_set_state(&t.context(), &*t.sample(), "one", None, active).await.unwrap();
         t.run_with("one", json!({}), key_of("k", "body")).await.unwrap();
+    }
+
+    async fn keys_of_two_projects_do_not_meet(db: TestDatabase) {
+        let t = TestKernel::start(&db).await;
+        let (tenant, project) = (t.scope.tenant_id, uuid::Uuid::from_u128(7));
+        t.kernel
+            .store
+            .write(move |tx| {
+                tx.exec(
+                    "INSERT INTO project (id, tenant_id, name, created_at) SELECT $1, $2, 'other', created_at FROM tenant",
+                    qd_kernel::params![project, tenant],
+                )
+            })
+            .await
+            .unwrap();
+        let apply = async |context| {
+            let documents = vec![document("one", json!({}))];
+            t.kernel.apply(&context, documents, String::new(), Some(key_of("k", "body"))).await.unwrap().1[0].id
+        };
+        let mine = apply(t.context()).await;
+        let mut other = t.context();
+        other.scope = t.kernel.scope_find(None, Some("other")).await.unwrap().scope;
+        assert_ne!(apply(other).await, mine);
     }
 
     async fn keys_of_two_callers_do_not_meet(db: TestDatabase) {

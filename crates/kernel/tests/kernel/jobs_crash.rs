@@ -116,7 +116,7 @@ both_stores! {
         let second = TestKernel::build().engine(&engine).on(&db).await;
         let ended = second.run_in(run.id, RunState::Failed).await;
         assert_eq!(ended.code.as_deref(), Some("fake_failure"));
-        let log = second.kernel.log_after(run.id, Default::default(), 0, 500).await.unwrap();
+        let log = second.kernel.log_after(second.scope, run.id, Default::default(), 0, 500).await.unwrap();
         assert_eq!((log.items.len(), log.last), (100, 100));
     }
 }

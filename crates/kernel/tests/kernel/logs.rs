@@ -19,7 +19,8 @@ async fn running(t: &TestKernel) -> Run {
 
 async fn last(t: &TestKernel, run: &Run, n: i64) {
     eventually(&format!("line {n} is stored"), async || {
-        (t.kernel.log_after(run.id, LogFilter::default(), n - 1, 1).await.unwrap().last >= n).then_some(())
+        (t.kernel.log_after(t.scope, run.id, LogFilter::default(), n - 1, 1).await.unwrap().last >= n)
+            .then_some(())
     })
     .await;
 }
@@ -28,7 +29,7 @@ async fn last(t: &TestKernel, run: &Run, n: i64) {
 async fn forwards(t: &TestKernel, run: &Run, filter: LogFilter, limit: u32) -> Vec<LogRecord> {
     let (mut all, mut after) = (vec![], 0);
     loop {
-        let page = t.kernel.log_after(run.id, filter.clone(), after, limit).await.unwrap();
+        let page = t.kernel.log_after(t.scope, run.id, filter.clone(), after, limit).await.unwrap();
         assert!(page.items.len() <= limit as usize);
         all.extend(page.items);
         match page.next {
@@ -45,7 +46,7 @@ async fn forwards(t: &TestKernel, run: &Run, filter: LogFilter, limit: u32) -> V
 async fn back(t: &TestKernel, run: &Run, filter: LogFilter, limit: u32) -> Vec<LogRecord> {
     let (mut all, mut before) = (vec![], None);
     loop {
-        let mut page = t.kernel.log_before(run.id, filter.clone(), before, limit).await.unwrap();
+        let mut page = t.kernel.log_before(t.scope, run.id, filter.clone(), before, limit).await.unwrap();
         page.items.append(&mut all);
         all = page.items;
         match page.next {
@@ -83,7 +84,7 @@ both_stores! {
             assert!(all.iter().all(|line| line.text.starts_with(&format!("line {} ", line.n))));
         }
         assert_eq!(numbers(&back(&t, &run, LogFilter::default(), 500).await), dense(1, 10_000));
-        let page = t.kernel.log_before(run.id, LogFilter::default(), None, 3).await.unwrap();
+        let page = t.kernel.log_before(t.scope, run.id, LogFilter::default(), None, 3).await.unwrap();
         assert_eq!((numbers(&page.items), page.next, page.first, page.last), (dense(9998, 10_000), Some(9998), 1, 10_000));
         let chunks = t.number("SELECT count(*) FROM run_log").await;
         assert!(chunks < 100, "{chunks} chunks");
@@ -192,7 +193,7 @@ both_stores! {
         }
         let bytes = t.number("SELECT CAST(SUM(bytes) AS BIGINT) FROM run_log").await;
         assert!(bytes <= 300_000, "{bytes} bytes");
-        let page = t.kernel.log_after(run.id, LogFilter::default(), 0, 500).await.unwrap();
+        let page = t.kernel.log_after(t.scope, run.id, LogFilter::default(), 0, 500).await.unwrap();
         assert!(page.first > 1 && page.last == 2000, "{} to {}", page.first, page.last);
         let kept = forwards(&t, &run, LogFilter::default(), 100).await;
         assert_eq!(numbers(&kept), dense(page.first, 2000));
@@ -213,7 +214,7 @@ both_stores! {
     async fn a_run_without_a_line_has_an_empty_log(db: TestDatabase) {
         let t = TestKernel::start(&db).await;
         let run = running(&t).await;
-        let page = t.kernel.log_after(run.id, LogFilter::default(), 0, 10).await.unwrap();
+        let page = t.kernel.log_after(t.scope, run.id, LogFilter::default(), 0, 10).await.unwrap();
         assert_eq!((page.items.len(), page.next, page.first, page.last), (0, None, 0, 0));
         let info = t.kernel.run_log_info(t.scope, "one#1").await.unwrap();
         assert_eq!((info.id, info.ended), (run.id, false));

@@ -35,7 +35,7 @@ both_stores! {
         second.run_in(run.id, RunState::Succeeded).await;
         let mut lines = vec![];
         while lines.len() < 2000 {
-            let page = first.kernel.log_after(run.id, Default::default(), lines.len() as i64, 500).await.unwrap();
+            let page = first.kernel.log_after(first.scope, run.id, Default::default(), lines.len() as i64, 500).await.unwrap();
             assert!(!page.items.is_empty(), "only {} lines", lines.len());
             lines.extend(page.items);
         }
@@ -118,7 +118,7 @@ both_stores! {
         assert_eq!(t.run_now(run.id).await.state, RunState::Running);
         t.engine.set_unreachable(false);
         eventually("what was said meanwhile is heard", async || {
-            (t.kernel.log_after(run.id, Default::default(), 0, 5).await.unwrap().last == 1).then_some(())
+            (t.kernel.log_after(t.scope, run.id, Default::default(), 0, 5).await.unwrap().last == 1).then_some(())
         })
         .await;
     }
@@ -146,7 +146,7 @@ both_stores! {
         let failed = t.run_in(run.id, RunState::Failed).await;
         assert_eq!((failed.code.as_deref(), failed.message.as_deref()), (Some("stage\u{FFFD}failed"), Some("bo\u{FFFD}om")));
         assert_eq!(failed.failure.unwrap().0.get(), "{\"message\":\"bo\u{FFFD}om\"}");
-        let log = t.kernel.log_after(run.id, Default::default(), 0, 5).await.unwrap().items;
+        let log = t.kernel.log_after(t.scope, run.id, Default::default(), 0, 5).await.unwrap().items;
         assert_eq!((log[0].stage.as_deref(), log[0].text.as_str()), (Some("lo\u{FFFD}ad"), "bo\u{FFFD}om"));
     }
 

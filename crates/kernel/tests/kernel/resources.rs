@@ -51,6 +51,28 @@ both_stores! {
         }
     }
 
+    async fn a_name_of_hexadecimal_digits_is_no_id(db: TestDatabase) {
+        let t = TestKernel::start(&db).await;
+        let name = "cafebabecafebabecafebabecafebabe";
+        t.published(name, json!({})).await;
+        let found = t.kernel.resource_get(t.scope, SAMPLE, name).await.unwrap();
+        assert_eq!(found.name, name);
+        t.run(name).await;
+        assert!(t.kernel.resource_get(t.scope, SAMPLE, &found.id.uuid().simple().to_string()).await.is_err());
+        let project = t.kernel.scope_find(None, None).await.unwrap().project.id;
+        assert!(t.kernel.scope_find(None, Some(&project.to_string())).await.is_ok());
+        assert!(t.kernel.scope_find(None, Some(&project.uuid().simple().to_string())).await.is_err());
+    }
+
+    async fn a_patch_that_changes_nothing_leaves_no_trace(db: TestDatabase) {
+        let t = TestKernel::build().idle().on(&db).await;
+        let made = create(&t, "one", json!({})).await;
+        let patch = MetadataPatch { description: Some(String::new()), ..MetadataPatch::default() };
+        let same = t.kernel.resource_patch(&t.context(), &*t.sample(), "one", made.version, patch).await.unwrap();
+        assert_eq!((same.version, same.updated_at), (made.version, made.updated_at));
+        assert_eq!(t.number("SELECT count(*) FROM audit").await, 1);
+    }
+
     async fn a_name_is_taken_once(db: TestDatabase) {
         let t = TestKernel::build().idle().on(&db).await;
         create(&t, "one", json!({})).await;

@@ -35,7 +35,7 @@ both_stores! {
         let (_, active) = t.run("one").await;
         t.run_in(active.id, RunState::Running).await;
         t.engine.log(&t.external(&active), [qd_kernel::engine::LogLine { at: source.now(), ..line("still here") }]);
-        let lines = async |run| t.kernel.log_after(run, Default::default(), 0, 10).await.unwrap().items.len();
+        let lines = async |run| t.kernel.log_after(t.scope, run, Default::default(), 0, 10).await.unwrap().items.len();
         eventually("the line is stored", async || (lines(active.id).await == 1).then_some(())).await;
         t.kernel.owner_link().await.unwrap();
         let events = eventually("all events have their positions", async || {
@@ -71,6 +71,34 @@ both_stores! {
         assert_eq!(lines(active.id).await, 1, "the log of a run that has not ended stays, however old");
     }
 
+    async fn a_retry_goes_on_counting_lines_that_are_gone(db: TestDatabase) {
+        let clock = ManualClock::new(1);
+        let source = clock.source();
+        let t = TestKernel::build().clock(&clock).on(&db).await;
+        t.published("one", json!({})).await;
+        let (_, run) = t.run("one").await;
+        t.run_in(run.id, RunState::Running).await;
+        let said = |text: &str| qd_kernel::engine::LogLine { at: source.now(), ..line(text) };
+        t.engine.log(&t.external(&run), [said("one"), said("two")]);
+        let at = source.now();
+        t.engine.end_with(&t.external(&run), RunEnd { state: RunState::Failed, code: None, message: None, exit_code: None, at });
+        t.run_in(run.id, RunState::Failed).await;
+        clock.advance(DAY * 91);
+        assert_eq!(t.kernel.retention_sweep().await.unwrap().log_chunks, 1);
+        let (_, second) =
+            t.kernel.run_retry(&t.context(), "one#1", String::new(), qd_testkit::kernel::key()).await.unwrap();
+        t.run_in(run.id, RunState::Running).await;
+        t.engine.log(&t.external(&second), [said("three")]);
+        let lines = eventually("the line is stored", async || {
+            let page = t.kernel.log_after(t.scope, run.id, Default::default(), 0, 10).await.unwrap();
+            (!page.items.is_empty()).then_some(page.items)
+        })
+        .await;
+        assert_eq!((lines[0].n, lines[0].text.as_str()), (3, "three"));
+        let kept = t.number("SELECT CAST(SUM(bytes) AS BIGINT) FROM run_log").await;
+        assert_eq!(t.number("SELECT log_bytes FROM run").await, kept);
+    }
+
     async fn more_than_one_batch_goes_in_one_sweep(db: TestDatabase) {
         let clock = ManualClock::new(1);
         let mut t = TestKernel::build().clock(&clock).idle().on(&db).await;
@@ -79,8 +107,8 @@ both_stores! {
         let written = t.kernel.store.write(move |tx| -> Result<(), qd_core::Error> {
             for n in 0..2500i64 {
                 tx.exec_later(
-                    "INSERT INTO idempotency (tenant_id, principal_id, key, fingerprint, job_id, created_at)
-                     VALUES ($1, $1, $2, '', $1, $3)",
+                    "INSERT INTO idempotency (tenant_id, project_id, principal_id, key, fingerprint, job_id, created_at)
+                     VALUES ($1, $1, $1, $2, '', $1, $3)",
                     qd_kernel::params![scope.tenant_id, n.to_string(), at],
                 )?;
             }

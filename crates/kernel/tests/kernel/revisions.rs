@@ -1,12 +1,14 @@
 //! Cutting, publishing and rolling back.
 
+use std::time::Duration;
+
 use futures::future::join_all;
 use qd_core::error::ErrorKind;
 use qd_core::state::{JobState, RevisionState, StepState};
 use qd_kernel::page::PageRequest;
 use qd_testkit::kernel::key;
 use qd_testkit::sample::{SAMPLE, document};
-use qd_testkit::{TestKernel, both_stores};
+use qd_testkit::{ManualClock, TestKernel, both_stores};
 use serde_json::json;
 
 async fn states(t: &TestKernel) -> Vec<(i64, RevisionState)> {
@@ -107,6 +109,45 @@ both_stores! {
         assert_eq!(job.state, JobState::Failed);
         assert_eq!(job.error.map(|error| error.code).as_deref(), Some("illegal_revision_move"));
         assert_eq!(states(&t).await, [(2, RevisionState::Published), (1, RevisionState::Superseded)]);
+    }
+
+    async fn an_older_request_to_publish_does_not_overtake_a_newer_one(db: TestDatabase) {
+        let clock = ManualClock::new(1);
+        let mut t = TestKernel::build().clock(&clock).idle().on(&db).await;
+        let (context, kind) = (t.context(), t.sample());
+        t.kernel.resource_create(&context, &*kind, document("one", json!({ "count": 1 }))).await.unwrap();
+        t.kernel.revision_create(&context, &*kind, "one", String::new()).await.unwrap();
+        t.kernel.revision_create(&context, &*kind, "one", String::new()).await.unwrap();
+        let ask = async |number| {
+            t.kernel.revision_publish(&context, &*kind, "one", Some(number), String::new(), key()).await.unwrap().id
+        };
+        let (older, newer) = (ask(1).await, ask(2).await);
+        let later = clock.source().now().checked_add(Duration::from_hours(1)).unwrap();
+        let delayed = t.kernel.store.write(move |tx| {
+            tx.exec("UPDATE job_queue SET due_at = $2 WHERE job_id = $1", qd_kernel::params![older, later])
+        });
+        assert_eq!(delayed.await.unwrap(), 1);
+        t.start_tasks().await;
+        assert_eq!(t.job_ended(newer).await.state, JobState::Succeeded);
+        clock.advance(Duration::from_hours(2));
+        let older = t.job_ended(older).await;
+        assert_eq!(older.state, JobState::Cancelled);
+        assert_eq!(older.error.unwrap().message, "superseded by revision 2, which was asked for later");
+        assert_eq!(states(&t).await, [(2, RevisionState::Published), (1, RevisionState::Draft)]);
+    }
+
+    async fn what_was_archived_meanwhile_is_not_published(db: TestDatabase) {
+        let mut t = TestKernel::build().idle().on(&db).await;
+        let (context, kind) = (t.context(), t.sample());
+        t.kernel.resource_create(&context, &*kind, document("one", json!({ "count": 1 }))).await.unwrap();
+        t.kernel.revision_create(&context, &*kind, "one", String::new()).await.unwrap();
+        let job = t.kernel.revision_publish(&context, &*kind, "one", None, String::new(), key()).await.unwrap();
+        let archived = qd_core::state::ResourceState::Archived;
+        t.kernel.resource_set_state(&context, &*kind, "one", None, archived).await.unwrap();
+        t.start_tasks().await;
+        let job = t.job_ended(job.id).await;
+        assert_eq!((job.state, job.error.unwrap().code.as_str()), (JobState::Failed, "resource_archived"));
+        assert_eq!(states(&t).await, [(1, RevisionState::Draft)]);
     }
 
     async fn publishing_twice_is_publishing_once(db: TestDatabase) {

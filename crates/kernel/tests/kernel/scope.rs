@@ -48,6 +48,8 @@ both_stores! {
             refused("stop", k.run_stop(&foreign, name, String::new(), key()).await);
             refused("retry", k.run_retry(&foreign, name, String::new(), key()).await);
             refused("log", k.run_log_info(scope, name).await);
+            refused("log forwards", k.log_after(scope, run.id, Default::default(), 0, 5).await);
+            refused("log back", k.log_before(scope, run.id, Default::default(), None, 5).await);
             refused("charts", k.run_charts(scope, name, None).await);
             refused("request", k.run_request(&foreign, name, json!(1), Duration::from_secs(1)).await);
             refused("results", k.run_output_dir(scope, name).await);

@@ -231,7 +231,7 @@ impl<'a> Writer<'a> {
             Ok(run) => run.ended,
             Err(error) => return self.unavailable(error).await,
         };
-        let page = match self.app.kernel.log_after(run_id, filter, after, LINES_AT_ONCE).await {
+        let page = match self.app.kernel.log_after(self.scope, run_id, filter, after, LINES_AT_ONCE).await {
             Ok(page) => page,
             Err(error) => return self.unavailable(error).await,
         };

@@ -54,8 +54,8 @@ fn resource(
     let hash = "0".repeat(64);
     tx.prepare_cached(
         "INSERT INTO resource (id, tenant_id, project_id, kind, name, display_name, description, metadata, state, version,
-           last_revision, last_run, published_number, created_by, created_at, updated_at)
-         VALUES (?1, ?2, ?3, 'Toy', ?4, ?4, '', '{}', 'active', 1, 1, ?5, 1, 'bench', ?6, ?6)",
+           last_revision, last_run, published_number, publish_asked, publish_done, created_by, created_at, updated_at)
+         VALUES (?1, ?2, ?3, 'Toy', ?4, ?4, '', '{}', 'active', 1, 1, ?5, 1, 1, 1, 'bench', ?6, ?6)",
     )?
     .execute(params![id.as_bytes(), tenant.as_bytes(), project.as_bytes(), name, runs, now])?;
     tx.prepare_cached(
@@ -85,8 +85,8 @@ fn run(
     let (id, job_id, now): (Uuid, Uuid, i64) = (run.uuid(), job.uuid(), source.now().micros());
     tx.prepare_cached(
         "INSERT INTO run (id, tenant_id, project_id, resource_id, kind, number, revision, state, params, engine, attempt, job_id,
-           version, created_by, created_at, started_at, ended_at)
-         VALUES (?1, ?2, ?3, ?4, 'Toy', ?5, 1, 'succeeded', '{\"lines\":0,\"take_ms\":0,\"fail\":false}', 'noop', 1, ?6, 4,
+           log_lines, log_bytes, version, created_by, created_at, started_at, ended_at)
+         VALUES (?1, ?2, ?3, ?4, 'Toy', ?5, 1, 'succeeded', '{\"lines\":0,\"take_ms\":0,\"fail\":false}', 'noop', 1, ?6, 0, 0, 4,
            'bench', ?7, ?7, ?7)",
     )?
     .execute(params![

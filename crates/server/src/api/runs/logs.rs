@@ -11,6 +11,7 @@ use futures::stream;
 use qd_core::{error::Error, id::RunId};
 use qd_kernel::{
     Kernel,
+    context::Scope,
     engine::{LogLevel, LogStream},
     logs::{LogFilter, LogRecord},
 };
@@ -87,22 +88,26 @@ pub async fn logs(
         return Ok(respond(app, caller, Topics::log(run.id, after, filter)));
     }
     if query.format.as_deref() == Some("text") {
-        return Ok(download(app.kernel, run.id, filter, &id));
+        return Ok(download(app.kernel, caller.scope(), run.id, filter, &id));
     }
     let limit = query.limit.unwrap_or(500).clamp(1, 5000);
     let page = match query.before {
-        Some(before) => app.kernel.log_before(run.id, filter, Some(before).filter(|b| *b > 0), limit).await?,
-        None => app.kernel.log_after(run.id, filter, query.after.unwrap_or(0), limit).await?,
+        Some(before) => {
+            app.kernel
+                .log_before(caller.scope(), run.id, filter, Some(before).filter(|b| *b > 0), limit)
+                .await?
+        }
+        None => app.kernel.log_after(caller.scope(), run.id, filter, query.after.unwrap_or(0), limit).await?,
     };
     Ok(Json(page).into_response())
 }
 
 /// Streams the log page by page, so that a large one is never held whole.
-fn download(kernel: Kernel, run_id: RunId, filter: LogFilter, name: &str) -> Response {
+fn download(kernel: Kernel, scope: Scope, run_id: RunId, filter: LogFilter, name: &str) -> Response {
     let pages = stream::unfold(Some(0), move |after| {
         let (kernel, filter) = (kernel.clone(), filter.clone());
         async move {
-            match kernel.log_after(run_id, filter, after?, 5000).await {
+            match kernel.log_after(scope, run_id, filter, after?, 5000).await {
                 Ok(page) => Some((Ok(page.items.iter().map(text_line).collect::<String>()), page.next)),
                 Err(error) => Some((Err(error), None)),
             }

@@ -14,8 +14,9 @@ use uuid::Uuid;
 use super::CALLERS;
 use crate::bench::Fallible;
 
-const KEY: &str = "INSERT INTO idempotency (tenant_id, principal_id, key, fingerprint, job_id, created_at)
-  VALUES ($1, $1, $2::uuid::text, '', $2, now()) ON CONFLICT (tenant_id, principal_id, key) DO NOTHING";
+const KEY: &str =
+    "INSERT INTO idempotency (tenant_id, project_id, principal_id, key, fingerprint, job_id, created_at)
+  VALUES ($1, $1, $1, $2::uuid::text, '', $2, now()) ON CONFLICT (project_id, principal_id, key) DO NOTHING";
 const JOB: &str = "INSERT INTO job (id, tenant_id, project_id, operation, state, input, reason, cancel_requested, created_by,
     created_at, request_id, correlation_id)
   VALUES ($1, $2, $3, 'bench.nothing', 'queued', '{\"steps\":1}', '', false, 'bench', now(), 'bench', 'bench')";

@@ -65,10 +65,10 @@ impl Floor {
         let (audit, key) = (self.source.uuid(), self.source.uuid().to_string());
         let tx = self.connection.transaction()?;
         tx.prepare_cached(
-            "INSERT INTO idempotency (tenant_id, principal_id, key, fingerprint, job_id, created_at)
-             VALUES (?1, ?2, ?3, '', ?4, ?5) ON CONFLICT (tenant_id, principal_id, key) DO NOTHING",
+            "INSERT INTO idempotency (tenant_id, project_id, principal_id, key, fingerprint, job_id, created_at)
+             VALUES (?1, ?2, ?1, ?3, '', ?4, ?5) ON CONFLICT (project_id, principal_id, key) DO NOTHING",
         )?
-        .execute(params![self.tenant.as_bytes(), self.tenant.as_bytes(), key, id, now])?;
+        .execute(params![self.tenant.as_bytes(), self.project.as_bytes(), key, id, now])?;
         tx.prepare_cached(
             "INSERT INTO job (id, tenant_id, project_id, operation, state, input, reason, cancel_requested, created_by, created_at,
                request_id, correlation_id)
