@@ -1,6 +1,6 @@
 //! The one door through which an engine's text enters: a NUL, which no database keeps in text, becomes U+FFFD.
 //!
-//! Exceptions, log lines and stage names are other people's text. Refused later, where it is stored, one NUL would keep an
+//! Exceptions and stage names are other people's text. Refused later, where it is stored, one NUL would keep an
 //! ended run "running" for ever.
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
@@ -88,8 +88,8 @@ fn value(value: &mut Value) {
 
 fn observation(seen: &mut Observation) {
     for line in &mut seen.logs {
+        // Its text stays as it is: a log's chunk holds it escaped.
         line.stage.iter_mut().for_each(text);
-        text(&mut line.text);
     }
     for fact in &mut seen.facts {
         text(&mut fact.event_type);

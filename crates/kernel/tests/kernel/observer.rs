@@ -147,7 +147,7 @@ both_stores! {
         assert_eq!((failed.code.as_deref(), failed.message.as_deref()), (Some("stage\u{FFFD}failed"), Some("bo\u{FFFD}om")));
         assert_eq!(failed.failure.unwrap().0.get(), "{\"message\":\"bo\u{FFFD}om\"}");
         let log = t.kernel.log_after(t.scope, run.id, Default::default(), 0, 5).await.unwrap().items;
-        assert_eq!((log[0].stage.as_deref(), log[0].text.as_str()), (Some("lo\u{FFFD}ad"), "bo\u{FFFD}om"));
+        assert_eq!((log[0].stage.as_deref(), log[0].text.as_str()), (Some("lo\u{FFFD}ad"), "bo\0om"));
     }
 
     async fn one_item_through_a_run_and_its_answer(db: TestDatabase) {
