@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::violation::Violation;
 
-pub use codes::{CODES, VIOLATION_CODES};
+pub use codes::{CODES, END_CODES, VIOLATION_CODES};
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 

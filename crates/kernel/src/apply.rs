@@ -293,14 +293,12 @@ fn apply_one(m: &mut Mutation<'_, '_>, item: &Prepared, message: &str) -> Result
         }
         Err(error) => return Err(error),
     };
-    let latest: Option<String> = m.tx.opt(
+    let latest: Option<Value> = m.tx.opt(
         "SELECT spec FROM revision WHERE resource_id = $1 AND number = $2",
         params![id, number],
         |row| row.get(0),
     )?;
-    let same = latest
-        .and_then(|spec| serde_json::from_str::<Value>(&spec).ok())
-        .is_some_and(|spec| equal(&spec, &item.pinned));
+    let same = latest.is_some_and(|spec| equal(&spec, &item.pinned));
     let revision = if same {
         number
     } else {

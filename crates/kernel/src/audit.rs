@@ -128,7 +128,6 @@ impl Kernel {
 }
 
 fn row(row: &Row<'_>) -> StoreResult<AuditRecord> {
-    let changes: String = row.get(10)?;
     Ok(AuditRecord {
         id: row.get(0)?,
         at: row.get(1)?,
@@ -138,7 +137,7 @@ fn row(row: &Row<'_>) -> StoreResult<AuditRecord> {
         object: AuditObject { kind: row.get(5)?, id: row.get(6)?, name: row.get(7)? },
         outcome: row.get(8)?,
         reason: row.get(9)?,
-        changes: serde_json::from_str(&changes).unwrap_or_default(),
+        changes: row.get(10)?,
         job_id: row.get(11)?,
         request_id: row.get(12)?,
         correlation_id: row.get(13)?,

@@ -2,6 +2,7 @@
 
 use qd_core::id::{PrincipalId, ProjectId, TenantId};
 use serde::Serialize;
+use uuid::Uuid;
 
 /// The tenant and project that a call reads and writes in. No store function reads tenant data without one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -55,4 +56,13 @@ pub struct Context {
     pub ids: RequestIds,
     /// Where the request came from: a socket address, or the name of an internal task.
     pub source: String,
+}
+
+impl Context {
+    /// The system at work, in `name`'s stead where somebody asked for it.
+    pub(crate) fn system(name: String, scope: Scope, ids: RequestIds, source: &str) -> Self {
+        let principal =
+            Principal { id: Uuid::nil().into(), name, kind: PrincipalKind::System, role: String::new() };
+        Self { principal, scope, ids, source: source.into() }
+    }
 }

@@ -21,7 +21,7 @@ use crate::{
     kernel::Kernel,
     mutation::{Act, Object, Subject},
     params,
-    store::{Row, StoreResult},
+    store::{self, Column, Row, StoreResult},
 };
 
 /// The account made at first start.
@@ -229,17 +229,18 @@ impl Kernel {
     }
 }
 
+impl Column for PrincipalKind {
+    fn column(value: store::Value<'_>) -> std::result::Result<Self, String> {
+        match String::column(value)?.as_str() {
+            "user" => Ok(Self::User),
+            "service" => Ok(Self::Service),
+            "system" => Ok(Self::System),
+            other => Err(format!("{other:?} is no kind of account")),
+        }
+    }
+}
+
 fn principal_row(row: &Row<'_>) -> StoreResult<Principal> {
     let id: Uuid = row.get(0)?;
-    let kind: String = row.get(2)?;
-    Ok(Principal {
-        id: PrincipalId::from(id),
-        name: row.get(1)?,
-        kind: match kind.as_str() {
-            "service" => PrincipalKind::Service,
-            "system" => PrincipalKind::System,
-            _ => PrincipalKind::User,
-        },
-        role: row.get(3)?,
-    })
+    Ok(Principal { id: PrincipalId::from(id), name: row.get(1)?, kind: row.get(2)?, role: row.get(3)? })
 }

@@ -159,7 +159,6 @@ impl Kernel {
 }
 
 fn row(row: &Row<'_>) -> StoreResult<Event> {
-    let data: String = row.get(10)?;
     Ok(Event {
         pos: row.get(0)?,
         event_type: row.get(1)?,
@@ -171,6 +170,6 @@ fn row(row: &Row<'_>) -> StoreResult<Event> {
         run_id: row.get(7)?,
         job_id: row.get(8)?,
         correlation_id: row.get(9)?,
-        data: serde_json::from_str(&data).unwrap_or_default(),
+        data: row.get(10)?,
     })
 }

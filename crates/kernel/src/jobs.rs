@@ -276,7 +276,6 @@ impl Kernel {
 }
 
 fn row(row: &Row<'_>) -> StoreResult<Job> {
-    let state: String = row.get(2)?;
     let resource = match (
         row.get::<Option<ResourceId>>(3)?,
         row.get::<Option<String>>(4)?,
@@ -288,7 +287,7 @@ fn row(row: &Row<'_>) -> StoreResult<Job> {
     Ok(Job {
         id: row.get(0)?,
         operation: row.get(1)?,
-        state: state.parse().unwrap_or(JobState::Queued),
+        state: row.get(2)?,
         resource,
         run_id: row.get(6)?,
         reason: row.get(7)?,
@@ -333,15 +332,14 @@ fn steps_of(tx: &mut Tx<'_>, ids: &[JobId]) -> Result<HashMap<JobId, Vec<JobStep
         ),
         &args,
         |row| {
-            let (state, output): (String, Option<String>) = (row.get(3)?, row.get(7)?);
             let step = JobStep {
                 name: row.get(1)?,
                 title: row.get(2)?,
-                state: state.parse().unwrap_or(StepState::Pending),
+                state: row.get(3)?,
                 attempts: row.get(4)?,
                 started_at: row.get(5)?,
                 ended_at: row.get(6)?,
-                output: output.and_then(|text| serde_json::from_str(&text).ok()),
+                output: row.get(7)?,
                 error: row.get(8)?,
             };
             Ok((row.get::<JobId>(0)?, step))

@@ -25,7 +25,7 @@ use crate::{
     params,
     query::Query,
     resources::{self, SpecReader, lock, working_copy_write},
-    store::{Row, StoreResult},
+    store::{self, Column, Row, StoreResult},
 };
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
@@ -42,6 +42,17 @@ impl Origin {
             Self::WorkingCopy => "working_copy",
             Self::Apply => "apply",
             Self::Rollback => "rollback",
+        }
+    }
+}
+
+impl Column for Origin {
+    fn column(value: store::Value<'_>) -> std::result::Result<Self, String> {
+        match String::column(value)?.as_str() {
+            "working_copy" => Ok(Self::WorkingCopy),
+            "apply" => Ok(Self::Apply),
+            "rollback" => Ok(Self::Rollback),
+            other => Err(format!("{other:?} is no origin of a revision")),
         }
     }
 }
@@ -194,13 +205,7 @@ impl Kernel {
                         "SELECT {COLUMNS}, v.spec FROM revision v WHERE v.resource_id = $1 AND v.number = $2"
                     ),
                     params![resource.id, number],
-                    |row| {
-                        let spec: String = row.get(9)?;
-                        Ok(Revision {
-                            summary: summary(row)?,
-                            spec: serde_json::from_str(&spec).unwrap_or_default(),
-                        })
-                    },
+                    |row| Ok(Revision { summary: summary(row)?, spec: row.get(9)? }),
                 )?)
             })
             .await?
@@ -314,12 +319,11 @@ pub(crate) fn publish_changes(
     number: i64,
 ) -> Result<Vec<Change>> {
     let mut read = |number: i64| -> Result<Option<Value>> {
-        let spec: Option<String> = m.tx.opt(
+        Ok(m.tx.opt(
             "SELECT spec FROM revision WHERE resource_id = $1 AND number = $2",
             params![resource.id, number],
             |row| row.get(0),
-        )?;
-        Ok(spec.and_then(|spec| serde_json::from_str(&spec).ok()))
+        )?)
     };
     let after = read(number)?.ok_or_else(|| no_revision(&resource.name, number))?;
     let before = match resource.published_number {
@@ -332,12 +336,12 @@ pub(crate) fn publish_changes(
 
 /// Writes the revision, counts it on the resource and says so. Returns the diff to the revision before.
 pub(crate) fn insert(m: &mut Mutation<'_, '_>, kind: &str, name: &str, cut: &Cut<'_>) -> Result<Vec<Change>> {
-    let before: Option<String> = m.tx.opt(
+    let before: Option<Value> = m.tx.opt(
         "SELECT spec FROM revision WHERE resource_id = $1 AND number = $2",
         params![cut.resource_id, cut.number - 1],
         |row| row.get(0),
     )?;
-    let before = before.and_then(|spec| serde_json::from_str(&spec).ok()).unwrap_or_else(|| json!({}));
+    let before = before.unwrap_or_else(|| json!({}));
     let id: RevisionId = m.id();
     m.tx.exec(
         "INSERT INTO revision (id, resource_id, number, state, origin, spec, spec_hash, message, created_by, created_at)
@@ -369,16 +373,11 @@ pub(crate) fn insert(m: &mut Mutation<'_, '_>, kind: &str, name: &str, cut: &Cut
 }
 
 fn summary(row: &Row<'_>) -> StoreResult<RevisionSummary> {
-    let (state, origin): (String, String) = (row.get(2)?, row.get(3)?);
     Ok(RevisionSummary {
         id: row.get(0)?,
         number: row.get(1)?,
-        state: state.parse().unwrap_or(RevisionState::Draft),
-        origin: match origin.as_str() {
-            "apply" => Origin::Apply,
-            "rollback" => Origin::Rollback,
-            _ => Origin::WorkingCopy,
-        },
+        state: row.get(2)?,
+        origin: row.get(3)?,
         spec_hash: row.get(4)?,
         message: row.get(5)?,
         created_by: row.get(6)?,

@@ -202,8 +202,8 @@ async fn a_table_changed_under_a_prepared_statement_is_read_anew() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_busy_pool_answers_in_time() {
     let db = TestDatabase::postgres().await;
-    let options =
-        StoreOptions { connections: 1, patience: Duration::from_millis(50), ..StoreOptions::default() };
+    const PATIENCE: Duration = Duration::from_millis(50);
+    let options = StoreOptions { connections: 1, patience: PATIENCE, ..StoreOptions::default() };
     let store = db.open_with(options).await;
     let (go, wait) = std::sync::mpsc::channel::<()>();
     let (began, has_begun) = tokio::sync::oneshot::channel::<()>();
@@ -224,7 +224,13 @@ async fn a_busy_pool_answers_in_time() {
         let store = store.clone();
         async move { store.health().await }
     });
-    tokio::time::sleep(Duration::from_millis(60)).await;
+    while store.stats().queued == 0 {
+        tokio::task::yield_now().await;
+    }
+    let queued = Instant::now();
+    while queued.elapsed() <= PATIENCE {
+        tokio::task::yield_now().await;
+    }
     go.send(()).unwrap();
     hold.await.unwrap().unwrap();
     let late = waiting.await.unwrap();

@@ -197,6 +197,20 @@ pub const CODES: &[(&str, ErrorKind, &str)] = &[
     ("wrong_kind", Malformed, "The document is of another kind than the address."),
 ];
 
+/// `(code, meaning)` of how a run or a job ended, beside the codes of [`CODES`], which end those whose step was refused.
+pub const END_CODES: &[(&str, &str)] = &[
+    ("attempts_exhausted", "The worker died each time that it tried the step."),
+    ("bad_spec", "The runner cannot read the run's file: a defect, or a runner of another version."),
+    ("cancelled", "Somebody cancelled the job, or something newer made it pointless."),
+    ("lost", "The run's supervisor is gone: it was killed, or the machine went down."),
+    ("pipeline_failed", "The pipeline failed outside of its stages; the message and the log say how."),
+    ("runner_failed", "The runner ended with an exit code that says nothing more; the log may."),
+    ("runner_killed", "A signal ended the runner: somebody's, or the system's when memory ran out."),
+    ("runner_not_started", "The runner could not be started; the log says why."),
+    ("stage_failed", "A stage failed; `failure` has the stage, the batch and the traceback."),
+    ("step_missing", "The job's plan has no such step: a defect, or an older binary."),
+];
+
 /// `(code, meaning)` of every violation in the project.
 pub const VIOLATION_CODES: &[(&str, &str)] = &[
     ("abstract", "The class lacks a method that a stage must have."),
@@ -234,8 +248,8 @@ pub const VIOLATION_CODES: &[(&str, &str)] = &[
     ("invalid_requirement", "A requirement is `package==version`."),
     ("invalid_schema", "The schema is no JSON Schema that can be used."),
     ("invalid_value", "The value is outside what the field takes."),
-    ("more_violations", "More were found than are listed; the detail counts them."),
     ("missing_field", "A required field is missing; the pointer says where it should stand."),
+    ("more_violations", "More were found than are listed; the detail counts them."),
     ("not_a_stage", "What `uses` names is no subclass of Xenna's `Stage`."),
     ("not_allowed", "The field has no place here; the detail says why."),
     ("not_an_option", "The value is none of those that are allowed; the detail lists them."),
@@ -256,6 +270,7 @@ pub const VIOLATION_CODES: &[(&str, &str)] = &[
     ("unknown_stage", "There is no such stage; the detail names the nearest one."),
     ("unknown_target", "There is no such target for runs."),
     ("unknown_template", "There is no stage template of that name; the detail names the nearest one."),
+    ("unreadable", "What the runner says of the class cannot be read; the detail says why."),
     ("unsupported_api_version", "The document's apiVersion is not one that this server reads."),
     ("wrong_type", "The value has another type than the field wants."),
 ];

@@ -1,6 +1,6 @@
 use std::error::Error as _;
 
-use qd_core::error::{CODES, VIOLATION_CODES, clip};
+use qd_core::error::{CODES, END_CODES, VIOLATION_CODES, clip};
 use qd_core::{Error, ErrorKind, Violation};
 use regex::Regex;
 
@@ -45,6 +45,7 @@ fn codes_are_sorted_and_well_formed() {
     for codes in [
         CODES.iter().map(|(code, ..)| *code).collect::<Vec<_>>(),
         VIOLATION_CODES.iter().map(|(code, _)| *code).collect(),
+        END_CODES.iter().map(|(code, _)| *code).collect(),
     ] {
         assert!(codes.is_sorted_by(|a, b| a < b), "{codes:?}");
         assert!(codes.iter().all(|code| form.is_match(code)), "{codes:?}");

@@ -21,7 +21,7 @@ impl Kernel {
         self.mutate(context, Act::new("jobs", "cancel").because(reason), move |m| {
             let scope: Scope = m.context.scope;
             queue_lock(m, id)?;
-            let found: Option<(String, String)> = m.tx.opt(
+            let found: Option<(JobState, String)> = m.tx.opt(
                 "SELECT state, operation FROM job WHERE project_id = $1 AND id = $2",
                 params![scope.project_id, id],
                 |row| Ok((row.get(0)?, row.get(1)?)),
@@ -29,7 +29,6 @@ impl Kernel {
             let Some((state, operation)) = found else {
                 return Err(Error::not_found("job_not_found", format!("there is no job {id} here")));
             };
-            let state: JobState = state.parse()?;
             if state.is_terminal() {
                 return Err(Error::conflict("job_ended", format!("the job is {state} already")));
             }

@@ -7,11 +7,10 @@ use qd_core::{
     time::Timestamp,
 };
 use serde_json::{Value, json};
-use uuid::Uuid;
 
 use super::{JobError, JobStep, PRIORITIES, job_error, steps_of};
 use crate::{
-    context::{Context, Principal, PrincipalKind, RequestIds, Scope},
+    context::{Context, RequestIds, Scope},
     events,
     kernel::Kernel,
     mutation::{Subject, Wake},
@@ -162,30 +161,26 @@ impl Kernel {
 
 fn job_row(row: &Row<'_>) -> StoreResult<Claimed> {
     let (tenant_id, project_id): (TenantId, ProjectId) = (row.get(1)?, row.get(2)?);
-    let (state, input): (String, String) = (row.get(4)?, row.get(7)?);
+    let input: String = row.get(7)?;
     Ok(Claimed {
         id: row.get(0)?,
         token: 0,
         step: 0,
         operation: row.get(3)?,
+        // One that cannot be read fails by itself, and not all that are claimed with it.
         input: serde_json::from_str(&input).unwrap_or_default(),
         cancel_requested: row.get(8)?,
-        state: state.parse().unwrap_or(JobState::Queued),
+        state: row.get(4)?,
         resource_id: row.get(5)?,
         run_id: row.get(6)?,
         steps: vec![],
         waiting_for: row.get(12)?,
         failure: job_error(row, 13)?,
-        context: Context {
-            principal: Principal {
-                id: Uuid::nil().into(),
-                name: row.get(9)?,
-                kind: PrincipalKind::System,
-                role: String::new(),
-            },
-            scope: Scope { tenant_id, project_id },
-            ids: RequestIds { request_id: row.get(10)?, correlation_id: row.get(11)?, trace_id: None },
-            source: "job".into(),
-        },
+        context: Context::system(
+            row.get(9)?,
+            Scope { tenant_id, project_id },
+            RequestIds { request_id: row.get(10)?, correlation_id: row.get(11)?, trace_id: None },
+            "job",
+        ),
     })
 }

@@ -12,7 +12,7 @@ use crate::{
     params,
     query::Query,
     runs::run_not_found,
-    store::{Backend, Tx},
+    store::{Backend, StoreError, StoreResult, Tx},
 };
 
 /// One read looks at this much of the log at most; the page says where to go on.
@@ -42,6 +42,9 @@ pub struct LogPage {
     /// The newest line, 0 without any.
     pub last: i64,
 }
+
+/// The column of a chunk's lines in what is selected.
+const BODY: usize = 3;
 
 struct Chunk {
     first_line: i64,
@@ -102,7 +105,7 @@ fn forwards(
         let mut read = newest;
         for chunk in chunks {
             scanned += chunk.bytes;
-            for record in records(&chunk) {
+            for record in records(&chunk)? {
                 read = record.n;
                 if record.n > after && matches(&record, filter) {
                     if page.items.len() == limit {
@@ -140,7 +143,7 @@ fn back(
         }
         for chunk in chunks {
             (until, scanned) = (chunk.first_line, scanned + chunk.bytes);
-            for record in records(&chunk).into_iter().rev() {
+            for record in records(&chunk)?.into_iter().rev() {
                 if record.n < before && matches(&record, filter) {
                     if page.items.len() == limit {
                         page.next = page.items.last().map(|line| line.n);
@@ -208,22 +211,25 @@ fn chunks(
     }
     query.push(order, CHUNKS_AT_ONCE);
     Ok(query.rows(tx, |row| {
-        Ok(Chunk { first_line: row.get(0)?, attempt: row.get(1)?, bytes: row.get(2)?, body: row.get(3)? })
+        Ok(Chunk { first_line: row.get(0)?, attempt: row.get(1)?, bytes: row.get(2)?, body: row.get(BODY)? })
     })?)
 }
 
-fn records(chunk: &Chunk) -> Vec<LogRecord> {
-    let lines = chunk.body.lines().filter_map(|line| serde_json::from_str::<StoredLine>(line).ok());
+fn records(chunk: &Chunk) -> StoreResult<Vec<LogRecord>> {
+    let lines = chunk.body.lines().zip(chunk.first_line..);
     lines
-        .zip(chunk.first_line..)
-        .map(|(StoredLine(at, stage, stream, level, text), n)| LogRecord {
-            n,
-            attempt: chunk.attempt,
-            at: Timestamp::from_micros(at),
-            stage,
-            stream: LogStream::from_letter(stream).as_str(),
-            level: LogLevel::from_number(level).as_str(),
-            text,
+        .map(|(line, n)| {
+            let StoredLine(at, stage, stream, level, text) = serde_json::from_str(line)
+                .map_err(|error| StoreError::Decode { column: BODY, detail: error.to_string() })?;
+            Ok(LogRecord {
+                n,
+                attempt: chunk.attempt,
+                at: Timestamp::from_micros(at),
+                stage,
+                stream: LogStream::from_letter(stream).as_str(),
+                level: LogLevel::from_number(level).as_str(),
+                text,
+            })
         })
         .collect()
 }

@@ -6,7 +6,10 @@ use std::collections::BTreeMap;
 use qd_core::{error::Result, id::RunId};
 use serde_json::Value;
 
-use crate::{params, store::Tx};
+use crate::{
+    params,
+    store::{Json, Tx},
+};
 
 const MOST_POINTS: usize = 500;
 
@@ -16,12 +19,12 @@ pub(super) fn append(tx: &mut Tx<'_>, run_id: RunId, attempt: i64, points: &[(St
         by_stage.entry(stage).or_default().push(point);
     }
     for (stage, new) in by_stage {
-        let old: Option<String> = tx.opt(
+        let old: Option<Json<Vec<Value>>> = tx.opt(
             "SELECT points FROM run_chart WHERE run_id = $1 AND attempt = $2 AND stage = $3",
             params![run_id, attempt, stage],
             |row| row.get(0),
         )?;
-        let mut all: Vec<Value> = old.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+        let mut all = old.unwrap_or_default().0;
         all.extend(new.into_iter().cloned());
         let text = Value::from(thin(all)).to_string();
         tx.exec(

@@ -6,12 +6,11 @@ use qd_core::{
     state::RunState,
 };
 use serde_json::{Value, json};
-use uuid::Uuid;
 
 use super::{Watched, charts};
 use crate::{
     bus::Progress,
-    context::{Context, Principal, PrincipalKind, RequestIds},
+    context::{Context, RequestIds},
     engine::{Observation, RunEnd},
     jobs::job_wake,
     kernel::Kernel,
@@ -28,21 +27,12 @@ impl Kernel {
     /// Returns false, and writes nothing, when the cursor is no longer where this observation was read from.
     pub(super) async fn run_record(&self, run: &Watched, from: i64, seen: Observation) -> Result<bool> {
         let (scope, run_id, attempt) = (run.scope, run.run_id, run.attempt);
-        let context = Context {
-            principal: Principal {
-                id: Uuid::nil().into(),
-                name: OBSERVER.into(),
-                kind: PrincipalKind::System,
-                role: String::new(),
-            },
-            scope,
-            ids: RequestIds {
-                request_id: String::new(),
-                correlation_id: run.correlation_id.clone(),
-                trace_id: None,
-            },
-            source: OBSERVER.into(),
+        let ids = RequestIds {
+            request_id: String::new(),
+            correlation_id: run.correlation_id.clone(),
+            trace_id: None,
         };
+        let context = Context::system(OBSERVER.into(), scope, ids, OBSERVER);
         let max_log_bytes = self.options.max_log_bytes;
         let live = Progress {
             scope,

@@ -134,12 +134,12 @@ fn publish(m: &mut Mutation<'_, '_>, input: &PublishInput) -> Result<()> {
         return Err(Error::conflict(SUPERSEDED, by));
     }
     require_active(resource.state, &resource.name)?;
-    let state: Option<String> = m.tx.opt(
+    let state: Option<RevisionState> = m.tx.opt(
         "SELECT state FROM revision WHERE resource_id = $1 AND number = $2",
         params![resource.id, input.revision],
         |row| row.get(0),
     )?;
-    let state: RevisionState = state.ok_or_else(|| no_revision(&resource.name, input.revision))?.parse()?;
+    let state = state.ok_or_else(|| no_revision(&resource.name, input.revision))?;
     state.step(RevisionState::Published)?;
     if let Some(old) = resource.published_number {
         m.tx.exec(

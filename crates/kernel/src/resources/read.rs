@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use qd_core::{
     error::{Error, Result},
     id::{ResourceId, RunId},
-    state::{ResourceState, RevisionState, RunState},
+    state::ResourceState,
 };
 use serde_json::Value;
 
@@ -16,7 +16,7 @@ use crate::{
     params,
     query::Query,
     resources::{Published, Resource, RevisionRef, RunSummary, StoredMetadata},
-    store::{Backend, Row, Store, StoreResult, Tx, in_list},
+    store::{Backend, Json, Row, Store, StoreResult, Tx, in_list},
 };
 
 /// How many of a resource's newest runs a list shows.
@@ -153,11 +153,10 @@ const LOCKED: &str = "SELECT id, name, state, version, last_revision, last_run, 
   publish_asked, publish_done FROM resource";
 
 fn locked_row(row: &Row<'_>) -> StoreResult<Locked> {
-    let (state, metadata): (String, String) = (row.get(2)?, row.get(9)?);
     Ok(Locked {
         id: row.get(0)?,
         name: row.get(1)?,
-        state: state.parse().unwrap_or(ResourceState::Active),
+        state: row.get(2)?,
         version: row.get(3)?,
         last_revision: row.get(4)?,
         last_run: row.get(5)?,
@@ -166,7 +165,7 @@ fn locked_row(row: &Row<'_>) -> StoreResult<Locked> {
         publish_done: row.get(11)?,
         display_name: row.get(7)?,
         description: row.get(8)?,
-        metadata: serde_json::from_str(&metadata).unwrap_or_default(),
+        metadata: row.get::<Json<_>>(9)?.0,
     })
 }
 
@@ -176,17 +175,13 @@ struct ListRow {
 }
 
 fn row(row: &Row<'_>) -> StoreResult<ListRow> {
-    let (metadata, state): (String, String) = (row.get(5)?, row.get(6)?);
-    let metadata: StoredMetadata = serde_json::from_str(&metadata).unwrap_or_default();
+    let metadata: StoredMetadata = row.get::<Json<_>>(5)?.0;
     let published = match row.get::<Option<i64>>(11)? {
         Some(number) => Some(Published { number, published_at: row.get(12)?, spec_hash: row.get(13)? }),
         None => None,
     };
     let latest_revision = match row.get::<Option<i64>>(14)? {
-        Some(number) => {
-            let state: String = row.get(15)?;
-            Some(RevisionRef { number, state: state.parse().unwrap_or(RevisionState::Draft) })
-        }
+        Some(number) => Some(RevisionRef { number, state: row.get(15)? }),
         None => None,
     };
     Ok(ListRow {
@@ -201,7 +196,7 @@ fn row(row: &Row<'_>) -> StoreResult<ListRow> {
             tags: metadata.tags,
             owners: metadata.owners,
             teams: metadata.teams,
-            state: state.parse().unwrap_or(ResourceState::Active),
+            state: row.get(6)?,
             version: row.get(7)?,
             created_at: row.get(8)?,
             created_by: row.get(9)?,
@@ -241,11 +236,10 @@ fn with_runs(tx: &mut Tx<'_>, rows: Vec<ListRow>) -> Result<Vec<Resource>> {
 }
 
 fn summary(row: &Row<'_>) -> StoreResult<RunSummary> {
-    let state: String = row.get(3)?;
     Ok(RunSummary {
         id: row.get::<RunId>(1)?,
         number: row.get(2)?,
-        state: state.parse().unwrap_or(RunState::Queued),
+        state: row.get(3)?,
         created_at: row.get(4)?,
         started_at: row.get(5)?,
         ended_at: row.get(6)?,
@@ -274,14 +268,13 @@ impl SpecReader {
         let (kind, name) = (kind.to_owned(), name.to_owned());
         self.store
             .read(move |tx| -> Result<Option<(i64, Value)>> {
-                let found: Option<(i64, String)> = tx.opt(
+                Ok(tx.opt(
                     "SELECT v.number, v.spec FROM resource r JOIN revision v ON v.resource_id = r.id
                        AND v.number = COALESCE($4, r.published_number)
                      WHERE r.project_id = $1 AND r.kind = $2 AND r.name = $3",
                     params![scope.project_id, kind, name, revision],
                     |row| Ok((row.get(0)?, row.get(1)?)),
-                )?;
-                Ok(found.and_then(|(number, spec)| Some((number, serde_json::from_str(&spec).ok()?))))
+                )?)
             })
             .await
     }

@@ -46,25 +46,22 @@ impl Kernel {
         let resource = self.resource_get(scope, kind, name).await?;
         self.store
             .read(move |tx| -> Result<WorkingCopy> {
-                let (spec, mut copy): (String, WorkingCopy) = tx.one(
+                Ok(tx.one(
                     "SELECT spec, version, base_revision, updated_at, updated_by,
                        CASE WHEN cut_hash IS NULL OR cut_hash <> spec_hash THEN 1 ELSE 0 END
                      FROM working_copy WHERE resource_id = $1",
                     params![resource.id],
                     |row: &Row<'_>| {
-                        let copy = WorkingCopy {
-                            spec: Value::Null,
+                        Ok(WorkingCopy {
+                            spec: row.get(0)?,
                             version: row.get(1)?,
                             base_revision: row.get(2)?,
                             updated_at: row.get(3)?,
                             updated_by: row.get(4)?,
                             changed: row.get::<i64>(5)? == 1,
-                        };
-                        Ok((row.get(0)?, copy))
+                        })
                     },
-                )?;
-                copy.spec = serde_json::from_str(&spec).unwrap_or_default();
-                Ok(copy)
+                )?)
             })
             .await
     }
@@ -83,7 +80,7 @@ impl Kernel {
         self.mutate(context, Act::new(plural, "edit"), move |m| {
             let resource = read::lock(m.tx, m.context.scope, kind_name, &wanted)?;
             require_active(resource.state, &resource.name)?;
-            let (old, actual): (String, i64) = m.tx.one(
+            let (old, actual): (Value, i64) = m.tx.one(
                 "SELECT spec, version FROM working_copy WHERE resource_id = $1",
                 params![resource.id],
                 |row| Ok((row.get(0)?, row.get(1)?)),
@@ -94,7 +91,6 @@ impl Kernel {
                     format!("the working copy is at version {actual}, not {version}: somebody saved it meanwhile; read it again"),
                 ));
             }
-            let old: Value = serde_json::from_str(&old).unwrap_or_default();
             let changes = diff(&old, &spec);
             if changes.is_empty() {
                 m.unchanged();

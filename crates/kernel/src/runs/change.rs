@@ -65,7 +65,7 @@ impl Kernel {
                         kind_name,
                         run_number,
                         number,
-                        checked,
+                        checked.to_string(),
                         engine,
                         job_id,
                         m.context.principal.name,
@@ -87,7 +87,7 @@ impl Kernel {
                 m.event("run.queued", subject, &json!({ "number": run_number, "revision": number, "attempt": 1 }))?;
                 let input = RunInput { run_id, attempt: 1 }.to_json();
                 NewJob { id: job_id, operation: &*operation, input: &input, resource_id: Some(resource.id), run_id: Some(run_id) }.insert(m)?;
-                let change = Change::add(format!("/runs/{run_number}"), json!({ "revision": number, "params": serde_json::from_str::<Value>(&checked).unwrap_or_default() }));
+                let change = Change::add(format!("/runs/{run_number}"), json!({ "revision": number, "params": checked }));
                 m.audit(&Object { kind: kind_name, id: resource.id.uuid(), name: &resource.name }, &[change], Some(job_id))
             })
             .await?;
@@ -102,7 +102,7 @@ impl Kernel {
         name: &str,
         run_params: &Value,
         revision: Option<i64>,
-    ) -> Result<(String, i64, String)> {
+    ) -> Result<(String, i64, Value)> {
         let kind_name = kind.info().kind;
         let resource = self.resource_get(scope, kind_name, name).await?;
         let number = match (revision, &resource.published) {
@@ -123,7 +123,7 @@ impl Kernel {
             ));
         }
         let checked = kind.run_params(&pinned.spec, run_params).map_err(params_invalid)?;
-        Ok((resource.name, number, checked.to_string()))
+        Ok((resource.name, number, checked))
     }
 
     /// Asks a run to end. Its job ends when it has.

@@ -17,7 +17,7 @@ use crate::{
     page::{Page, PageRequest},
     params,
     query::Query,
-    store::{Row, StoreResult, Tx},
+    store::{self, Column, Row, StoreResult, Tx},
 };
 
 /// Which runs to list; empty means all of the scope.
@@ -135,7 +135,7 @@ impl Kernel {
         let attempt = attempt.unwrap_or(run.attempt);
         let stages = self
             .store
-            .read(move |tx| -> Result<Vec<(String, String)>> {
+            .read(move |tx| -> Result<Vec<(String, Value)>> {
                 Ok(tx.rows(
                     "SELECT stage, points FROM run_chart WHERE run_id = $1 AND attempt = $2 ORDER BY stage",
                     params![run.id, attempt],
@@ -143,10 +143,8 @@ impl Kernel {
                 )?)
             })
             .await?;
-        let stages: Vec<Value> = stages
-            .into_iter()
-            .map(|(id, points)| json!({ "id": id, "points": serde_json::from_str::<Value>(&points).unwrap_or_default() }))
-            .collect();
+        let stages: Vec<Value> =
+            stages.into_iter().map(|(id, points)| json!({ "id": id, "points": points })).collect();
         Ok(json!({ "attempt": attempt, "stages": stages }))
     }
 
@@ -155,7 +153,7 @@ impl Kernel {
         self.store
             .read(move |tx| -> Result<(RunTicket, StoredRun)> {
                 let run = stored(tx, scope, id)?;
-                let (spec, name): (String, String) = tx.one(
+                let (spec, name): (Value, String) = tx.one(
                     "SELECT v.spec, r.name FROM revision v JOIN resource r ON r.id = v.resource_id
                      WHERE v.resource_id = $1 AND v.number = $2",
                     params![run.resource_id, run.revision],
@@ -168,8 +166,8 @@ impl Kernel {
                     run_ref: format!("{name}#{}", run.number),
                     kind: run.kind.clone(),
                     attempt: u32::try_from(run.attempt).unwrap_or(1),
-                    spec: serde_json::from_str(&spec).unwrap_or_default(),
-                    params: serde_json::from_str(&run.params).unwrap_or_default(),
+                    spec,
+                    params: run.params.clone(),
                     correlation_id: String::new(),
                     external_id: run.external_id.clone(),
                 };
@@ -191,7 +189,7 @@ pub(crate) struct StoredRun {
     pub state: RunState,
     pub engine: String,
     pub attempt: i64,
-    pub params: String,
+    pub params: Value,
     pub external_id: Option<String>,
     pub cursor: i64,
     pub job_id: JobId,
@@ -211,14 +209,13 @@ fn stored(tx: &mut Tx<'_>, scope: Scope, id: RunId) -> Result<StoredRun> {
          FROM run u JOIN run_attempt a ON a.run_id = u.id AND a.attempt = u.attempt JOIN resource r ON r.id = u.resource_id
          WHERE u.project_id = $1 AND u.id = $2";
     let found = tx.opt(sql, params![scope.project_id, id], |row| {
-        let state: String = row.get(5)?;
         Ok(StoredRun {
             id: row.get(0)?,
             resource_id: row.get(1)?,
             kind: row.get(2)?,
             number: row.get(3)?,
             revision: row.get(4)?,
-            state: state.parse().unwrap_or(RunState::Queued),
+            state: row.get(5)?,
             engine: row.get(6)?,
             attempt: row.get(7)?,
             params: row.get(8)?,
@@ -266,12 +263,14 @@ fn mean(durations: Vec<(Option<Timestamp>, Option<Timestamp>)>) -> Option<f64> {
     (n > 0.0).then(|| seconds.iter().sum::<f64>() / n)
 }
 
-fn raw(text: Option<String>) -> Option<Raw> {
-    text.and_then(|text| RawValue::from_string(text).ok()).map(Raw)
+impl Column for Raw {
+    fn column(value: store::Value<'_>) -> std::result::Result<Self, String> {
+        RawValue::from_string(String::column(value)?).map(Self).map_err(|error| error.to_string())
+    }
 }
 
 fn row(row: &Row<'_>) -> StoreResult<Run> {
-    let (number, name, state): (i64, String, String) = (row.get(1)?, row.get(4)?, row.get(6)?);
+    let (number, name): (i64, String) = (row.get(1)?, row.get(4)?);
     Ok(Run {
         id: row.get(0)?,
         number,
@@ -279,18 +278,18 @@ fn row(row: &Row<'_>) -> StoreResult<Run> {
         kind: row.get(2)?,
         resource: RunResource { id: row.get(3)?, name },
         revision: row.get(5)?,
-        state: state.parse().unwrap_or(RunState::Queued),
+        state: row.get(6)?,
         code: row.get(7)?,
         message: row.get(8)?,
-        params: raw(row.get(9)?).unwrap_or_else(|| Raw(RawValue::NULL.to_owned())),
+        params: row.get(9)?,
         engine: row.get(10)?,
-        engine_detail: raw(row.get(11)?),
+        engine_detail: row.get(11)?,
         attempt: row.get(12)?,
         attempts: vec![],
-        progress: raw(row.get(13)?),
-        failure: raw(row.get(14)?),
-        serving: raw(row.get(15)?),
-        results: raw(row.get(16)?),
+        progress: row.get(13)?,
+        failure: row.get(14)?,
+        serving: row.get(15)?,
+        results: row.get(16)?,
         job_id: row.get(17)?,
         created_at: row.get(18)?,
         created_by: row.get(19)?,
@@ -302,10 +301,9 @@ fn row(row: &Row<'_>) -> StoreResult<Run> {
 }
 
 fn attempt_row(row: &Row<'_>) -> StoreResult<RunAttempt> {
-    let state: String = row.get(1)?;
     Ok(RunAttempt {
         attempt: row.get(0)?,
-        state: state.parse().unwrap_or(RunState::Queued),
+        state: row.get(1)?,
         external_id: row.get(2)?,
         started_at: row.get(3)?,
         ended_at: row.get(4)?,

@@ -2,6 +2,7 @@
 
 use qd_core::error::Error;
 use qd_core::id::{AuditId, EventId, JobId, PrincipalId, ProjectId, ResourceId, RevisionId, RunId, TenantId};
+use qd_core::state::{JobState, ResourceState, RevisionState, RunState, StepState, UnknownState};
 use qd_core::time::Timestamp;
 use uuid::Uuid;
 
@@ -25,6 +26,18 @@ macro_rules! ids {
 }
 
 ids!(AuditId, EventId, JobId, PrincipalId, ProjectId, ResourceId, RevisionId, RunId, TenantId);
+
+macro_rules! states {
+    ($($state:ty),+ $(,)?) => { $(
+        impl Column for $state {
+            fn column(value: Value<'_>) -> Result<Self, String> {
+                String::column(value)?.parse().map_err(|unknown: UnknownState| unknown.to_string())
+            }
+        }
+    )+ };
+}
+
+states!(JobState, ResourceState, RevisionState, RunState, StepState);
 
 impl Param for Timestamp {
     fn value(&self) -> StoreResult<Value<'_>> {

@@ -94,6 +94,8 @@ both_stores! {
         let mut news = t.kernel.bus.follow_events();
         news.borrow_and_update();
         say(&t.kernel, &t.context(), 0, 0).await;
+        // Called first, also where the event is there already.
+        tokio::time::timeout(qd_testkit::eventually::DEADLINE, news.changed()).await.unwrap().unwrap();
         while after(&t, 0, 5).await.is_empty() {
             tokio::time::timeout(qd_testkit::eventually::DEADLINE, news.changed()).await.unwrap().unwrap();
         }

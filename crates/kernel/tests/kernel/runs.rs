@@ -216,16 +216,17 @@ both_stores! {
         t.published("one", json!({})).await;
         t.engine.on_submit((0..5).map(|_| OnSubmit::AdoptAndLose(Error::unavailable("lost", "the answer was lost"))));
         let (job, run) = t.run("one").await;
-        let job = qd_testkit::eventually("the start fails", async || {
-            let job = t.job_now(job.id).await;
-            if job.state == JobState::Waiting {
-                clock.advance(Duration::from_mins(2));
-            }
-            job.state.is_terminal().then_some(job)
-        })
-        .await;
-        assert_eq!((job.state, job.error.unwrap().code.as_str()), (JobState::Failed, "lost"));
         let name = t.external(&run);
+        for submits in 1..5 {
+            qd_testkit::eventually("it waits for its next try", async || {
+                let waits = t.job_now(job.id).await.state == JobState::Waiting;
+                (waits && t.engine.submits(&name) == submits).then_some(())
+            })
+            .await;
+            clock.advance(Duration::from_mins(2));
+        }
+        let job = t.job_ended(job.id).await;
+        assert_eq!((job.state, job.error.unwrap().code.as_str()), (JobState::Failed, "lost"));
         assert_eq!((t.engine.submits(&name), t.engine.stops(&name)), (5, 1));
         assert_eq!(t.run_now(run.id).await.code.as_deref(), Some("lost"));
     }

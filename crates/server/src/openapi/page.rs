@@ -7,7 +7,7 @@ use axum::{
     http::header,
     response::{Html, IntoResponse as _, Response},
 };
-use qd_core::error::{CODES, VIOLATION_CODES};
+use qd_core::error::{CODES, END_CODES, VIOLATION_CODES};
 
 const HEAD: &str = "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width,initial-scale=1'><style>
 :root{color-scheme:light dark}body{font:14px/1.5 system-ui,sans-serif;max-width:1000px;margin:2rem auto;padding:0 1rem}
@@ -44,6 +44,10 @@ fn errors() -> String {
             kind.http_status(),
             escape(meaning)
         );
+    }
+    html.push_str("</table><h2>Ends</h2><p>Why a run or a job ended, beside the codes above.<table><tr><th>Code<th>Meaning");
+    for (code, meaning) in END_CODES {
+        let _ = write!(html, "<tr id={code}><td><code>{code}</code><td>{}", escape(meaning));
     }
     html.push_str("</table><h2>Violations</h2><p>What <code>errors[]</code> of a refused document can say.<table><tr><th>Code<th>Meaning");
     for (code, meaning) in VIOLATION_CODES {

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use qd_core::error::{CODES, ErrorKind, VIOLATION_CODES};
+use qd_core::error::{CODES, END_CODES, ErrorKind, VIOLATION_CODES};
 use regex::Regex;
 
 use crate::assert_tidy;
@@ -110,6 +110,32 @@ fn violations_are_documented() {
     assert_tidy("every violation's code is documented", &Vec::from_iter(broken));
 }
 
+/// The codes of ends of runs and jobs that a text makes with literals.
+fn ends(text: &str) -> Vec<String> {
+    let end = Regex::new(r#"\b(?:code: (?:Some\()?|failed\(\s*)"([a-z][a-z0-9_]*)""#).unwrap();
+    end.captures_iter(text).map(|found| found[1].to_owned()).collect()
+}
+
+#[test]
+fn ends_are_documented() {
+    let mut broken = BTreeSet::new();
+    let mut seen = 0;
+    for (path, text) in shipped_rust() {
+        for code in ends(text) {
+            seen += 1;
+            let known = CODES.iter().map(|(code, ..)| *code);
+            if !known
+                .chain(END_CODES.iter().chain(VIOLATION_CODES).map(|(code, _)| *code))
+                .any(|known| known == code)
+            {
+                broken.insert(format!("{path}: {code} is not in END_CODES"));
+            }
+        }
+    }
+    assert!(seen > 8, "only {seen} ends found");
+    assert_tidy("every end's code is documented", &Vec::from_iter(broken));
+}
+
 #[test]
 fn documented_codes_are_given() {
     let quoted = Regex::new(r#""([a-z][a-z0-9_]*)""#).unwrap();
@@ -120,7 +146,8 @@ fn documented_codes_are_given() {
     for text in rust.map(|(_, text)| text).chain(runner.map(|source| source.text.as_str())) {
         words.extend(quoted.captures_iter(text).map(|found| found[1].to_owned()));
     }
-    let tables = CODES.iter().map(|(code, ..)| *code).chain(VIOLATION_CODES.iter().map(|(code, _)| *code));
+    let tables = CODES.iter().map(|(code, ..)| *code);
+    let tables = tables.chain(VIOLATION_CODES.iter().chain(END_CODES).map(|(code, _)| *code));
     let broken: Vec<String> = tables.filter(|code| !words.contains(*code)).map(str::to_owned).collect();
     assert_tidy("no code is documented that nothing gives", &broken);
 }
