@@ -113,7 +113,8 @@ impl<'c> Watch<'c> {
         };
         match message.event.as_str() {
             "log" => serde_json::from_str(&message.data).ok().map(Turn::Log),
-            "end" => Some(Turn::LogEnd),
+            // With a reason it is the stream that ended, and not the log: the next connection says more.
+            "end" => message.end_reason().is_none().then_some(Turn::LogEnd),
             "gap" => {
                 self.stale = true;
                 None

@@ -172,9 +172,10 @@ export class LiveHub {
       }
     });
     stream.addEventListener("end", (message) => {
-      const data = message.data ? (JSON.parse(message.data as string) as { run_id?: string }) : {};
+      const data = message.data ? (JSON.parse(message.data as string) as { run_id?: string; reason?: string }) : {};
       const run = data.run_id ?? carried();
-      if (!run) return;
+      // With a reason it is the stream that ended, and not the log.
+      if (!run || data.reason) return;
       this.ended.add(run);
       this.queue({ type: "end", run });
       const extra = this.extras.get(run);
@@ -184,7 +185,7 @@ export class LiveHub {
       }
     });
     stream.addEventListener("gap", (message) => {
-      const data = message.data ? (JSON.parse(message.data as string) as { run_id?: string }) : {};
+      const data = message.data ? (JSON.parse(message.data as string) as { run_id?: string; reason?: string }) : {};
       this.queue({ type: "gap", run: data.run_id ?? null });
     });
   }

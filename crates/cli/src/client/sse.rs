@@ -25,6 +25,16 @@ pub struct Message {
     pub id: Option<String>,
 }
 
+impl Message {
+    /// Why the server ended the stream itself, such as a token that was revoked.
+    pub fn end_reason(&self) -> Option<String> {
+        let data: serde_json::Value = serde_json::from_str(&self.data).ok()?;
+        let word = |name: &str| data.get(name)?.as_str().map(str::to_owned);
+        let reason = word("reason")?;
+        Some(word("detail").unwrap_or(reason))
+    }
+}
+
 #[derive(Debug, PartialEq, Eq)]
 pub struct TooLarge;
 
@@ -130,6 +140,13 @@ mod tests {
             Item::Heartbeat,
             message("message", "last", None),
         ]
+    }
+
+    #[test]
+    fn a_stream_that_ends_with_a_reason_is_not_a_log_that_is_complete() {
+        let end = |data: &str| Message { event: "end".into(), data: data.into(), id: None }.end_reason();
+        assert_eq!(end(r#"{"run_id":"r","last":3}"#), None);
+        assert_eq!(end(r#"{"reason":"bad_credential","detail":"revoked"}"#).as_deref(), Some("revoked"));
     }
 
     #[test]

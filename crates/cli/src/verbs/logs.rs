@@ -160,7 +160,9 @@ impl Log<'_> {
                 "gap" => {
                     self.invocation.out.error_line(&format!("older lines are gone: {}", clean(&message.data)))
                 }
-                "end" => return Ok(Exit::OK),
+                "end" => {
+                    return message.end_reason().map_or(Ok(Exit::OK), |why| Err(Failure::local(why)));
+                }
                 _ => {}
             }
         }

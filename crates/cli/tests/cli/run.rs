@@ -1,5 +1,7 @@
 //! `qd run`: one key over all tries, and the run's end as the exit code.
 
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -8,6 +10,8 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::{Value, json};
 
 use crate::stand_in::{StandIn, problem, stderr, stdout};
@@ -134,4 +138,26 @@ fn what_a_job_came_to_is_printed_in_the_format_that_was_asked_for() {
     let job: Value = serde_json::from_str(&stdout(&output)).unwrap();
     assert_eq!((&job["id"], &job["state"]), (&json!("j1"), &json!("queued")));
     assert_eq!(stdout(&server.run(&["publish", "pipelines/curate"])), "jobs/j1\n");
+}
+
+#[test]
+fn ctrl_c_is_heard_while_a_look_is_tried_again() {
+    let looks = Arc::new(AtomicUsize::new(0));
+    let look = move || async move {
+        if looks.fetch_add(1, Ordering::SeqCst) == 0 {
+            return Json(run_in("running")).into_response();
+        }
+        let mut response = problem(503, "store_unavailable", "the database is away", json!([]));
+        response.headers_mut().insert(header::RETRY_AFTER, "30".parse().unwrap());
+        response
+    };
+    let stream = || async { ([(header::CONTENT_TYPE, "text/event-stream")], ": nothing yet\n\n") };
+    let routes = Router::new().route("/api/v1/runs/{id}", get(look)).route("/api/v1/stream", get(stream));
+    let server = StandIn::start(routes);
+    let mut watching = server.command(&["watch", ID]).stderr(Stdio::piped()).spawn().unwrap();
+    let said = BufReader::new(watching.stderr.take().unwrap());
+    let waits = said.lines().any(|line| line.unwrap().starts_with("waiting: the database is away"));
+    assert!(waits);
+    kill(Pid::from_raw(i32::try_from(watching.id()).unwrap()), Signal::SIGINT).unwrap();
+    assert_eq!(watching.wait().unwrap().code(), Some(130));
 }

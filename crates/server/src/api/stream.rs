@@ -114,7 +114,7 @@ pub fn respond(app: App, caller: Caller, topics: Topics) -> Response {
         tokio::select! {
             () = stop.cancelled() => {}
             () = frames.closed() => {}
-            reason = caller_gone(&app, &caller, CALLER_CHECK) => {
+            reason = caller_gone(CALLER_CHECK, || app.kernel.authenticate(&caller.secret)) => {
                 let _ = frames.send("end", None, &json!({ "reason": reason.code, "detail": reason.detail })).await;
             }
             _ = Writer::new(&app, caller.scope(), &frames, topics).run() => {}
@@ -123,10 +123,13 @@ pub fn respond(app: App, caller: Caller, topics: Topics) -> Response {
 }
 
 /// Ends when the caller's credential does: a stream may outlive it by a minute, not by days.
-async fn caller_gone(app: &App, caller: &Caller, every: Duration) -> Error {
+async fn caller_gone<T, L: Future<Output = Result<T, Error>>>(
+    every: Duration,
+    look: impl Fn() -> L,
+) -> Error {
     loop {
         tokio::time::sleep(every).await;
-        match app.kernel.authenticate(&caller.secret).await {
+        match look().await {
             Err(error) if error.kind == ErrorKind::Unauthenticated => return error,
             // A store that does not answer now says nothing about the caller.
             _ => {}
@@ -278,5 +281,24 @@ impl<'a> Writer<'a> {
         tracing::warn!(%error, "read for a stream: will try again");
         tokio::time::sleep(POLL).await;
         Ok(false)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_stream_ends_with_its_credential_and_not_with_the_store() {
+        let answers = Mutex::new(vec![
+            Err(Error::unauthenticated("bad_credential", "expired")),
+            Err(Error::unavailable("store_unavailable", "gone for a moment")),
+            Ok(()),
+        ]);
+        let look = || std::future::ready(answers.lock().unwrap().pop().unwrap());
+        assert_eq!(caller_gone(Duration::from_millis(1), look).await.code, "bad_credential");
+        assert!(answers.lock().unwrap().is_empty());
     }
 }
