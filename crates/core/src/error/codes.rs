@@ -128,6 +128,11 @@ pub const CODES: &[(&str, ErrorKind, &str)] = &[
     ("method_not_allowed", Malformed, "The address exists and does not take this method (status 405)."),
     ("mutation_without_audit", Internal, "A mutation left no audit record and was rolled back: a defect."),
     ("mutation_without_event", Internal, "A mutation left no event and was rolled back: a defect."),
+    (
+        "nats_url",
+        Malformed,
+        "The address or the credentials given for NATS cannot be used; the detail says why.",
+    ),
     ("no_credential", Unauthenticated, "The request carries neither a token nor a session."),
     ("no_documents", Malformed, "There is no document to apply."),
     ("no_request_ids", Internal, "A request reached its handler without ids: a defect."),
