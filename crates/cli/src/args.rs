@@ -89,13 +89,27 @@ pub enum Verb {
     Supervise(verbs::supervise::Args),
 }
 
-/// Words shared by the verbs that create a job.
+/// Words shared by the verbs that make a job which takes as long as the world does.
 #[derive(Debug, Clone, Args)]
 pub struct JobWords {
     /// Wait until the job has ended
     #[arg(long)]
     pub wait: bool,
     /// How to print the job that was made; with --wait, what it came to
+    #[arg(short, long, value_enum, default_value_t = Format::Name)]
+    pub output: Format,
+    /// Use this key instead of a new one: the same key starts nothing twice
+    #[arg(long, value_name = "KEY")]
+    pub idempotency_key: Option<String>,
+}
+
+/// Words shared by the verbs that publish: what comes after such a command counts on it, so they wait.
+#[derive(Debug, Clone, Args)]
+pub struct PublishWords {
+    /// Return as soon as the job is made
+    #[arg(long)]
+    pub no_wait: bool,
+    /// How to print the job
     #[arg(short, long, value_enum, default_value_t = Format::Name)]
     pub output: Format,
     /// Use this key instead of a new one: the same key starts nothing twice
@@ -120,13 +134,13 @@ mod tests {
             "qd serve --listen 127.0.0.1:0 --data d --log-format json",
             "qd supervise some/dir",
             "qd apply -f spec.yaml --dry-run",
-            "qd apply -f a -f - --publish --wait --message why",
+            "qd apply -f a -f - --publish --no-wait --message why",
             "qd get pipelines -o json -l team=data --limit 10",
             "qd get pipeline curate other -o yaml",
             "qd list runs --state failed",
             "qd diff -f spec.yaml",
             "qd diff pipelines/curate --from 2 --to 3",
-            "qd publish pipelines/curate --revision 3 --wait",
+            "qd publish pipelines/curate --revision 3 --no-wait",
             "qd rollback pipeline curate --to 2 --reason broken",
             "qd run pipelines/curate -p a=1 -p b=x --wait --logs",
             "qd stop curate#4 --reason enough --wait",

@@ -86,7 +86,7 @@ fn a_kind_of_one_file_is_there_everywhere() {
     let text = "apiVersion: quarterdeck/v1\nkind: Toy\nmetadata: {name: duck}\nspec: {size: 12, parts: [{name: wheel}]}\n";
     fs::write(&document, text).unwrap();
 
-    let (code, said) = testbed.qd(&["apply", "-f", document.to_str().unwrap(), "--publish", "--wait"]);
+    let (code, said) = testbed.qd(&["apply", "-f", document.to_str().unwrap(), "--publish"]);
     assert_eq!(code, 0, "{said}");
     let (code, said) = testbed.qd(&["get", "toys"]);
     assert!(code == 0 && said.contains("duck"), "{said}");

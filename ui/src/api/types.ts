@@ -161,7 +161,9 @@ export interface ServingStatus {
 export interface RunResults {
   outputs: number;
   dropped: number;
+  /** The first 100. */
   files: (ResultFile & { items?: number | null })[];
+  files_total?: number | null;
 }
 
 // A frame of the event stream, which no OpenAPI describes: the newest numbers of a run, between events.

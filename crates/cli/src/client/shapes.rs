@@ -244,7 +244,9 @@ pub struct Results {
     pub outputs: u64,
     #[serde(deserialize_with = "number")]
     pub dropped: u64,
+    /// The first hundred.
     pub files: Vec<ResultFile>,
+    pub files_total: Option<u64>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]

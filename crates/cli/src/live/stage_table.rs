@@ -159,6 +159,10 @@ pub fn ending(run: &Run, paint: Paint) -> Vec<String> {
                 paint.dim(&format!("{}{items}", age::bytes(file.bytes)))
             ));
         }
+        let more = results.files_total.unwrap_or_default().saturating_sub(results.files.len() as u64);
+        if more > 0 {
+            lines.push(format!("  and {more} more: `qd results '{}'`", clean(run.label())));
+        }
     }
     match &run.failure {
         Some(failure) => lines.extend(failure_lines(run, failure, paint)),

@@ -1,4 +1,4 @@
-//! `qd apply`: documents become working copies and revisions; `--publish` publishes them as well.
+//! `qd apply`: documents become working copies and revisions; `--publish` publishes them as well, and waits until they are.
 //!
 //! All documents of one command are one request, so that either all are written or none.
 
@@ -33,9 +33,9 @@ pub struct Args {
     /// Only cut revisions, which is what happens anyway
     #[arg(long)]
     no_publish: bool,
-    /// With --publish: wait until everything is published
+    /// With --publish: return as soon as the jobs are made
     #[arg(long, requires = "publish")]
-    wait: bool,
+    no_wait: bool,
     /// What the new revisions are for
     #[arg(short, long)]
     message: Option<String>,
@@ -61,7 +61,7 @@ pub async fn run(args: &Args, invocation: &Invocation) -> Result<Exit, Failure> 
     if applied.items.iter().any(|item| !item.violations.is_empty()) {
         return Ok(Exit::ERROR);
     }
-    if args.wait {
+    if !args.no_wait {
         for job in &applied.jobs {
             let exit = live::job::conclude(invocation, &client, &job.id).await?;
             if exit != Exit::OK {
@@ -124,7 +124,7 @@ fn print(
             for item in &applied.items {
                 out.data(&describe(item, args.dry_run, detailed, sources, out.paint()))?;
             }
-            if !applied.jobs.is_empty() && !args.wait {
+            if !applied.jobs.is_empty() && args.no_wait {
                 let jobs: Vec<String> = applied.jobs.iter().map(|job| clean(&job.id)).collect();
                 out.note(&format!("publishing: `qd jobs watch {}` follows it", jobs.join(" ")));
             }

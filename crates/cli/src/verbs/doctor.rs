@@ -15,9 +15,9 @@ use crate::output::paint::Paint;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Exits 0 when nothing failed (warnings are allowed), else 2.")]
 pub struct Args {
-    /// The data folder of the server on this machine
-    #[arg(long, default_value = ".quarterdeck", value_name = "DIR")]
-    data: std::path::PathBuf,
+    /// The data folder of the server on this machine, if not the one that the context knows
+    #[arg(long, value_name = "DIR")]
+    data: Option<std::path::PathBuf>,
     #[arg(short, long, value_enum, default_value_t)]
     output: Format,
 }
@@ -60,8 +60,11 @@ pub async fn run(args: &Args, invocation: &Invocation) -> Result<Exit, Failure> 
     let local = access.is_loopback();
     if local {
         findings.push(machine::python());
-        findings.extend(machine::data_folder(&args.data));
-        findings.push(machine::environment(&args.data));
+        let contexts = invocation.contexts.read()?;
+        let known = access.context.as_ref().and_then(|name| contexts.contexts.get(name)?.data.clone());
+        let data = args.data.clone().or(known).unwrap_or_else(|| ".quarterdeck".into());
+        findings.extend(machine::data_folder(&data));
+        findings.push(machine::environment(&data));
     }
     findings.extend(server::check(invocation, &access).await?);
     let out = &invocation.out;

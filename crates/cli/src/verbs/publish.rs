@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::args::JobWords;
+use crate::args::PublishWords;
 use crate::client::shapes::Accepted;
 use crate::client::{Client, Reply};
 use crate::exit::Exit;
@@ -24,7 +24,7 @@ pub struct Args {
     #[arg(long)]
     reason: Option<String>,
     #[command(flatten)]
-    job: JobWords,
+    job: PublishWords,
 }
 
 pub async fn run(args: &Args, invocation: &Invocation) -> Result<Exit, Failure> {
@@ -36,16 +36,16 @@ pub async fn run(args: &Args, invocation: &Invocation) -> Result<Exit, Failure> 
     conclude(invocation, &client, &reply, &args.job, &format!("publishing {}", target.label())).await
 }
 
-/// Prints the job that was made; with `--wait`, once it has ended.
+/// Prints the job once it has ended; with `--no-wait`, as it was made.
 pub async fn conclude(
     invocation: &Invocation,
     client: &Client,
     reply: &Reply,
-    words: &JobWords,
+    words: &PublishWords,
     what: &str,
 ) -> Result<Exit, Failure> {
     let Accepted { job, .. } = reply.json()?;
-    if words.wait {
+    if !words.no_wait {
         return live::job::conclude_and_print(invocation, client, &job.id, words.output).await;
     }
     invocation.out.note(&format!("{}: `qd jobs watch {}` follows it", clean(what), clean(&job.id)));

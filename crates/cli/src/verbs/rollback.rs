@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::args::JobWords;
+use crate::args::PublishWords;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::invocation::Invocation;
@@ -21,7 +21,7 @@ pub struct Args {
     #[arg(long)]
     reason: String,
     #[command(flatten)]
-    job: JobWords,
+    job: PublishWords,
 }
 
 pub async fn run(args: &Args, invocation: &Invocation) -> Result<Exit, Failure> {

@@ -107,8 +107,7 @@ impl Qd {
         let folder = self.home.path().join(name);
         write_pipeline(&folder, name, spec, files);
         let file = folder.join("pipeline.json");
-        let (code, out, err) =
-            self.run(&["apply", "-f", file.to_str().expect("UTF-8"), "--publish", "--wait"]);
+        let (code, out, err) = self.run(&["apply", "-f", file.to_str().expect("UTF-8"), "--publish"]);
         assert_eq!(code, 0, "apply {name}: {out}{err}\n{}", self.server_log());
     }
 

@@ -45,6 +45,8 @@ where
     F: Future<Output = ()> + Send + 'static,
 {
     let (sender, receiver) = mpsc::channel(BUFFER);
+    // A proxy may hold the head back until there is a body.
+    let _ = sender.try_send(Event::default().comment(""));
     tokio::spawn(write(Frames(sender)));
     let events = ReceiverStream::new(receiver).map(Ok::<_, std::convert::Infallible>);
     let mut response = Sse::new(events).keep_alive(KeepAlive::new().interval(HEARTBEAT)).into_response();

@@ -37,7 +37,7 @@ export function RunHeader({ run, plural }: { run: Run; plural: string | null }) 
       }
       actions={
         <>
-          {over ? (
+          {run.state === "succeeded" ? null : over ? (
             <Button onClick={() => setDialog("retry")}>
               <RotateCcw aria-hidden />
               Retry…

@@ -64,7 +64,7 @@ function RunDetail({ run }: { run: Run }) {
     { id: "logs", label: "Logs" },
     ...(staged ? [{ id: "throughput", label: "Throughput" }] : []),
     { id: "events", label: "Events" },
-    { id: "results", label: "Results", count: run.results?.files.length ?? null },
+    { id: "results", label: "Results", count: run.results?.files_total ?? run.results?.files.length ?? null },
     { id: "yaml", label: "YAML" },
   ];
   // A link to a line of the log opens the log, whatever the tab says.

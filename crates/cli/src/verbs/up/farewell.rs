@@ -28,11 +28,13 @@ pub async fn tell(invocation: &Invocation, client: &Client, stop_runs: bool) {
             for run in &runs {
                 out.error_line(&format!("{} goes on without the server", clean(run.label())));
             }
-            let names: Vec<String> = runs.iter().map(|run| clean(run.label())).collect();
+            let stops: Vec<String> =
+                runs.iter().map(|run| format!("`qd stop '{}'`", clean(run.label()))).collect();
             out.error_line(&format!(
-                "the next start finds {}; to stop: `qd up --bare` and then `qd stop {}`; `qd up --stop-runs` stops runs on Ctrl-C",
+                "the next start on this data folder finds {0}; to stop {0}, start the server again, then {1}; with \
+                 --stop-runs Ctrl-C stops runs too",
                 if runs.len() == 1 { "it" } else { "them" },
-                names.join("`, `qd stop "),
+                stops.join(", "),
             ));
         }
         Err(failure) => out.error_line(&failure.render(out.error_paint())),
