@@ -132,12 +132,24 @@ fn an_item_that_was_sent_is_not_sent_again() {
 #[test]
 fn what_a_job_came_to_is_printed_in_the_format_that_was_asked_for() {
     let accepted = || async { (StatusCode::ACCEPTED, Json(json!({"job": {"id": "j1", "state": "queued"}}))) };
-    let routes = Router::new().route("/api/v1/pipelines/curate/publish", post(accepted));
+    let ended = || async { Json(json!({"id": "j1", "state": "succeeded"})) };
+    let routes = Router::new()
+        .route("/api/v1/pipelines/curate/publish", post(accepted))
+        .route("/api/v1/jobs/j1", get(ended))
+        .route(
+            "/api/v1/stream",
+            get(|| async { ([(header::CONTENT_TYPE, "text/event-stream")], ": nothing yet\n\n") }),
+        );
     let server = StandIn::start(routes);
-    let output = server.run(&["publish", "pipelines/curate", "-o", "json"]);
-    let job: Value = serde_json::from_str(&stdout(&output)).unwrap();
-    assert_eq!((&job["id"], &job["state"]), (&json!("j1"), &json!("queued")));
-    assert_eq!(stdout(&server.run(&["publish", "pipelines/curate"])), "jobs/j1\n");
+    for (words, state) in [
+        // What comes after a publish counts on it.
+        (["publish", "pipelines/curate", "-o", "json"].as_slice(), "succeeded"),
+        (["publish", "pipelines/curate", "-o", "json", "--no-wait"].as_slice(), "queued"),
+    ] {
+        let job: Value = serde_json::from_str(&stdout(&server.run(words))).unwrap();
+        assert_eq!((&job["id"], &job["state"]), (&json!("j1"), &json!(state)));
+    }
+    assert_eq!(stdout(&server.run(&["publish", "pipelines/curate", "--no-wait"])), "jobs/j1\n");
 }
 
 #[test]
