@@ -7,6 +7,7 @@
 mod codes;
 mod edges;
 mod files;
+mod guarantees;
 mod names;
 mod text;
 mod tree;
