@@ -219,8 +219,9 @@ both_stores! {
         let name = t.external(&run);
         for submits in 1..5 {
             qd_testkit::eventually("it waits for its next try", async || {
-                let waits = t.job_now(job.id).await.state == JobState::Waiting;
-                (waits && t.engine.submits(&name) == submits).then_some(())
+                // In this order: a job that was submitted and waits now, waits because of that.
+                let submitted = t.engine.submits(&name) == submits;
+                (submitted && t.job_now(job.id).await.state == JobState::Waiting).then_some(())
             })
             .await;
             clock.advance(Duration::from_mins(2));
@@ -283,8 +284,9 @@ both_stores! {
         let name = t.external(&run);
         for submits in 1..=2 {
             qd_testkit::eventually("it waits", async || {
-                let waits = t.job_now(job.id).await.state == JobState::Waiting;
-                (waits && t.engine.submits(&name) == submits).then_some(())
+                // In this order: a job that was submitted and waits now, waits because of that.
+                let submitted = t.engine.submits(&name) == submits;
+                (submitted && t.job_now(job.id).await.state == JobState::Waiting).then_some(())
             })
             .await;
             clock.advance(NEVER);
