@@ -220,10 +220,14 @@ impl Request<'_> {
             let failure = match self.once_over().await {
                 Ok(reply) if reply.status.is_success() => return Ok(reply),
                 Ok(reply) => {
-                    let wait = (self.repeatable && reply.status == StatusCode::SERVICE_UNAVAILABLE)
+                    let problem = problem_of(&reply);
+                    // The server builds a failed environment again by itself, but what is wrong is mostly the
+                    // requirement: whoever asked is told at once instead of being kept.
+                    let passes = reply.status == StatusCode::SERVICE_UNAVAILABLE
+                        && problem.code != "environment_failed";
+                    let wait = (self.repeatable && passes)
                         .then(|| attempt.after_unavailable(reply.header("retry-after")))
                         .flatten();
-                    let problem = problem_of(&reply);
                     match wait {
                         Some(wait) => {
                             self.client.out.note(&retry::waiting_line(&problem, wait));

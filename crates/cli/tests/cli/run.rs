@@ -173,3 +173,18 @@ fn ctrl_c_is_heard_while_a_look_is_tried_again() {
     kill(Pid::from_raw(i32::try_from(watching.id()).unwrap()), Signal::SIGINT).unwrap();
     assert_eq!(watching.wait().unwrap().code(), Some(130));
 }
+
+#[test]
+fn an_environment_that_failed_is_told_and_not_waited_for() {
+    let failed = || async {
+        let why = "the Python environment could not be prepared: no matching distribution";
+        let mut response = problem(503, "environment_failed", why, json!([]));
+        response.headers_mut().insert(header::RETRY_AFTER, "600".parse().unwrap());
+        response
+    };
+    let server = StandIn::start(Router::new().route("/api/v1/pipelines/curate/publish", post(failed)));
+    let output = server.run(&["publish", "pipelines/curate"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("no matching distribution"), "{}", stderr(&output));
+    assert_eq!(server.seen("POST", "/api/v1/pipelines/curate/publish").len(), 1);
+}
