@@ -135,6 +135,20 @@ pub struct Observation {
     pub end: Option<RunEnd>,
 }
 
+impl Observation {
+    /// Whether it tells nothing that is to be kept, its cursor apart.
+    #[must_use]
+    pub fn is_silent(&self) -> bool {
+        let told = [&self.engine_detail, &self.progress, &self.failure, &self.serving, &self.results];
+        self.logs.is_empty()
+            && self.facts.is_empty()
+            && self.points.is_empty()
+            && told.iter().all(|value| value.is_none())
+            && self.started_at.is_none()
+            && self.end.is_none()
+    }
+}
+
 #[async_trait]
 pub trait RunEngine: Send + Sync + 'static {
     fn name(&self) -> &'static str;
@@ -144,7 +158,8 @@ pub trait RunEngine: Send + Sync + 'static {
     /// Starts the attempt, or adopts it where it was started before.
     async fn submit(&self, ticket: &RunTicket) -> Result<Submitted>;
 
-    /// Waits until there is something after `cursor`, about a second at most, and returns a bounded part of it.
+    /// Waits until there is something after `cursor`, about a second at most, and returns a bounded part of it. What is told
+    /// without moving the cursor (that the engine has become unknown, say) may be stored twice, so it holds no logs.
     /// An engine that cannot be reached is an error, never an end.
     async fn observe(&self, ticket: &RunTicket, cursor: i64) -> Result<Observation>;
 

@@ -13,6 +13,7 @@ use uuid::Uuid;
 use crate::{
     bus::{Bus, NatsOptions, nats::Nats},
     clock::Source,
+    connections,
     credentials::callers::Callers,
     jobs::InFlight,
     operation::Operation,
@@ -86,6 +87,7 @@ impl Kernel {
         options: KernelOptions,
     ) -> Result<Self> {
         operations::register(&mut registry);
+        connections::register(&mut registry);
         let relayed = store.backend() == Backend::Postgres;
         let kernel = Self {
             store,

@@ -38,7 +38,7 @@ pub struct KindInfo {
     /// The group of the UI's navigation: `build`, `operate`, `understand` or `platform`.
     pub group: &'static str,
     pub scope: KindScope,
-    /// The run engine of a runnable kind, none for a standing one.
+    /// The usual run engine of a runnable kind (see [`Kind::engine`]), none for a standing one.
     pub engine: Option<&'static str>,
     pub actions: Vec<ActionInfo>,
     /// JSON Schema of `spec`.
@@ -78,6 +78,11 @@ pub trait Kind: Send + Sync + 'static {
     /// Everything that is wrong with a parsed spec, all of it. `Err` only when that cannot be found out now.
     async fn validate(&self, _spec: &Value, _view: &SpecView) -> Result<Vec<Violation>> {
         Ok(vec![])
+    }
+
+    /// The engine that carries out a run of this published spec with these parameters.
+    fn engine(&self, _spec: &Value, _params: &Value) -> Option<&'static str> {
+        self.info().engine
     }
 
     /// JSON Schema of what a run asks for; `None` when it asks for nothing.

@@ -12,6 +12,7 @@ pub mod audit;
 pub mod bus;
 pub mod clock;
 pub mod code;
+pub mod connections;
 pub mod context;
 pub mod credentials;
 pub mod engine;

@@ -137,7 +137,7 @@ impl Kernel {
                 seen = engine.observe(&ticket, cursor) => seen?,
             };
             let (next, ended) = (seen.cursor, seen.end.is_some());
-            if next == cursor && !ended {
+            if next == cursor && !ended && seen.is_silent() {
                 continue;
             }
             if !self.run_record(run, cursor, seen).await? {

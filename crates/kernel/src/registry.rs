@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{
+    connections::ConnectionType,
     engine::{RunEngine, clean::Clean},
     kind::Kind,
     operation::Operation,
@@ -13,13 +14,6 @@ use crate::{
 pub struct Role {
     pub name: &'static str,
     pub actions: &'static [&'static str],
-}
-
-/// A type of connection (its secret fields and test come with the `connections` kind).
-#[derive(Debug, Clone)]
-pub struct ConnectionType {
-    pub name: &'static str,
-    pub title: &'static str,
 }
 
 /// Kinds, operations, engines, roles and connection types by name.

@@ -171,6 +171,11 @@ pub const CODES: &[(&str, ErrorKind, &str)] = &[
     ("run_not_running", Conflict, "Only a run that is running takes requests."),
     ("scope_not_found", NotFound, "There is no such tenant or project, or the caller may not know of it."),
     ("scopes_disagree", Malformed, "The address and the header name different tenants or projects."),
+    (
+        "secret_missing",
+        Unavailable,
+        "What a connection names as the place of its token is not there or is no token; the detail names the place.",
+    ),
     ("serve", Internal, "The server stopped serving connections."),
     ("spec_invalid", Invalid, "The spec breaks rules of its kind; `errors` lists all of them."),
     ("spec_not_object", Malformed, "A spec is a JSON object."),

@@ -253,7 +253,7 @@ pub struct SpecReader {
 }
 
 impl SpecReader {
-    pub(crate) fn new(store: Store) -> Self {
+    pub fn new(store: Store) -> Self {
         Self { store }
     }
 

@@ -34,12 +34,12 @@ impl Kernel {
         key: IdempotencyKey,
     ) -> Result<(Job, Run)> {
         let info = kind.info();
-        let Some(engine) = info.engine else {
+        if !info.runnable() {
             return Err(Error::conflict("kind_not_runnable", format!("{} has no runs", info.plural)));
-        };
+        }
         let (kind_name, plural) = (info.kind, info.plural);
         let checked = self.run_check(context.scope, kind, name, &run_params, revision).await;
-        let (wanted, number, checked) = match checked {
+        let (wanted, number, checked, engine) = match checked {
             Ok(checked) => checked,
             Err(error) => match self.job_of_key(context, &key).await? {
                 Some(job_id) => return self.job_and_run(context, job_id).await,
@@ -94,7 +94,8 @@ impl Kernel {
         self.job_and_run(context, job_id).await
     }
 
-    /// What a run would start from: the resource's name, the revision's number, and the parameters with their defaults.
+    /// What a run would start from: the resource's name, the revision's number, the parameters with their defaults, and the
+    /// engine that carries it out.
     async fn run_check(
         &self,
         scope: Scope,
@@ -102,7 +103,7 @@ impl Kernel {
         name: &str,
         run_params: &Value,
         revision: Option<i64>,
-    ) -> Result<(String, i64, Value)> {
+    ) -> Result<(String, i64, Value, &'static str)> {
         let kind_name = kind.info().kind;
         let resource = self.resource_get(scope, kind_name, name).await?;
         let number = match (revision, &resource.published) {
@@ -123,7 +124,10 @@ impl Kernel {
             ));
         }
         let checked = kind.run_params(&pinned.spec, run_params).map_err(params_invalid)?;
-        Ok((resource.name, number, checked))
+        let engine = kind.engine(&pinned.spec, &checked);
+        let engine =
+            engine.ok_or_else(|| Error::conflict("kind_not_runnable", format!("{name} has no runs")))?;
+        Ok((resource.name, number, checked, engine))
     }
 
     /// Asks a run to end. Its job ends when it has.
