@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use qd_kernel::bus::NatsOptions;
+use qd_kernel::roles::{Role, Roles};
 use qd_kernel::store::StoreOptions;
 use qd_kernel::{Kernel, KernelOptions};
 use qd_server::{Boot, BuildInfo};
@@ -45,6 +46,21 @@ pub struct HostWords {
     pub public_url: Option<String>,
 }
 
+/// The part of `serve` alone: what one of several processes does.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct Part {
+    /// What this process does of what those on one database share: api, worker, observer; needs Postgres where it is not all
+    #[arg(long, env = "QD_ROLES", default_value_t, value_parser = roles, value_name = "ROLES")]
+    pub roles: Roles,
+    /// Seconds for which a stopping server that is no longer /ready goes on taking connections, so that a balancer sees it
+    #[arg(long, env = "QD_DRAIN_DELAY", default_value_t = 0, value_name = "SECONDS")]
+    pub drain_delay: u16,
+}
+
+fn roles(words: &str) -> Result<Roles, String> {
+    words.parse().map_err(|error: qd_core::error::Error| error.detail)
+}
+
 /// A server that runs in the background of this process.
 pub struct Hosted {
     pub data: PathBuf,
@@ -56,7 +72,7 @@ pub struct Hosted {
 }
 
 /// Opens the data folder, binds the address and begins to answer.
-pub async fn start(words: &HostWords, listen: SocketAddr) -> Result<Hosted, Failure> {
+pub async fn start(words: &HostWords, part: &Part, listen: SocketAddr) -> Result<Hosted, Failure> {
     let data = std::path::absolute(&words.data)?;
     let credentials = words.nats_credentials.clone();
     let nats = words.nats_url.clone().map(|url| NatsOptions { url, credentials });
@@ -65,10 +81,12 @@ pub async fn start(words: &HostWords, listen: SocketAddr) -> Result<Hosted, Fail
         data_dir: data.clone(),
         database_url: words.database_url.clone(),
         listen,
+        drain_delay: Duration::from_secs(part.drain_delay.into()),
         public_url: words.public_url.clone(),
-        prepare: true,
+        // The API holds specs against their code, a worker starts runs.
+        prepare: part.roles.has(Role::Api) || part.roles.has(Role::Worker),
         supervisor: "/proc/self/exe".into(),
-        kernel: KernelOptions { nats, ..KernelOptions::default() },
+        kernel: KernelOptions { nats, roles: part.roles, ..KernelOptions::default() },
         store: StoreOptions::default(),
         register: Box::new(|_| {}),
     };
@@ -92,6 +110,11 @@ fn reachable(mut address: SocketAddr) -> SocketAddr {
 }
 
 impl Hosted {
+    /// Whether it answers the API.
+    pub fn serves_api(&self) -> bool {
+        self.kernel.options.roles.has(Role::Api)
+    }
+
     /// Makes sure that the context file can speak to this server, and returns how.
     pub async fn sign_in(&self, invocation: &Invocation, make_current: bool) -> Result<Access, Failure> {
         let file = &invocation.contexts;

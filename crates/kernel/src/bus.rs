@@ -129,13 +129,16 @@ impl Bus {
     /// The next call for the other processes.
     async fn outgoing(&self) -> Call {
         loop {
-            let call =
-                std::mem::take(&mut *self.outgoing.call.lock().unwrap_or_else(PoisonError::into_inner));
-            if call != Call::default() {
+            if let Some(call) = self.outgoing_now() {
                 return call;
             }
             self.outgoing.waiting.notified().await;
         }
+    }
+
+    fn outgoing_now(&self) -> Option<Call> {
+        let call = std::mem::take(&mut *self.outgoing.call.lock().unwrap_or_else(PoisonError::into_inner));
+        (call != Call::default()).then_some(call)
     }
 
     /// Another process called.

@@ -6,6 +6,7 @@
 mod cancel;
 mod claim;
 mod commit;
+mod hand_over;
 mod worker;
 
 use std::collections::HashMap;

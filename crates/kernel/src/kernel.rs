@@ -19,6 +19,7 @@ use crate::{
     operation::Operation,
     operations, params,
     registry::Registry,
+    roles::{Role, Roles},
     store::{Backend, Store},
     tenants::{Named, NamedScope},
 };
@@ -26,6 +27,8 @@ use crate::{
 /// What an operator may tune, and what tests shorten.
 #[derive(Debug, Clone)]
 pub struct KernelOptions {
+    /// Which tasks this process starts.
+    pub roles: Roles,
     /// How long a worker owns a job without a heartbeat.
     pub lease: Duration,
     /// Jobs carried out at once by this process.
@@ -45,6 +48,7 @@ pub struct KernelOptions {
 impl Default for KernelOptions {
     fn default() -> Self {
         Self {
+            roles: Roles::ALL,
             lease: Duration::from_secs(15),
             slots: 64,
             max_log_bytes: 256 * 1024 * 1024,
@@ -76,6 +80,9 @@ pub struct Kernel {
 pub struct Tasks {
     stop: CancellationToken,
     set: JoinSet<()>,
+    /// Stopped last: what the others say while they stop still reaches other processes.
+    calls_stop: CancellationToken,
+    calls: JoinSet<()>,
 }
 
 impl Kernel {
@@ -89,6 +96,12 @@ impl Kernel {
         operations::register(&mut registry);
         connections::register(&mut registry);
         let relayed = store.backend() == Backend::Postgres;
+        if !relayed && options.roles != Roles::ALL {
+            return Err(Error::malformed(
+                "roles_need_postgres",
+                "with SQLite one process has all roles; several that share the work need --database-url postgres://…",
+            ));
+        }
         let kernel = Self {
             store,
             registry: Arc::new(registry),
@@ -104,25 +117,34 @@ impl Kernel {
         Ok(kernel)
     }
 
-    /// Starts the worker, the observer, the relay and the retention sweep.
+    /// Starts the tasks of this process's roles.
     pub async fn start(&self) -> Result<Tasks> {
+        let roles = self.options.roles;
         if self.store.backend() == Backend::Sqlite {
             // Nobody else can hold the file, so every lease is that of a process that is gone.
             self.leases_release().await?;
         }
-        let stop = CancellationToken::new();
-        let mut set = JoinSet::new();
-        set.spawn(self.clone().worker_run(stop.clone()));
-        set.spawn(self.clone().heartbeat_run(stop.clone()));
-        set.spawn(self.clone().observer_run(stop.clone()));
-        set.spawn(self.clone().relay_run(stop.clone()));
-        set.spawn(self.clone().retention_run(stop.clone()));
+        let (stop, calls_stop) = (CancellationToken::new(), CancellationToken::new());
+        let (mut set, mut calls) = (JoinSet::new(), JoinSet::new());
         if let Some(options) = &self.options.nats {
             let nats = Nats::connect(options, self.installation().await?, &self.bus).await?;
-            set.spawn(self.clone().calls_run(nats.clone(), stop.clone()));
-            set.spawn(self.clone().outlet_run(nats, stop.clone()));
+            calls.spawn(self.clone().calls_run(nats.clone(), calls_stop.clone()));
+            if roles.has(Role::Worker) {
+                set.spawn(self.clone().outlet_run(nats, stop.clone()));
+            }
         }
-        Ok(Tasks { stop, set })
+        if roles.has(Role::Worker) {
+            set.spawn(self.clone().worker_run(stop.clone()));
+            set.spawn(self.clone().heartbeat_run(stop.clone()));
+            set.spawn(self.clone().relay_run(stop.clone()));
+            set.spawn(self.clone().retention_run(stop.clone()));
+        } else {
+            set.spawn(self.clone().positions_run(stop.clone()));
+        }
+        if roles.has(Role::Observer) {
+            set.spawn(self.clone().observer_run(stop.clone()));
+        }
+        Ok(Tasks { stop, set, calls_stop, calls })
     }
 
     /// What this database is called among those that share a bus; made once.
@@ -152,9 +174,16 @@ impl Kernel {
 }
 
 impl Tasks {
+    /// Tells the tasks to stop; [`Self::stop`] waits for their end.
+    pub fn tell(&self) {
+        self.stop.cancel();
+    }
+
     /// Lets what is running come to the end of its step, then stops. Jobs go on where they are at the next start.
     pub async fn stop(mut self) {
         self.stop.cancel();
         while self.set.join_next().await.is_some() {}
+        self.calls_stop.cancel();
+        while self.calls.join_next().await.is_some() {}
     }
 }

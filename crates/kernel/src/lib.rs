@@ -32,6 +32,7 @@ pub mod registry;
 pub mod resources;
 pub mod retention;
 pub mod revisions;
+pub mod roles;
 pub mod runs;
 pub mod store;
 pub mod tenants;

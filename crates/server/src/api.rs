@@ -22,6 +22,7 @@ use axum::{
     routing::{get, post, put},
 };
 use qd_core::error::Error;
+use qd_kernel::roles::Role;
 
 use crate::{
     http::{body::MAX_BODY, problem::Problem},
@@ -62,8 +63,13 @@ pub fn routes(app: &App) -> Router<App> {
         let state = KindApp { app: app.clone(), kind: kind.clone() };
         api = api.nest(&format!("/{}", kind.info().plural), kind::routes(kind.info()).with_state(state));
     }
+    let api = if app.kernel.options.roles.has(Role::Api) {
+        api.fallback(no_route).method_not_allowed_fallback(wrong_method)
+    } else {
+        Router::new().fallback(role_absent)
+    };
     Router::new()
-        .nest("/api/v1", api.fallback(no_route).method_not_allowed_fallback(wrong_method))
+        .nest("/api/v1", api)
         .route("/health", get(system::health))
         .route("/ready", get(system::ready))
         .route("/version", get(system::version))
@@ -77,6 +83,10 @@ pub async fn no_route() -> Problem {
         "route_not_found",
         "there is nothing at this address; /openapi.json lists what there is",
     ))
+}
+
+async fn role_absent() -> Problem {
+    Problem(Error::unavailable("role_absent", "this process does not have the role api; ask one that has"))
 }
 
 async fn wrong_method() -> Response {

@@ -17,7 +17,7 @@ use tower_http::{
 };
 
 use crate::{
-    api,
+    api, drain,
     http::{ids, problem::Problem, tenant_path},
     state::App,
     ui,
@@ -51,6 +51,7 @@ pub fn app(
         }))
         .layer(CompressionLayer::new().gzip(true).compress_when(compressed))
         .layer(middleware::from_fn_with_state(app.clone(), ids::layer))
+        .layer(middleware::from_fn_with_state(app.clone(), drain::layer))
         .layer(fixed(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .layer(fixed(header::REFERRER_POLICY, "no-referrer"))
         .layer(fixed(header::CONTENT_SECURITY_POLICY, CSP))

@@ -8,7 +8,7 @@ use std::{
 };
 
 use axum::ServiceExt;
-use axum::{extract::Request, http::Uri, serve::ListenerExt as _};
+use axum::{extract::Request, http::Uri};
 use qd_core::error::{Error, Result};
 use qd_kernel::{
     Kernel, KernelOptions, clock,
@@ -23,13 +23,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     app::app,
+    drain,
+    listen::{Closing, Listener, Peer},
     metrics::Metrics,
     openapi,
     state::{App, BuildInfo},
 };
-
-/// How long a stopping server waits for requests under way.
-const DRAIN: Duration = Duration::from_secs(10);
 
 /// What a server is started from.
 pub struct Boot {
@@ -40,6 +39,8 @@ pub struct Boot {
     pub database_url: Option<String>,
     /// Port 0 takes a free one.
     pub listen: SocketAddr,
+    /// How long a stopping server that is no longer ready goes on taking connections: as long as a balancer needs to see it.
+    pub drain_delay: Duration,
     /// How people reach it; `http://<listen>` where absent.
     pub public_url: Option<String>,
     /// Makes the Python environment for pipelines at once instead of when it is first needed.
@@ -56,7 +57,9 @@ pub struct Boot {
 pub struct Server {
     pub address: SocketAddr,
     pub app: App,
-    listener: TcpListener,
+    drain_delay: Duration,
+    listener: Listener,
+    closing: Closing,
     tasks: Tasks,
 }
 
@@ -104,40 +107,38 @@ impl Boot {
             data_dir: Arc::new(self.data_dir),
             loopback: address.ip().is_loopback() && self.public_url.as_deref().is_none_or(is_loopback_url),
             public_url: self.public_url.unwrap_or_else(|| format!("http://{address}")).into(),
+            draining: CancellationToken::new(),
             stop: CancellationToken::new(),
             openapi,
             kernel,
         };
         let tasks = app.kernel.start().await?;
-        Ok(Server { address, app, listener, tasks })
+        let (listener, closing) = Listener::new(listener, address);
+        Ok(Server { address, app, drain_delay: self.drain_delay, listener, closing, tasks })
     }
 }
 
 impl Server {
-    /// Answers until `shutdown`, then ends streams, lets requests and steps under way finish, and closes the store.
+    /// Answers until `shutdown`, then takes leave as [`crate::drain`] has it, and closes the store.
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send + 'static) -> Result<()> {
-        let Self { app: state, listener, tasks, .. } = self;
-        let stop = state.stop.clone();
-        let told = stop.clone();
-        let listener = listener.tap_io(|stream| {
-            // Small answers should not wait for more; a failure only costs that.
-            let _ = stream.set_nodelay(true);
-        });
-        let service =
-            ServiceExt::<Request>::into_make_service_with_connect_info::<SocketAddr>(app(state.clone()));
+        let Self { app: state, drain_delay, listener, closing, tasks, .. } = self;
+        let service = ServiceExt::<Request>::into_make_service_with_connect_info::<Peer>(app(state.clone()));
+        let leaving = state.clone();
         let serving = axum::serve(listener, service).with_graceful_shutdown(async move {
             shutdown.await;
-            told.cancel();
+            drain::take_leave(&leaving, closing, drain_delay).await;
         });
-        let drained = async {
-            stop.cancelled().await;
-            tokio::time::sleep(DRAIN).await;
+        let serving = async {
+            tokio::select! {
+                served = serving => served,
+                () = drain::patience(&state) => Ok(()),
+            }
         };
-        let served = tokio::select! {
-            served = serving => served,
-            () = drained => Ok(()),
+        let working = async {
+            state.draining.cancelled().await;
+            tasks.stop().await;
         };
-        tasks.stop().await;
+        let (served, ()) = tokio::join!(serving, working);
         state.kernel.store.close().await;
         served.map_err(|error| Error::internal("serve", "serve connections").with_source(error))
     }

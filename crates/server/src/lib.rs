@@ -5,7 +5,9 @@
 mod api;
 mod app;
 mod boot;
+mod drain;
 mod http;
+mod listen;
 mod metrics;
 mod openapi;
 mod state;

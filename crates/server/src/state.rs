@@ -42,6 +42,8 @@ pub struct App {
     /// Bound to loopback only, and known by no other address: `/metrics` and `/ready` need no token then, unless a proxy
     /// passes the request on.
     pub loopback: bool,
+    /// The server takes leave: it is not ready any more.
+    pub draining: CancellationToken,
     /// Ends every stream when the server stops.
     pub stop: CancellationToken,
     pub openapi: Arc<str>,

@@ -8,7 +8,7 @@
     reason = "a test may fail by panicking"
 )]
 
-use std::{net::SocketAddr, path::Path};
+use std::{net::SocketAddr, path::Path, time::Duration};
 
 use qd_kernel::{KernelOptions, store::StoreOptions};
 use qd_server::{Boot, BuildInfo};
@@ -21,6 +21,7 @@ async fn description() -> Value {
         data_dir: data.path().join("data"),
         database_url: None,
         listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+        drain_delay: Duration::ZERO,
         public_url: None,
         prepare: false,
         supervisor: "/nonexistent".into(),

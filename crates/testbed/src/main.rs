@@ -15,6 +15,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::Parser;
 use qd_kernel::{KernelOptions, clock, store::StoreOptions};
@@ -97,6 +98,7 @@ async fn serve(words: Serve) -> Result<(), Box<dyn Error>> {
         data_dir: std::path::absolute(&words.data)?,
         database_url: words.database_url,
         listen: words.listen,
+        drain_delay: Duration::ZERO,
         public_url: words.public_url,
         prepare: false,
         supervisor: std::env::current_exe()?,

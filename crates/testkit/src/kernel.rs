@@ -177,6 +177,17 @@ impl TestKernel {
         self.kernel.store.close().await;
     }
 
+    /// Tells every task to stop, at once, and answers what waits for their end; the store stays open.
+    pub fn stopping_tasks(&mut self) -> impl Future<Output = ()> + use<> {
+        let tasks = self.tasks.take();
+        tasks.iter().for_each(Tasks::tell);
+        async {
+            if let Some(tasks) = tasks {
+                tasks.stop().await;
+            }
+        }
+    }
+
     /// Drops every task where it is; the store stays open.
     pub fn crash_tasks(&mut self) {
         self.tasks = None;

@@ -1023,7 +1023,7 @@ export interface components {
             actors?: number | null;
         };
         Check: {
-            /** @description `store`, and `bus` where processes are joined. */
+            /** @description `store`, `bus` where processes are joined, `serving` where the process is about to end. */
             name: string;
             ok: boolean;
             detail: string;
@@ -1174,7 +1174,7 @@ export interface components {
             /** @description The group of the UI's navigation: `build`, `operate`, `understand` or `platform`. */
             group: string;
             scope: components["schemas"]["KindScope"];
-            /** @description The run engine of a runnable kind, none for a standing one. */
+            /** @description The usual run engine of a runnable kind (see [`Kind::engine`]), none for a standing one. */
             engine: string | null;
             actions: components["schemas"]["ActionInfo"][];
             /** @description JSON Schema of `spec`. */

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::hosting::log::{LogFormat, to_stderr};
-use crate::hosting::{self, HostWords, stop_signal};
+use crate::hosting::{self, HostWords, Part, stop_signal};
 use crate::invocation::Invocation;
 use crate::output::paint::Paint;
 
@@ -19,6 +19,8 @@ pub struct Args {
     listen: SocketAddr,
     #[command(flatten)]
     host: HostWords,
+    #[command(flatten)]
+    part: Part,
     #[arg(long, value_enum, default_value_t)]
     log_format: LogFormat,
 }
@@ -26,14 +28,19 @@ pub struct Args {
 pub async fn run(args: &Args, invocation: &Invocation) -> Result<Exit, Failure> {
     let colour = invocation.out.error_paint() != Paint::for_terminal(false);
     to_stderr(args.log_format, colour)?;
-    let mut hosted = hosting::start(&args.host, args.listen).await?;
-    let access = hosted.sign_in(invocation, false).await?;
+    let mut hosted = hosting::start(&args.host, &args.part, args.listen).await?;
+    // Nobody signs in to a process that does not answer.
+    let access = match hosted.serves_api() {
+        true => hosted.sign_in(invocation, false).await?.context,
+        false => None,
+    };
     // Last, so that whoever reads it finds a server that answers and a context that speaks to it.
     invocation.out.line(&hosted.url)?;
     tracing::info!(
         url = hosted.url,
         data = %hosted.data.display(),
-        context = access.context.as_deref().unwrap_or_default(),
+        roles = %args.part.roles,
+        context = access.as_deref().unwrap_or_default(),
         "serving"
     );
     tokio::select! {

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use crate::client::Client;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::hosting::{self, HostWords, Hosted, log, stop_signal};
+use crate::hosting::{self, HostWords, Hosted, Part, log, stop_signal};
 use crate::invocation::Invocation;
 use crate::output::{age, clean};
 
@@ -44,7 +44,7 @@ pub async fn run(args: &Args, invocation: &Invocation) -> Result<Exit, Failure> 
     let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, args.port));
     make_folder(&args.host.data)?;
     let log = log::to_file_later()?;
-    let mut hosted = hosting::start(&args.host, listen).await?;
+    let mut hosted = hosting::start(&args.host, &Part::default(), listen).await?;
     // The folder's lock and the port are ours: the log of a server that runs here stays where it is.
     log.open(&args.host.data)?;
     let access = hosted.sign_in(invocation, true).await?;

@@ -24,6 +24,8 @@ use crate::{context::Scope, kernel::Kernel};
 
 const CONNECT: Duration = Duration::from_secs(5);
 const AGAIN_MOST: Duration = Duration::from_secs(5);
+/// For what a stopping process still has to say.
+const LAST_WORDS: Duration = Duration::from_millis(500);
 
 /// Where the bus between processes is.
 #[derive(Debug, Clone)]
@@ -138,7 +140,14 @@ impl Kernel {
             let mut local = self.bus.follow_progress();
             loop {
                 tokio::select! {
-                    () = stop.cancelled() => return,
+                    () = stop.cancelled() => {
+                        if let Some(call) = self.bus.outgoing_now() {
+                            send(&nats, &calls, &Called { from: me, call }).await;
+                        }
+                        // Without a connection there is nobody to hear it.
+                        let _ = tokio::time::timeout(LAST_WORDS, nats.client.flush()).await;
+                        return;
+                    }
                     call = self.bus.outgoing() => send(&nats, &calls, &Called { from: me, call }).await,
                     newest = local.recv() => match newest {
                         Ok(newest) if !newest.relayed => send(&nats, &progress, &Seen::of(me, newest)).await,

@@ -76,15 +76,38 @@ impl Kernel {
         }
     }
 
-    /// Moves one batch. Where there is nothing to move it only reads: an idle process writes nothing.
-    async fn relay_once(&self) -> Result<Moved> {
-        let (waiting, head) = self
-            .store
+    /// Where this process gives no positions, its readers still learn of those that another one gave, also where its call
+    /// was lost.
+    pub(crate) async fn positions_run(self, stop: CancellationToken) {
+        let mut known = 0;
+        while !stop.is_cancelled() {
+            // A database that does not answer has nothing new to say; readers meet its error themselves.
+            if let Ok((_, head)) = self.outbox_look().await
+                && head != known
+            {
+                known = head;
+                self.bus.events_seen();
+            }
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = tokio::time::sleep(POLL) => {}
+            }
+        }
+    }
+
+    /// Whether events wait for their position, and the newest that has one.
+    async fn outbox_look(&self) -> Result<(bool, i64)> {
+        self.store
             .read(|tx| -> Result<(bool, i64)> {
                 let sql = "SELECT EXISTS (SELECT 1 FROM event_outbox), pos FROM event_head WHERE id = 1";
                 Ok(tx.one(sql, &[], |row| Ok((row.get(0)?, row.get(1)?)))?)
             })
-            .await?;
+            .await
+    }
+
+    /// Moves one batch. Where there is nothing to move it only reads: an idle process writes nothing.
+    async fn relay_once(&self) -> Result<Moved> {
+        let (waiting, head) = self.outbox_look().await?;
         if !waiting {
             return Ok(Moved { rows: 0, head });
         }

@@ -107,7 +107,7 @@ impl InFlight {
 }
 
 impl Kernel {
-    /// Runs until cancelled, then lets steps under way finish for a moment.
+    /// Runs until cancelled, then lets steps under way finish for a moment. What has not begun is for other workers.
     pub(crate) async fn worker_run(self, stop: CancellationToken) {
         let slots = Arc::new(Semaphore::new(self.options.slots));
         let freed = Arc::new(Notify::new());
@@ -127,8 +127,9 @@ impl Kernel {
                         let Ok(permit) = slots.clone().try_acquire_owned() else { continue };
                         let (kernel, slot) =
                             (self.clone(), Slot { permit: Some(permit), freed: freed.clone() });
+                        let stop = stop.clone();
                         running.spawn(async move {
-                            kernel.job_run(job).await;
+                            kernel.job_run(job, &stop).await;
                             drop(slot);
                         });
                     }
@@ -184,15 +185,20 @@ impl Kernel {
     }
 
     /// Carries a claimed job as far as it goes now.
-    async fn job_run(&self, mut job: Claimed) {
+    async fn job_run(&self, mut job: Claimed, stop: &CancellationToken) {
         let held = self.in_flight.hold(job.id, job.token);
-        if let Err(error) = self.job_steps(&mut job, &held.cancel).await {
+        if let Err(error) = self.job_steps(&mut job, &held.cancel, stop).await {
             // The lease runs out and the step is tried again, here or elsewhere: nothing is lost by leaving it.
             tracing::warn!(job_id = %job.id, operation = job.operation, %error, "commit a step: left to its lease");
         }
     }
 
-    async fn job_steps(&self, job: &mut Claimed, cancel: &CancellationToken) -> Result<()> {
+    async fn job_steps(
+        &self,
+        job: &mut Claimed,
+        cancel: &CancellationToken,
+        stop: &CancellationToken,
+    ) -> Result<()> {
         let operation = match self.operation(&job.operation) {
             Ok(operation) => operation,
             Err(error) => {
@@ -202,6 +208,9 @@ impl Kernel {
             }
         };
         loop {
+            if stop.is_cancelled() {
+                return self.lease_give_up(job).await;
+            }
             let commit = self.step_attempt(&*operation, job, cancel).await;
             let goes_on = matches!(commit, Commit::Done { last: false, .. });
             let output = match &commit {

@@ -5,6 +5,7 @@
 mod apply;
 mod bus;
 mod credentials;
+mod drain;
 mod events;
 mod idempotency;
 mod jobs;

@@ -112,7 +112,7 @@ pub fn respond(app: App, caller: Caller, topics: Topics) -> Response {
     sse::stream(move |frames| async move {
         let stop = app.stop.clone();
         tokio::select! {
-            () = stop.cancelled() => {}
+            () = stop.cancelled() => frames.moved().await,
             () = frames.closed() => {}
             reason = caller_gone(CALLER_CHECK, || app.kernel.authenticate(&caller.secret)) => {
                 let _ = frames.send("end", None, &json!({ "reason": reason.code, "detail": reason.detail })).await;

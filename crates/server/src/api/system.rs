@@ -22,7 +22,7 @@ pub struct Health {
 
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Check {
-    /// `store`, and `bus` where processes are joined.
+    /// `store`, `bus` where processes are joined, `serving` where the process is about to end.
     pub name: &'static str,
     pub ok: bool,
     pub detail: String,
@@ -47,7 +47,13 @@ pub async fn ready(State(app): State<App>, parts: Parts) -> Result<Response, Pro
     // Without the bus work goes on by polling: it is shown, and takes nobody out of service.
     let bus =
         app.kernel.bus.link().map(|link| Check { name: "bus", ok: link.connected, detail: link.detail });
-    let ready = Ready { ready: store.ok, checks: std::iter::once(store).chain(bus).collect() };
+    let leaving = app.draining.is_cancelled().then(|| Check {
+        name: "serving",
+        ok: false,
+        detail: "stopping: takes no further connections soon".into(),
+    });
+    let ready = store.ok && leaving.is_none();
+    let ready = Ready { ready, checks: std::iter::once(store).chain(bus).chain(leaving).collect() };
     let status = if ready.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     Ok((status, Json(ready)).into_response())
 }

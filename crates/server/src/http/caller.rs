@@ -3,8 +3,6 @@
 //! A bearer token, or the browser's session cookie. A cookie is sent by the browser on its own, so a request that changes
 //! something with a cookie must also prove that it comes from our own pages.
 
-use std::net::SocketAddr;
-
 use axum::{
     extract::{ConnectInfo, FromRef, FromRequestParts},
     http::{HeaderMap, Method, header, request::Parts},
@@ -17,7 +15,7 @@ use qd_kernel::{
 };
 
 use super::{problem::Problem, tenant_path::TenantInPath};
-use crate::state::App;
+use crate::{listen::Peer, state::App};
 
 pub const SESSION_COOKIE: &str = "qd_session";
 const TENANT: &str = "x-tenant-id";
@@ -63,8 +61,8 @@ where
             .ok_or_else(|| Error::internal("no_request_ids", "the request has no ids"))?;
         let source = parts
             .extensions
-            .get::<ConnectInfo<SocketAddr>>()
-            .map_or_else(String::new, |info| info.0.ip().to_string());
+            .get::<ConnectInfo<Peer>>()
+            .map_or_else(String::new, |info| info.0.0.ip().to_string());
         Ok(Self { context: Context { principal, scope: named.scope, ids, source }, named, secret })
     }
 }

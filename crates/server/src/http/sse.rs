@@ -16,6 +16,9 @@ const HEARTBEAT: Duration = Duration::from_secs(15);
 /// Frames that may wait for a slow reader.
 const BUFFER: usize = 256;
 
+const COME_BACK: Duration = Duration::from_secs(1);
+const COME_BACK_AT_ONCE: Duration = Duration::from_millis(50);
+
 /// The writing end of a stream.
 pub struct Frames(mpsc::Sender<Event>);
 
@@ -33,6 +36,12 @@ impl Frames {
         self.0.send(frame).await.map_err(|_| Gone)
     }
 
+    /// Asks the reader to come back at once: the next connection leads elsewhere.
+    pub async fn moved(&self) {
+        // A reader that is gone needs no word.
+        let _ = self.0.send(Event::default().comment("stopping").retry(COME_BACK_AT_ONCE)).await;
+    }
+
     pub async fn closed(&self) {
         self.0.closed().await;
     }
@@ -46,7 +55,7 @@ where
 {
     let (sender, receiver) = mpsc::channel(BUFFER);
     // A proxy may hold the head back until there is a body.
-    let _ = sender.try_send(Event::default().comment(""));
+    let _ = sender.try_send(Event::default().comment("").retry(COME_BACK));
     tokio::spawn(write(Frames(sender)));
     let events = ReceiverStream::new(receiver).map(Ok::<_, std::convert::Infallible>);
     let mut response = Sse::new(events).keep_alive(KeepAlive::new().interval(HEARTBEAT)).into_response();

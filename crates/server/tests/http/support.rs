@@ -1,6 +1,6 @@
 //! A server for a test, and a client that speaks to it.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use qd_kernel::{KernelOptions, store::StoreOptions};
 use qd_server::{Boot, BuildInfo};
@@ -33,6 +33,7 @@ impl TestServer {
             data_dir: data.path().join("data"),
             database_url: None,
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            drain_delay: Duration::ZERO,
             public_url: None,
             prepare: false,
             supervisor: "/nonexistent".into(),
