@@ -1,9 +1,10 @@
-"""`python -m qd_runner describe|check|run`: arguments in, exit code out; the work is in the modules named so."""
+"""`python -m qd_runner describe|check|run|job`: arguments in, exit code out; the work is in the modules named so."""
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import importlib.util
 import os
 import sys
 from pathlib import Path
@@ -22,6 +23,11 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--spec", required=True, type=Path)
     run.add_argument("--attempt", type=int, default=1)
     run.add_argument("--dir", required=True, type=Path, help="the attempt's folder: socket, spool, token")
+    run.add_argument("--cluster", action="store_true", help="on the Ray of the job that this is, not one of its own")
+    job = commands.add_parser("job", help="the entrypoint of a Ray job: execute a run file on the cluster")
+    job.add_argument("--spec", required=True, type=Path)
+    job.add_argument("--attempt", type=int, default=1)
+    job.add_argument("--mark", required=True, help="names the job; stands before each record in its log")
     return parser
 
 
@@ -37,9 +43,16 @@ def main(argv: list[str] | None = None) -> int:
         from qd_runner.check import main as check_main
 
         return check_main(args.spec)
+    if args.command == "job":
+        from qd_runner import job
+
+        missing = [name for name in ("ray", "cosmos_xenna") if importlib.util.find_spec(name) is None]
+        if missing:
+            return job.missing_tell(args.mark, " and no ".join(missing))
+        return job.main(args.spec, args.attempt, args.mark)
     from qd_runner.run import main as run_main
 
-    return run_main(args.spec, args.attempt, args.dir)
+    return run_main(args.spec, args.attempt, args.dir, cluster=args.cluster)
 
 
 def _end(code: int) -> None:

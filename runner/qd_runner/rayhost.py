@@ -31,6 +31,8 @@ _NEVER_FROM_SPEC = {"RAY_ADDRESS", "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_
 
 
 class RayHost:
+    stop_grace_s = 2.5
+
     def __init__(self, attempt_dir: Path, code: list[str], env: dict[str, str]) -> None:
         """Sets the process environment. Must come before the first `import ray`, which reads parts of it."""
         self._keep = attempt_dir / "ray"

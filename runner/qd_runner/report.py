@@ -9,6 +9,7 @@ come one per batch for the first 200 of a stage, then one a second.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import re
 import threading
 import time
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from qd_runner.loading import traceback_of
+from qd_runner.nodes import Nodes
 from qd_runner.progress import Board, StageBoard
 from qd_runner.protocol import Events, now_us
 from qd_runner.serving import Bridge
@@ -37,6 +39,7 @@ _STAGE_NAME = re.compile(r"Stage \d\d - \w+")
 class Reporter:
     def __init__(self, events: Events, board: Board, spool: Path, on_failure: Callable[[], None]) -> None:
         self.bridge: Bridge | None = None
+        self.nodes: Nodes | None = None  # of a run that has workers on other machines
         self.failed = False
         self._events, self._board = events, board
         self._spool = SpoolReader(spool)
@@ -99,7 +102,8 @@ class Reporter:
                 if len(logs) >= _LOGS_AT_ONCE:
                     self._logs_send(logs)
 
-            for index, pid, record in self._spool.read(final=final):
+            elsewhere = self.nodes.read() if self.nodes is not None else ()
+            for index, pid, record in itertools.chain(self._spool.read(final=final), elsewhere):
                 stage = self._board.stage(index)
                 if record["k"] == "l":
                     if not is_noise(record["m"]):

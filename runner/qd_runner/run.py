@@ -1,7 +1,9 @@
-"""`run`: a run file executed by Xenna on a Ray of its own, reported over the event descriptor.
+"""`run`: a run file executed by Xenna on a Ray of its own, or in a Ray job on the cluster's, reported over the event
+descriptor.
 
-Every end goes through `_Ending`: last drain, Ray killed, last event, exit. Watchdogs give Xenna and the user's
-`destroy()` a bounded time to wind up (after a stop 2.5 s, after a failure 6 s), because neither bounds itself.
+Every end goes through `_Ending`: last drain, Ray killed or left, last event, exit. Watchdogs give Xenna and the user's
+`destroy()` a bounded time to wind up (after a stop 2.5 s, in a job 1.5 s; after a failure 6 s), because neither bounds
+itself.
 """
 
 from __future__ import annotations
@@ -20,18 +22,18 @@ from qd_runner import check, instrument, loading, observe, sinks, sources, xenna
 from qd_runner.progress import Board, StageBoard
 from qd_runner.protocol import EXIT_BAD_SPEC, EXIT_FAILED, EXIT_OK, EXIT_STOPPED, Events, StopRequested, error_line
 from qd_runner.rayhost import RayHost
+from qd_runner.rayjob import RayJob
 from qd_runner.report import Reporter
 from qd_runner.serving import Bridge
 from qd_runner.spec import BadSpec, RunFile, run_file_read
 
-_STOP_GRACE_S = 2.5
 _FAILURE_GRACE_S = 6.0
 _SERVING_STOP_GRACE_S = 8.0
 _SERVING_DRAIN_S = 60.0
 _NOT_OF_A_BATCH = ("stage", "batch", "batch_size", "item", "item_preview")
 
 
-def main(spec: Path, attempt: int, attempt_dir: Path) -> int:
+def main(spec: Path, attempt: int, attempt_dir: Path, *, cluster: bool = False) -> int:
     events = Events.from_env()
     events.send("hello", attempt=attempt, pid=os.getpid(), **xenna.versions())
     events.send("state", state="starting")
@@ -41,7 +43,7 @@ def main(spec: Path, attempt: int, attempt_dir: Path) -> int:
         run = run_file_read(spec)
     except BadSpec as error:
         return _bad_spec(events, error)
-    host = RayHost(attempt_dir, run.code, run.env)
+    host = RayJob(attempt_dir) if cluster else RayHost(attempt_dir, run.code, run.env)
     ending = _Ending(host)
     ending.signals_catch()
     try:
@@ -126,7 +128,9 @@ class _Runner:
         self._reporter.start()
         session = self._ending.host.start(dashboard=not replace)
         self._ending.signals_catch()  # Ray's C++ side prints a stack trace on SIGTERM before it hands on
-        self._reporter.session_use(session)
+        if session is not None:
+            self._reporter.session_use(session)
+        self._reporter.nodes = getattr(self._ending.host, "nodes", None)
         self._events.send("state", state="running")
         spec = PipelineSpec(input_data=items, stages=specs, config=self._built.config, serving_queues=queues)
         return run_pipeline(spec)
@@ -211,7 +215,7 @@ def _stage_event(stage: StageBoard) -> dict[str, Any]:
 class _Ending:
     """The one way out, whoever takes it first: the main thread, or a watchdog because that one hangs."""
 
-    def __init__(self, host: RayHost) -> None:
+    def __init__(self, host: RayHost | RayJob) -> None:
         self.host = host
         self.reporter: Reporter | None = None
         self.bridge: Bridge | None = None
@@ -234,7 +238,7 @@ class _Ending:
             threading.Thread(target=self.bridge.close, name="serving-close", daemon=True).start()
             self._watchdog(_SERVING_STOP_GRACE_S, EXIT_STOPPED)
             return
-        self._watchdog(_STOP_GRACE_S, EXIT_STOPPED)
+        self._watchdog(self.host.stop_grace_s, EXIT_STOPPED)
         self.stop_raised = True
         raise StopRequested
 

@@ -1,8 +1,8 @@
 """How worker processes tell the driver what happened: append-only NDJSON files, each written by one worker process.
 
 A record is one `write` of one line to a file opened with O_APPEND, so that it is on its way the moment it is made,
-survives the worker's death (even by SIGKILL), and needs no connection. The driver tails the folder. Only the local
-machine is served: a Ray of several machines would need another road.
+survives the worker's death (even by SIGKILL), and needs no connection. The driver tails the folder on its own machine;
+from others of a cluster `nodes.py` fetches it.
 
 A worker goes on in a new file (a segment) when one is full, and the driver removes what it has read. Where it does
 not come after, a worker keeps 16 MiB and then drops log lines, which it counts, and adds up what else it has to say.
@@ -37,6 +37,7 @@ class SpoolWriter:
     def __init__(self, folder: str, index: int) -> None:
         self._folder, self._index = folder, index
         self._fd: int | None = None
+        folder_make(folder)
         self._start()
         # A process that the user's code forks speaks for itself: two must not take turns at one worker's segments.
         os.register_at_fork(after_in_child=self._start)
@@ -181,6 +182,13 @@ class Tail:
         if final and self.at_end and self._rest:
             yield self._rest
             self._rest = b""
+
+
+def folder_make(folder: str) -> None:
+    """For a worker on a machine where nobody was before. Records hold what stages print: nobody else may read them."""
+    for path in (os.path.dirname(folder), folder):  # noqa: PTH120
+        with contextlib.suppress(OSError):
+            os.mkdir(path, 0o700)  # noqa: PTH102
 
 
 def segment_parse(name: str) -> tuple[int, int, int] | None:
