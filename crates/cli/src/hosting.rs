@@ -13,6 +13,7 @@ use qd_kernel::bus::NatsOptions;
 use qd_kernel::roles::{Role, Roles};
 use qd_kernel::store::StoreOptions;
 use qd_kernel::{Kernel, KernelOptions};
+use qd_pipelines::engine::LOST_AFTER;
 use qd_server::{Boot, BuildInfo};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -41,6 +42,9 @@ pub struct HostWords {
     /// A .creds file for the NATS server
     #[arg(long, env = "QD_NATS_CREDENTIALS", value_name = "FILE", requires = "nats_url")]
     pub nats_credentials: Option<PathBuf>,
+    /// Seconds for which the head of a Ray cluster may answer without knowing a run's job; then the run is lost
+    #[arg(long, env = "QD_RAY_LOST_AFTER", value_name = "SECONDS", default_value_t = LOST_AFTER.as_secs())]
+    pub ray_lost_after: u64,
     /// How people reach the server, if not by the address it listens on
     #[arg(long, value_name = "URL")]
     pub public_url: Option<String>,
@@ -86,6 +90,7 @@ pub async fn start(words: &HostWords, part: &Part, listen: SocketAddr) -> Result
         // The API holds specs against their code, a worker starts runs.
         prepare: part.roles.has(Role::Api) || part.roles.has(Role::Worker),
         supervisor: "/proc/self/exe".into(),
+        ray_lost_after: Duration::from_secs(words.ray_lost_after),
         kernel: KernelOptions { nats, roles: part.roles, ..KernelOptions::default() },
         store: StoreOptions::default(),
         register: Box::new(|_| {}),

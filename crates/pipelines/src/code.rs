@@ -17,6 +17,7 @@ use qd_kernel::code::MAX_BYTES;
 
 pub use archive::Inspected;
 pub use pack::pack;
+pub(crate) use unpack::archive_files;
 pub use unpack::{inspect, unpack};
 
 /// Most bytes that all files together may have.

@@ -1,4 +1,6 @@
-//! The engine `xenna`: each attempt is a supervised process of its own on a Ray of its own, on this machine.
+//! The engines. `xenna`, which is described here, runs on this machine; [`ray`] on clusters, by their Jobs API.
+//!
+//! `xenna`: each attempt is a supervised process of its own on a Ray of its own, on this machine.
 //!
 //! The engine keeps nothing that it could lose. What an attempt is stands in its folder, what happened in the
 //! attempt's journal, and the cursor of an observation is a byte offset in it. So a server that was killed goes on
@@ -13,6 +15,7 @@ mod folders;
 mod health;
 mod memory;
 mod observe;
+pub(crate) mod ray;
 mod request;
 mod submit;
 
@@ -36,6 +39,8 @@ use crate::supervisor::Program;
 
 use folders::Folders;
 use memory::Memory;
+
+pub use ray::{LOST_AFTER, RAY, Ray, RayOptions};
 
 /// The engine's registered name.
 pub const XENNA: &str = "xenna";

@@ -27,6 +27,7 @@ use tokio::sync::watch;
 
 pub use python::{Python, find_python};
 pub use runner_files::runner_hash;
+pub(crate) use runner_files::runner_sources;
 
 /// A build is not tried again sooner after it failed; twice that after the next failure in a row, and so on.
 const RETRY_AFTER: Duration = Duration::from_secs(10);

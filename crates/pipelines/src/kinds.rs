@@ -12,14 +12,15 @@ pub use pipeline::PIPELINE;
 pub use stage_template::STAGE_TEMPLATE;
 
 use crate::describe::Describer;
-use crate::engine::{Xenna, XennaOptions};
+use crate::engine::ray::connection::connection_type;
+use crate::engine::{Ray, RayOptions, Xenna, XennaOptions};
 use crate::environment::Environments;
 
-/// Adds the kinds `pipelines` and `stagetemplates` and the engine `xenna`.
+/// Adds the kinds `pipelines` and `stagetemplates`, the engines `xenna` and `ray`, and connections of type `ray`.
 ///
 /// Answers the environments, so that whoever starts the server can have the base prepared
 /// ([`Environments::watch`]) and show how far it is; nothing is prepared before somebody asks.
-pub fn register(registry: &mut Registry, options: XennaOptions) -> Environments {
+pub fn register(registry: &mut Registry, options: XennaOptions, ray: RayOptions) -> Environments {
     let environments = Environments::new(&options.data);
     let backing = Backing {
         code_root: std::path::absolute(options.data.join("code"))
@@ -30,6 +31,8 @@ pub fn register(registry: &mut Registry, options: XennaOptions) -> Environments 
     registry.kind(pipeline::Pipelines::new(backing));
     registry.kind(stage_template::StageTemplates::new());
     registry.engine(Arc::new(Xenna::new(options, environments.clone())));
+    registry.engine(Arc::new(Ray::new(ray)));
+    registry.connection_type(connection_type());
     environments
 }
 

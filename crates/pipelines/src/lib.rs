@@ -10,6 +10,7 @@ pub mod params;
 pub mod run_file;
 pub mod spec;
 pub mod supervisor;
+pub mod target;
 pub mod templates;
 pub mod validate;
 

@@ -20,7 +20,7 @@
 //! is a new attempt with a folder of its own), judges no outcome (the engine does), and syncs no file: it
 //! survives the death of processes, not of the machine, where the runner would be gone as well.
 
-mod driver_lines;
+pub(crate) mod driver_lines;
 mod identity;
 pub mod journal;
 mod launching;

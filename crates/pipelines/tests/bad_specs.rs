@@ -192,7 +192,8 @@ fn table() -> Vec<(&'static str, Changes)> {
         ("output that is the folder itself", set("/io/output/jsonl/path", json!("."))),
         ("serving with input and output", set("/execution_mode", json!("serving"))),
         // Runtime.
-        ("unknown target", set("/runtime/target", json!("moon"))),
+        ("target that is no name", set("/runtime/target", json!("Moon base"))),
+        ("target by a param that is not there", set("/runtime/target", json!("${params.where}"))),
         ("code that is not packed", set("/runtime/code", json!("./code"))),
         (
             "requirements that are not pinned",

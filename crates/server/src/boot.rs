@@ -15,9 +15,13 @@ use qd_kernel::{
     code::CodeStore,
     kernel::Tasks,
     registry::Registry,
+    resources::SpecReader,
     store::{Store, StoreOptions},
 };
-use qd_pipelines::{engine::XennaOptions, supervisor::Program};
+use qd_pipelines::{
+    engine::{RayOptions, XennaOptions},
+    supervisor::Program,
+};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -47,6 +51,8 @@ pub struct Boot {
     pub prepare: bool,
     /// The executable that supervises runs: it must answer `supervise <folder>`.
     pub supervisor: PathBuf,
+    /// How long the head of a Ray cluster may answer without knowing a run's job before the run is lost.
+    pub ray_lost_after: Duration,
     pub kernel: KernelOptions,
     pub store: StoreOptions,
     /// Planes beyond those that every server has.
@@ -91,6 +97,12 @@ impl Boot {
                 code: CodeStore::new(store.clone()),
                 clock: source.clone(),
                 supervisor: Program::supervise(self.supervisor),
+            },
+            RayOptions {
+                code: CodeStore::new(store.clone()),
+                specs: SpecReader::new(store.clone()),
+                clock: source.clone(),
+                lost_after: self.ray_lost_after,
             },
         );
         if self.prepare {

@@ -24,6 +24,7 @@ async fn description() -> Value {
         drain_delay: Duration::ZERO,
         public_url: None,
         prepare: false,
+        ray_lost_after: qd_pipelines::engine::LOST_AFTER,
         supervisor: "/nonexistent".into(),
         kernel: KernelOptions::default(),
         store: StoreOptions::default(),

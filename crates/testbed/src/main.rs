@@ -102,6 +102,7 @@ async fn serve(words: Serve) -> Result<(), Box<dyn Error>> {
         public_url: words.public_url,
         prepare: false,
         supervisor: std::env::current_exe()?,
+        ray_lost_after: qd_pipelines::engine::LOST_AFTER,
         kernel: KernelOptions::default(),
         store: StoreOptions::default(),
         register: Box::new(|registry| {

@@ -8,6 +8,7 @@
     reason = "a test may fail by panicking"
 )]
 
+mod cluster;
 mod crash;
 mod failure;
 mod serving;

@@ -46,6 +46,11 @@ impl Qd {
 
     /// Starts the server, after a kill or at first.
     pub async fn restart(&mut self) {
+        self.serve_with(&[]).await;
+    }
+
+    /// The same with more words for `qd serve`.
+    pub async fn serve_with(&mut self, words: &[&str]) {
         let log = fs::OpenOptions::new()
             .create(true)
             .append(true)
@@ -54,6 +59,7 @@ impl Qd {
         let mut server = self
             .command(&["serve", "--listen", "127.0.0.1:0", "--data"])
             .arg(self.data())
+            .args(words)
             .stdout(Stdio::piped())
             .stderr(log)
             .spawn()

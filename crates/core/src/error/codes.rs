@@ -55,6 +55,11 @@ pub const CODES: &[(&str, ErrorKind, &str)] = &[
     ("code_unpack", Internal, "A code archive could not be unpacked: the disk, or a defect."),
     ("code_verify", Internal, "The check of an uploaded archive ended abnormally: a defect."),
     (
+        "connection_not_found",
+        Invalid,
+        "The target of the run is no published connection to a Ray cluster; publish it, or choose another target.",
+    ),
+    (
         "control_character",
         Malformed,
         "A text or the spec holds a control character, such as NUL; for a spec `errors` says where.",
@@ -150,6 +155,10 @@ pub const CODES: &[(&str, ErrorKind, &str)] = &[
     ("panicked", Internal, "The server met a defect of its own while it answered."),
     ("params_invalid", Invalid, "The run's parameters break their schema; `errors` lists how."),
     ("principal_not_found", NotFound, "There is no such account."),
+    ("ray_job_not_found", NotFound, "The Ray head knows no job of that name."),
+    ("ray_refused", Invalid, "The Ray head does not take what it was asked; the detail has its words."),
+    ("ray_token_refused", Forbidden, "The Ray head does not accept the connection's token."),
+    ("ray_unreachable", Unavailable, "The Ray head does not answer, or not like Ray; the detail says which."),
     ("reason_required", Malformed, "The action wants a reason, which stays on the job and in the audit."),
     ("request_failed", Unavailable, "The connection to the run broke before it answered."),
     (
@@ -172,6 +181,11 @@ pub const CODES: &[(&str, ErrorKind, &str)] = &[
     ("run_not_found", NotFound, "There is no such run in the project."),
     ("run_not_retryable", Conflict, "Only a run that failed or was stopped can be retried."),
     ("run_not_running", Conflict, "Only a run that is running takes requests."),
+    (
+        "run_unknown",
+        Unavailable,
+        "Nothing is known of the run now: its cluster does not answer, or does not know it. That ends no run by itself.",
+    ),
     ("scope_not_found", NotFound, "There is no such tenant or project, or the caller may not know of it."),
     ("scopes_disagree", Malformed, "The address and the header name different tenants or projects."),
     (
@@ -203,6 +217,7 @@ pub const CODES: &[(&str, ErrorKind, &str)] = &[
     ),
     ("store_timeout", Unavailable, "The database took too long; nothing was changed."),
     ("store_unavailable", Unavailable, "The database cannot be reached now, or takes no writes."),
+    ("submission_taken", Conflict, "The Ray cluster has another's job of the name that the attempt has."),
     ("too_deep", Malformed, "The spec is nested more deeply than the limit."),
     ("too_many_documents", TooLarge, "More documents than one request may hold."),
     ("too_many_requests", RateLimited, "The run's queue of requests is full; try again after a moment."),
@@ -215,7 +230,11 @@ pub const END_CODES: &[(&str, &str)] = &[
     ("attempts_exhausted", "The worker died each time that it tried the step."),
     ("bad_spec", "The runner cannot read the run's file: a defect, or a runner of another version."),
     ("cancelled", "Somebody cancelled the job, or something newer made it pointless."),
-    ("lost", "The run's supervisor is gone: it was killed, or the machine went down."),
+    ("job_not_started", "Ray could not start the run's job; the message has Ray's words."),
+    (
+        "lost",
+        "The run's supervisor is gone (killed, or the machine went down), or its Ray cluster does not know its job any more.",
+    ),
     ("pipeline_failed", "The pipeline failed outside of its stages; the message and the log say how."),
     ("runner_failed", "The runner ended with an exit code that says nothing more; the log may."),
     ("runner_killed", "A signal ended the runner: somebody's, or the system's when memory ran out."),

@@ -21,6 +21,24 @@ pub fn inspect(archive: &[u8], digest: &Digest) -> Result<Inspected> {
     })
 }
 
+/// Gives each file of an archive: path, whether it can be run, content. All is checked by the end; `take` may have seen files
+/// of an archive that turns out to be bad.
+///
+/// # Errors
+/// `bad_code_archive`, `code_too_large`, and what `take` answers.
+pub(crate) fn archive_files(
+    archive: &[u8],
+    digest: &Digest,
+    mut take: impl FnMut(&Path, bool, &[u8]) -> Result<()>,
+) -> Result<()> {
+    archive::read(archive, digest, |entry| {
+        let mut content = Vec::new();
+        entry.content.read_to_end(&mut content).map_err(|error| bad_archive(error.to_string()))?;
+        take(&entry.path, entry.executable, &content)
+    })
+    .map(drop)
+}
+
 /// Unpacks an archive to `<root>/<hex of the digest>` and answers that folder.
 ///
 /// A folder that is there already is that content and is left alone. It appears complete or not at all: two that

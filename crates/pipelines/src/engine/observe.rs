@@ -162,7 +162,7 @@ async fn look(dir: PathBuf, offset: u64) -> Result<(SupervisorState, Page)> {
 }
 
 /// Failure and results once more, beside the end that they explain.
-fn ended(mut seen: Observation, memory: &Memory, end: RunEnd) -> Observation {
+pub(super) fn ended(mut seen: Observation, memory: &Memory, end: RunEnd) -> Observation {
     if end.state == RunState::Failed {
         seen.failure = seen.failure.or_else(|| memory.failure.clone());
     }
@@ -175,7 +175,7 @@ fn serving(ticket: &RunTicket) -> bool {
     ticket.spec.get("execution_mode").and_then(serde_json::Value::as_str) == Some("serving")
 }
 
-fn log_line(line: Line, at: Timestamp) -> LogLine {
+pub(super) fn log_line(line: Line, at: Timestamp) -> LogLine {
     LogLine {
         at,
         stage: line.stage,

@@ -13,6 +13,11 @@ pub(super) fn base_requirements() -> &'static str {
     FILES.iter().find(|(name, _)| *name == "requirements.txt").map_or("", |(_, text)| *text)
 }
 
+/// The files of the runner's package, by path.
+pub(crate) fn runner_sources() -> impl Iterator<Item = (&'static str, &'static str)> {
+    FILES.iter().copied().filter(|(name, _)| name.starts_with("qd_runner/"))
+}
+
 /// Names the embedded runner.
 #[must_use]
 pub fn runner_hash() -> String {

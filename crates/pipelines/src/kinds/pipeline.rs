@@ -6,8 +6,9 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use qd_core::error::{Error, ErrorKind, Result};
+use qd_core::error::{Error, ErrorKind, Result, clip};
 use qd_core::violation::Violation;
+use qd_kernel::connections::CONNECTION;
 use qd_kernel::kind::{Kind, KindInfo, KindScope, SpecView};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -15,9 +16,11 @@ use serde_json::{Value, json};
 use super::{Backing, STAGE_TEMPLATE};
 use crate::code::unpack;
 use crate::describe::Question;
-use crate::engine::XENNA;
+use crate::engine::ray::ray_connection;
+use crate::engine::{RAY, XENNA};
 use crate::params;
-use crate::spec::StageTemplateSpec;
+use crate::spec::{ExecutionMode, PipelineSpec, StageTemplateSpec};
+use crate::target::{self, Target};
 use crate::templates::{Resolved, resolve, unknown_template};
 use crate::validate::{Capacity, pipeline_schema, validate_described, validate_semantics, validate_shape};
 
@@ -108,7 +111,12 @@ impl Pipelines {
         };
         match self.backing.describer.describe(&environment, &question).await {
             Ok(description) => {
-                let capacity = description.cpus.map_or_else(machine, |cpus| Capacity { cpus, ..machine() });
+                let capacity = match target::by_default(spec) {
+                    Some(Target::Local) => {
+                        description.cpus.map_or_else(machine, |cpus| Capacity { cpus, ..machine() })
+                    }
+                    _ => Capacity::UNKNOWN,
+                };
                 Ok(validate_described(spec, &description, &capacity))
             }
             Err(error) => Ok(vec![Violation::new("/runtime/code", "code_not_described", error.to_string())]),
@@ -160,19 +168,29 @@ impl Kind for Pipelines {
             Ok(spec) => spec,
             Err(violations) => return Ok(violations),
         };
-        let violations = validate_semantics(&spec, &machine());
+        let mut violations = validate_semantics(&spec, &capacity(&spec));
+        violations.extend(target_violations(&spec, view).await?);
         if !violations.is_empty() {
             return Ok(violations);
         }
         let resolved = resolve(&spec);
         if resolved.spec != spec {
             // The templates' own words: their references, what they need.
-            let violations = validate_semantics(&resolved.spec, &machine());
+            let violations = validate_semantics(&resolved.spec, &capacity(&resolved.spec));
             if !violations.is_empty() {
                 return Ok(violations);
             }
         }
         self.describe(&resolved, view).await
+    }
+
+    fn engine(&self, spec: &Value, params: &Value) -> Option<&'static str> {
+        let target = spec.pointer(target::AT).and_then(Value::as_str).unwrap_or_default();
+        let params = params.as_object().cloned().unwrap_or_default();
+        Some(match target::of_run(target, &params) {
+            Some(Target::Connection(_)) => RAY,
+            Some(Target::Local) | None => XENNA,
+        })
     }
 
     fn params_schema(&self, spec: &Value) -> Option<Value> {
@@ -190,6 +208,39 @@ impl Kind for Pipelines {
 /// A spec as it is kept.
 pub(super) fn written_out(spec: &impl Serialize) -> std::result::Result<Value, Vec<Violation>> {
     serde_json::to_value(spec).map_err(|error| vec![Violation::new("", "invalid_value", error.to_string())])
+}
+
+/// What can be known of the size of a run's usual target.
+fn capacity(spec: &PipelineSpec) -> Capacity {
+    match target::by_default(spec) {
+        Some(Target::Local) => machine(),
+        // What a cluster has changes, and Ray waits for it.
+        Some(Target::Connection(_)) | None => Capacity::UNKNOWN,
+    }
+}
+
+/// What is wrong with the cluster on which runs are carried out unless a parameter says otherwise.
+async fn target_violations(spec: &PipelineSpec, view: &SpecView) -> Result<Vec<Violation>> {
+    let Some(Target::Connection(name)) = target::by_default(spec) else { return Ok(Vec::new()) };
+    let mut violations = Vec::new();
+    if spec.execution_mode == ExecutionMode::Serving {
+        let detail =
+            "a serving pipeline runs on the target local: nothing outside of a job reaches its queues";
+        violations.push(Violation::new("/execution_mode", "not_allowed", detail));
+    }
+    let found = view.specs.find(view.scope, CONNECTION, &name, None).await?;
+    let wrong = match found {
+        None => Some(format!(
+            "there is no published connection {:?}, and no other target but local",
+            clip(&name, 60)
+        )),
+        Some((_, spec)) if ray_connection(&spec).is_none() => {
+            Some(format!("the connection {:?} does not lead to a Ray cluster", clip(&name, 60)))
+        }
+        Some(_) => None,
+    };
+    violations.extend(wrong.map(|detail| Violation::new(target::AT, "unknown_target", detail)));
+    Ok(violations)
 }
 
 /// This machine as a target, as far as it can be known without asking Ray.

@@ -14,7 +14,8 @@ use super::schema;
 #[serde(deny_unknown_fields)]
 #[schemars(inline)]
 pub struct Runtime {
-    /// Where it runs: `local` is a Ray of the run's own, on the machine of the server.
+    /// Where it runs: `local` is a Ray of the run's own, on the machine of the server; any other name is that of a connection
+    /// to a Ray cluster. `${params.<name>}` lets a run choose.
     #[serde(default = "local")]
     pub target: String,
     /// The pipeline's code: a folder beside the spec, which `qd apply` packs and pins by its digest.

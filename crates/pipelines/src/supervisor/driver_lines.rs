@@ -11,7 +11,7 @@ use super::journal::{Level, Line, Stream};
 
 /// Turns lines of one stream into journal lines.
 #[derive(Debug)]
-pub(super) struct DriverLines {
+pub(crate) struct DriverLines {
     stream: Stream,
     /// Level of the line before: indented lines (a traceback, a table) belong to it.
     last: Level,

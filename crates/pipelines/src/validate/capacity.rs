@@ -22,6 +22,11 @@ pub struct Capacity {
     pub gpus: f64,
 }
 
+impl Capacity {
+    /// Of a target whose size is not known: nothing is too large for it.
+    pub const UNKNOWN: Self = Self { cpus: f64::INFINITY, gpus: f64::INFINITY };
+}
+
 struct Need<'a> {
     stage: &'a Stage,
     index: usize,

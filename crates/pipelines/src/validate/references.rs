@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use crate::params::{self, unknown_param};
 use crate::spec::PipelineSpec;
+use crate::target;
 
 pub(super) fn check(spec: &PipelineSpec) -> Vec<Violation> {
     let names: Vec<&str> = params::names(&spec.params).collect();
@@ -34,6 +35,7 @@ pub(crate) fn substituted(spec: &PipelineSpec) -> Vec<(Value, String)> {
     parts.push((io, root.key("io").into()));
     let env = serde_json::to_value(&spec.runtime.env).unwrap_or_default();
     parts.push((env, root.key("runtime").key("env").into()));
+    parts.push((spec.runtime.target.clone().into(), target::AT.into()));
     let config = Value::Object(spec.runtime.config.clone());
     parts.push((config, root.key("runtime").key("config").into()));
     parts

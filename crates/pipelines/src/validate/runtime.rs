@@ -8,6 +8,7 @@ use qd_core::violation::{Pointer, Violation};
 
 use super::grammar::{is_identifier, requirement};
 use crate::spec::{Code, PipelineSpec};
+use crate::target::{self, Target};
 
 /// Packages whose version is the environment's business: another one would replace what the runner was made for.
 const OWN_PACKAGES: [&str; 3] = ["cosmos-xenna", "ray", "qd-runner"];
@@ -19,12 +20,11 @@ pub(super) fn check(spec: &PipelineSpec) -> Vec<Violation> {
     let at = Pointer::root().key("runtime");
     let runtime = &spec.runtime;
     let mut violations = Vec::new();
-    if runtime.target != "local" {
-        let detail = format!(
-            "there is no target {:?}; this server runs pipelines on \"local\"",
-            clip(&runtime.target, 60)
-        );
-        violations.push(Violation::new(at.key("target"), "unknown_target", detail));
+    // A name that could be none of a connection; whether there is one is asked where specs can be read.
+    if let Some(Target::Connection(name)) = target::by_default(spec)
+        && let Err(error) = Name::parse(&name)
+    {
+        violations.push(error.at(at.key("target").as_str()));
     }
     violations.extend(check_code(runtime.code.as_ref(), at.key("code").as_str()));
     check_requirements(&runtime.requirements, &at.key("requirements"), &mut violations);

@@ -16,9 +16,10 @@ use qd_core::violation::Violation;
 use qd_kernel::clock::{self, Source};
 use qd_kernel::code::CodeStore;
 use qd_kernel::engine::{LogLine, Observation, RunEnd, RunEngine, RunTicket, Submitted};
+use qd_kernel::resources::SpecReader;
 use qd_kernel::store::Store;
 use qd_pipelines::code::{Packed, pack};
-use qd_pipelines::engine::{Xenna, XennaOptions};
+use qd_pipelines::engine::{RayOptions, Xenna, XennaOptions};
 use qd_pipelines::environment::{Environment, Environments};
 use qd_pipelines::kinds::{PIPELINE, register};
 use qd_pipelines::supervisor::Program;
@@ -117,8 +118,14 @@ impl Bench {
         let store = database.migrated().await;
         let (sender, receiver) = std::sync::mpsc::channel();
         let options = options(&data, &store, &clock::system());
+        let ray = RayOptions {
+            code: options.code.clone(),
+            specs: SpecReader::new(store.clone()),
+            clock: options.clock.clone(),
+            lost_after: LIMIT,
+        };
         let kernel = TestKernel::build().store(&store).register(move |registry| {
-            sender.send(register(registry, options)).unwrap();
+            sender.send(register(registry, options, ray)).unwrap();
         });
         let kernel = kernel.on(&database).await;
         let environments = receiver.recv().unwrap();

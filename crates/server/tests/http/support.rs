@@ -36,6 +36,7 @@ impl TestServer {
             drain_delay: Duration::ZERO,
             public_url: None,
             prepare: false,
+            ray_lost_after: qd_pipelines::engine::LOST_AFTER,
             supervisor: "/nonexistent".into(),
             kernel: KernelOptions::default(),
             store: StoreOptions::default(),
