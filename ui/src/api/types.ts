@@ -99,6 +99,10 @@ export interface EngineDetail {
   xenna?: string | null;
   ray?: string | null;
   python?: string | null;
+  /** The connection to the cluster that carries the run out. */
+  connection?: string;
+  /** Only while nothing is known of the run. */
+  observation?: { state: string; since: string; reason: string };
 }
 
 export interface EngineProgress {

@@ -47,7 +47,7 @@ export function Shell() {
     t: () => setPreference("theme", NEXT_THEME[theme]),
     u: () => setPreference("zone", zone === "utc" ? "local" : "utc"),
     "g h": () => void navigate({ to: "/" }),
-    "g p": () => void navigate({ to: "/$plural", params: { plural: kinds[0]?.plural ?? "pipelines" } }),
+    "g p": () => void navigate({ to: "/$plural", params: { plural: kinds.find((kind) => kind.runnable)?.plural ?? "pipelines" } }),
     "g r": () => void navigate({ to: "/runs" }),
     "g j": () => void navigate({ to: "/jobs" }),
     "g e": () => void navigate({ to: "/events" }),

@@ -19,6 +19,7 @@ export function RunHeader({ run, plural }: { run: Run; plural: string | null }) 
   const progress = run.progress;
   const outputs = run.results?.outputs ?? progress?.outputs ?? null;
   const dropped = run.results?.dropped ?? progress?.dropped ?? 0;
+  const doubt = over ? undefined : run.engine_detail?.observation;
   const phase = run.state === "running" && progress?.phase && progress.phase !== "running" ? progress.phase : null;
   return (
     <PageHeader
@@ -31,6 +32,11 @@ export function RunHeader({ run, plural }: { run: Run; plural: string | null }) 
       note={
         <>
           <State state={shownRunState(run)} />
+          {doubt ? (
+            <span className="min-w-0 text-bad">
+              Unknown (<Ago at={doubt.since} />): {doubt.reason}
+            </span>
+          ) : null}
           {phase && !stopping ? <span className="text-ink2">{phase}</span> : null}
           {run.message && !run.failure ? <span className="min-w-0 text-ink2">{run.message}</span> : null}
         </>
@@ -68,6 +74,7 @@ export function RunHeader({ run, plural }: { run: Run; plural: string | null }) 
             {run.engine}
             {run.engine_detail?.xenna ? ` ${run.engine_detail.xenna}` : ""}
           </b>
+          {run.engine_detail?.connection ? <span>{run.engine_detail.connection}</span> : null}
           {run.engine_detail?.ray ? <span>Ray {run.engine_detail.ray}</span> : null}
           {run.engine_detail?.python ? <span>Python {run.engine_detail.python}</span> : null}
         </Fact>
