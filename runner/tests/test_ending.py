@@ -19,6 +19,8 @@ class Ended(BaseException):
 
 
 class Host:
+    stop_grace_s = 2.5
+
     def __init__(self, *_: object) -> None: ...
 
     def kill(self) -> None: ...
