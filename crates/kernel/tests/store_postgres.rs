@@ -3,14 +3,13 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use qd_kernel::params;
 use qd_kernel::store::{Store, StoreError, StoreOptions, StoreResult, Tx};
-use qd_testkit::TestDatabase;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use qd_testkit::{Cut, Proxy, TestDatabase};
+use tokio::net::TcpListener;
 
 const SCHEMA: &str = "CREATE TABLE n (id bigint PRIMARY KEY)";
 
@@ -90,59 +89,13 @@ async fn a_backend_killed_during_a_transaction_runs_it_once_more() {
     assert_eq!(ids(&store).await, [1, 2]);
 }
 
-/// Where the proxy cuts both ends once it sees COMMIT.
-#[derive(Clone, Copy, PartialEq)]
-enum Cut {
-    BeforeServer,
-    AfterServer,
-}
-
-/// A proxy to the database's server; its own URL, and whether it cuts.
-async fn proxy(url: &str, cut: Cut) -> (String, Arc<AtomicBool>) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let server = url.split('@').nth(1).unwrap().split('/').next().unwrap().to_owned();
-    let proxied = url.replace(&server, &format!("127.0.0.1:{port}"));
-    let armed = Arc::new(AtomicBool::new(false));
-    let arm = armed.clone();
-    tokio::spawn(async move {
-        while let Ok((client, _)) = listener.accept().await {
-            let to_server = TcpStream::connect(&server).await.unwrap();
-            tokio::spawn(forward(client, to_server, cut, arm.clone()));
-        }
-    });
-    (proxied, armed)
-}
-
-async fn forward(client: TcpStream, server: TcpStream, cut: Cut, armed: Arc<AtomicBool>) {
-    let (mut from_client, mut to_client) = client.into_split();
-    let (mut from_server, mut to_server) = server.into_split();
-    let answers = tokio::spawn(async move { tokio::io::copy(&mut from_server, &mut to_client).await });
-    let mut buffer = vec![0u8; 64 * 1024];
-    while let Ok(count @ 1..) = from_client.read(&mut buffer).await {
-        let bytes = &buffer[..count];
-        let commits = armed.load(Ordering::SeqCst) && bytes.windows(7).any(|window| window == b"COMMIT\0");
-        if commits {
-            answers.abort();
-        }
-        if !commits || cut == Cut::AfterServer {
-            to_server.write_all(bytes).await.unwrap();
-        }
-        if commits {
-            armed.store(false, Ordering::SeqCst);
-            // Dropping both ends closes both connections; the server still reads what it was sent.
-            break;
-        }
-    }
-}
-
 async fn commit_is_cut(cut: Cut) -> (TestDatabase, Store, usize, StoreResult<()>) {
     let db = TestDatabase::postgres().await;
     let direct = store(&db).await;
-    let (url, armed) = proxy(&db.url, cut).await;
-    let through = Store::open(&url, StoreOptions::default()).await.unwrap();
+    let proxy = Proxy::start(&db.url).await;
+    let through = Store::open(&proxy.url, StoreOptions::default()).await.unwrap();
     through.write(|tx| insert(tx, 1)).await.unwrap();
-    armed.store(true, Ordering::SeqCst);
+    proxy.cut_next_commit(cut);
     let runs = Arc::new(AtomicUsize::new(0));
     let seen = runs.clone();
     let result = through

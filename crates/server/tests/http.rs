@@ -14,6 +14,7 @@ mod http {
     mod coverage;
     mod resources;
     mod runs;
+    mod storm;
     mod streams;
     mod support;
 }

@@ -8,6 +8,7 @@
     reason = "a test may fail by panicking"
 )]
 
+mod faults;
 mod roles;
 mod rolling;
 mod support;

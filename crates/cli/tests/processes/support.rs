@@ -26,10 +26,16 @@ pub struct Process {
 impl Process {
     /// Starts one with these roles; returns when it answers.
     pub fn start(db: &TestDatabase, nats: &Nats, roles: &str) -> Self {
+        Self::with(&["--roles", roles, "--database-url", &db.url, "--nats-url", &nats.url()])
+    }
+
+    /// Starts one with these words besides its address, and its data folder where they name none.
+    pub fn with(more: &[&str]) -> Self {
         let port = free_port();
-        let words = ["serve", "--listen", &format!("127.0.0.1:{port}"), "--data", "data", "--roles", roles];
-        let mut words: Vec<String> = words.into_iter().map(str::to_owned).collect();
-        words.extend(["--database-url".into(), db.url.clone(), "--nats-url".into(), nats.url()]);
+        let listen = format!("127.0.0.1:{port}");
+        let data: &[&str] = if more.contains(&"--data") { &[] } else { &["--data", "data"] };
+        let words = ["serve", "--listen", &listen];
+        let words = words.iter().chain(data).chain(more).map(|word| (*word).to_owned()).collect();
         let home = TempDir::new().expect("make a folder");
         let mut process = Self { home, port, words, server: None };
         process.restart();

@@ -11,16 +11,16 @@ use serde_json::{Value, json};
 use super::support::TestServer;
 
 /// Reads frames until `enough` says so or the stream ends.
-struct Reader {
+pub(super) struct Reader {
     reply: std::pin::Pin<Box<dyn futures::Stream<Item = reqwest::Result<bytes::Bytes>> + Send>>,
     buffer: String,
 }
 
 #[derive(Debug, Default, Clone)]
-struct Frame {
-    id: Option<String>,
-    event: String,
-    data: Value,
+pub(super) struct Frame {
+    pub id: Option<String>,
+    pub event: String,
+    pub data: Value,
 }
 
 impl Reader {
@@ -29,7 +29,7 @@ impl Reader {
         Self { reply: Box::pin(reply.bytes_stream()), buffer: String::new() }
     }
 
-    async fn next(&mut self) -> Option<Frame> {
+    pub async fn next(&mut self) -> Option<Frame> {
         loop {
             if let Some(end) = self.buffer.find("\n\n") {
                 let text: String = self.buffer.drain(..end + 2).collect();
@@ -55,7 +55,7 @@ impl Reader {
     }
 }
 
-async fn open(server: &TestServer, path: &str, last: Option<&str>) -> Reader {
+pub(super) async fn open(server: &TestServer, path: &str, last: Option<&str>) -> Reader {
     let mut request = server.request(Method::GET, path).header("accept", "text/event-stream");
     if let Some(last) = last {
         request = request.header("last-event-id", last);

@@ -23,15 +23,20 @@ pub struct TestServer {
 
 impl TestServer {
     pub async fn start() -> Self {
-        Self::on(TempDir::new().expect("make a folder"), Arc::default()).await
+        Self::on(TempDir::new().expect("make a folder"), Arc::default(), None).await
     }
 
-    async fn on(data: TempDir, engine: Arc<FakeEngine>) -> Self {
+    /// One of several on a Postgres.
+    pub async fn on_database(url: &str) -> Self {
+        Self::on(TempDir::new().expect("make a folder"), Arc::default(), Some(url.to_owned())).await
+    }
+
+    async fn on(data: TempDir, engine: Arc<FakeEngine>, database_url: Option<String>) -> Self {
         let registered = engine.clone();
         let boot = Boot {
             build: BuildInfo::new("test"),
             data_dir: data.path().join("data"),
-            database_url: None,
+            database_url,
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             drain_delay: Duration::ZERO,
             public_url: None,
@@ -67,7 +72,7 @@ impl TestServer {
         }
         self.task.await.expect("stop the server");
         drop(self.kernel);
-        let mut server = Self::on(self.data, self.engine).await;
+        let mut server = Self::on(self.data, self.engine, None).await;
         server.token = token;
         server
     }
