@@ -40,8 +40,10 @@ def main(spec: Path, attempt: int, mark: str) -> int:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(mode=0o700, parents=True)
     log = Log(os.dup(1), mark)
+    run = paths_resolve(json.loads(spec.read_text(encoding="utf-8")))
+    shutil.rmtree(run["attempt_output"], ignore_errors=True)  # what an earlier attempt left is no result of this one
     resolved = folder / "spec.json"
-    resolved.write_text(json.dumps(paths_resolve(json.loads(spec.read_text(encoding="utf-8")))), encoding="utf-8")
+    resolved.write_text(json.dumps(run), encoding="utf-8")
     command = [sys.executable, "-m", "qd_runner", "run", "--cluster", "--spec", str(resolved)]
     return Child(log, [*command, "--attempt", str(attempt), "--dir", str(folder)], folder).watch()
 

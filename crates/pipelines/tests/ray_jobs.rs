@@ -231,6 +231,35 @@ async fn a_job_log_that_is_cut_again_and_again_is_told_once() {
 }
 
 #[tokio::test]
+async fn what_was_told_and_not_stored_is_told_again_and_what_another_stored_is_not() {
+    let bench = Bench::new().await;
+    let engine = bench.engine(LONG);
+    let (ticket, job) = bench.started(&engine).await;
+    let text = log(&job, 20);
+    bench.head.job(&job, |job| job.log = text.clone());
+    // The stand-in sends it in pieces: as many observations as it takes until all whole lines are there.
+    let (mut cursor, mut first) = (0, vec![]);
+    let all = i64::try_from(text.rfind('\n').unwrap() + 1).unwrap();
+    while cursor < all {
+        let seen = bench.until_told(&engine, &ticket, cursor).await;
+        (cursor, first) = (seen.cursor, [first, seen.logs].concat());
+    }
+    let (mut cursor, mut again) = (0, vec![]);
+    while cursor < all {
+        let seen = bench.until_told(&engine, &ticket, cursor).await;
+        (cursor, again) = (seen.cursor, [again, seen.logs].concat());
+    }
+    assert_eq!(texts(&again), texts(&first));
+
+    let other = bench.engine(LONG);
+    bench.until_told(&other, &ticket, 0).await;
+    let more = "(raylet) more\n";
+    bench.head.job(&job, |job| job.log += more);
+    let seen = bench.until_told(&other, &ticket, all).await;
+    assert_eq!(texts(&seen.logs), ["a last word without an end(raylet) more"]);
+}
+
+#[tokio::test]
 async fn a_lost_answer_makes_no_second_job_and_a_stranger_s_is_not_adopted() {
     let bench = Bench::new().await;
     let (engine, ticket) = (bench.engine(LONG), bench.ticket());
@@ -405,7 +434,7 @@ impl Bench {
     /// The next observation that tells more than that nothing is new.
     async fn until_told(&self, engine: &Ray, ticket: &RunTicket, cursor: i64) -> Observation {
         qd_testkit::eventually("something is told", async || {
-            engine.observe(ticket, cursor).await.ok().filter(|seen| !seen.is_silent())
+            engine.observe(ticket, cursor).await.ok().filter(|seen| seen.cursor > cursor || !seen.is_silent())
         })
         .await
     }

@@ -91,10 +91,20 @@ impl Ray {
             let reading = Reading::new(&job, metrics.unwrap_or(true));
             Follow::open(cluster.api.clone(), job, place, reading)
         };
-        let known = known.filter(|follow| follow.cursor() == place);
         let (mut follow, old) = match known {
-            Some(follow) => (follow, true),
-            None => (anew().await?, false),
+            // Another server was faster, and has stored what this one would tell.
+            Some(mut follow) if follow.cursor() <= place => {
+                follow.skip_to(place);
+                (follow, true)
+            }
+            // What was told last was not stored. Mostly another server stores just then, and the next look is further on.
+            Some(mut follow) if follow.patient() => {
+                follow.waited();
+                tokio::time::sleep(Follow::LOOK).await;
+                self.attempts.lock().entry(key).or_default().follow = Some(follow);
+                return Ok(Observation { cursor, ..Observation::default() });
+            }
+            _ => (anew().await?, false),
         };
         let seen = match follow.read(&self.clock).await {
             // A connection that lasted may have been cut on its way; that alone is no doubt.

@@ -14,8 +14,6 @@ use super::log::JobLog;
 use super::reading::Reading;
 use crate::engine::observe::ended;
 
-/// An observation that finds nothing new comes back after this.
-const LOOK: Duration = Duration::from_secs(1);
 /// Bytes of the log in one observation.
 const PAGE: u64 = 256 * 1024;
 /// While the log is silent the job is asked for this often: a connection may be dead without saying so.
@@ -23,6 +21,8 @@ const ASK: Duration = Duration::from_secs(5);
 /// Where there is no WebSocket, the whole log is fetched this often.
 const FETCH: Duration = Duration::from_secs(2);
 
+/// Looks that are left out while another server may be storing.
+const PATIENCE: u32 = 5;
 /// How often the end of a log is asked for before the job ends without it.
 const TRIES: u32 = 5;
 
@@ -44,11 +44,16 @@ pub(super) struct Follow {
     /// What comes before this place was told by an earlier observation.
     told: u64,
     asked: Instant,
+    /// How often it was waited for somebody to store what was told here.
+    waited: u32,
     /// The job had ended when it was last asked for, and its log went on.
     over: bool,
 }
 
 impl Follow {
+    /// An observation that finds nothing new comes back after this.
+    pub const LOOK: Duration = Duration::from_secs(1);
+
     /// `cursor` is where the last observation ended.
     pub async fn open(api: Api, job: String, cursor: u64, reading: Reading) -> Result<Self, Fault> {
         let source = match api.tail(&job).await {
@@ -63,7 +68,7 @@ impl Follow {
         let log = JobLog::default();
         // Asked for at once where the log is fetched.
         let asked = Instant::now().checked_sub(FETCH).unwrap_or_else(Instant::now);
-        Ok(Self { api, job, source, log, reading, told: cursor, asked, over: false })
+        Ok(Self { api, job, source, log, reading, told: cursor, asked, waited: 0, over: false })
     }
 
     /// Where the next observation goes on.
@@ -71,10 +76,26 @@ impl Follow {
         self.log.place().max(self.told)
     }
 
+    /// What comes before `place` is told already; no further back than [`Follow::cursor`].
+    pub fn skip_to(&mut self, place: u64) {
+        self.told = place;
+        self.waited = 0;
+    }
+
+    /// Whether to go on waiting until what was told here is stored. A log is read from its beginning, so that starting anew for
+    /// each page of which another server was the first to tell would read it again and again.
+    pub fn patient(&self) -> bool {
+        self.waited < PATIENCE
+    }
+
+    pub fn waited(&mut self) {
+        self.waited += 1;
+    }
+
     /// What comes next: a page of lines, the end, or nothing within a second.
     pub async fn read(&mut self, clock: &clock::Source) -> Result<Observation, Fault> {
         let from = self.cursor();
-        let deadline = Instant::now() + LOOK;
+        let deadline = Instant::now() + Self::LOOK;
         loop {
             let mut seen = self.lines(clock.now());
             seen.cursor = i64::try_from(self.cursor()).unwrap_or(i64::MAX);
@@ -162,7 +183,7 @@ impl Follow {
                     self.source = Source::Complete(job);
                     return Ok(());
                 }
-                Err(Fault::Unreachable(_)) => tokio::time::sleep(LOOK).await,
+                Err(Fault::Unreachable(_)) => tokio::time::sleep(Self::LOOK).await,
                 Err(fault) => return Err(fault),
             }
         }

@@ -97,7 +97,8 @@ fn summary(met: &BTreeMap<String, Contact>, now: Timestamp) -> EngineReading {
     ];
     let parts: Vec<String> = parts.into_iter().flatten().collect();
     let state = match (met.len(), refused, silent) {
-        (0, _, _) => EngineState::Unknown,
+        // Nothing to be unknown: it is ready for the first.
+        (0, _, _) => EngineState::Healthy,
         (_, _, 1..) => EngineState::Unknown,
         (_, 1.., _) => EngineState::Degraded,
         _ => EngineState::Healthy,
@@ -108,7 +109,7 @@ fn summary(met: &BTreeMap<String, Contact>, now: Timestamp) -> EngineReading {
         title: "Ray clusters".to_owned(),
         state,
         detail: if parts.is_empty() {
-            "no cluster was asked for anything since the server started".to_owned()
+            "ready; no cluster was asked for anything since the server started".to_owned()
         } else {
             parts.join(", ")
         },
@@ -136,7 +137,7 @@ mod tests {
             let reading = summary(&contacts.lock(), at(now));
             (reading.state, reading.detail, reading.observed_at)
         };
-        assert_eq!(told(1).0, EngineState::Unknown);
+        assert_eq!(told(1).0, EngineState::Healthy);
         contacts.meet(&spec("http://a:1"));
         contacts.meet(&spec("http://b:1"));
         contacts.heard("http://a:1", &Ok(()), at(10));
