@@ -125,12 +125,13 @@ impl RayHead {
         let _ = fs::remove_dir_all(self.folder.path().join("r"));
     }
 
-    /// Living processes that hold a file of this head's folder.
+    /// Living processes that hold a file of this head's folder. Its token is read by others too.
     fn processes(&self) -> Vec<i32> {
+        let token = self.token_file();
         let ours = |pid: i32| {
             let files = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
             let mut held = files.filter_map(|file| fs::read_link(file.path()).ok());
-            held.any(|path| path.starts_with(self.folder.path()))
+            held.any(|path| path.starts_with(self.folder.path()) && path != token)
         };
         let own = i32::try_from(std::process::id()).unwrap_or(0);
         let all = fs::read_dir("/proc").expect("read /proc").flatten();
