@@ -118,6 +118,7 @@ ids! {
     RevisionId = "a revision id",
     RunId = "a run id",
     JobId = "a job id",
+    PlanId = "a plan id",
     EventId = "an event id",
     AuditId = "an audit record id",
 }

@@ -1,30 +1,37 @@
 //! Applying documents: each becomes a resource with a new revision where it differs. All of them, or none.
 
-use std::sync::Arc;
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use qd_core::{
-    diff::{Change, diff, same as equal},
-    document::Document,
+    diff::{Change, same as equal},
+    document::{Document, Metadata},
     error::{Error, Result},
     id::JobId,
     violation::Violation,
 };
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::{
     access,
-    context::Context,
-    idempotency::{self, Claimed, IdempotencyKey},
+    changes::{Preview, Request, STALE_PREFLIGHT},
+    context::{Context, Scope},
+    idempotency::IdempotencyKey,
     jobs::Job,
     kernel::Kernel,
-    kind::Kind,
+    kind::{Kind, SpecView},
     mutation::{Act, Mutation, Object},
-    operation::Operation,
-    operations::publish::{self, PublishInput},
+    operation::{Intent, Operation as _},
+    operations::{
+        documents::{APPLY, Documents, DocumentsInput, DocumentsRequest},
+        read,
+    },
     params,
-    resources::{self, NewResource, check_body, describe, lock, subject, working_copy_write},
+    resources::{self, NewResource, SpecReader, check_body, describe, lock, subject, working_copy_write},
     revisions::{Cut, Origin, insert, require_active, spec_invalid},
     store::Json,
 };
@@ -32,7 +39,7 @@ use crate::{
 /// Documents taken by one apply.
 pub const MAX_DOCUMENTS: usize = 100;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ApplyOutcome {
     Created,
@@ -41,158 +48,123 @@ pub enum ApplyOutcome {
 }
 
 /// What applying one document did, or would do.
-#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct Applied {
     pub kind: String,
     pub name: String,
     pub outcome: ApplyOutcome,
-    /// The newest revision afterwards; none in a dry run that would create one.
+    /// The newest revision afterwards.
     pub revision: Option<i64>,
     /// Against the newest revision before; metadata under `/metadata`, the spec under `/spec`.
     pub changes: Vec<Change>,
 }
 
-struct Prepared {
-    kind: Arc<dyn Kind>,
-    document: Document,
-    pinned: Value,
+/// A document's spec as a revision keeps it, and what it was compared with to find its number.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Pinned {
+    /// Its place in the request, from 0.
+    pub document: usize,
+    /// Its place in the apply, from 0: after all that it refers to.
+    pub order: usize,
+    pub spec: Value,
+    /// The newest revision there was, 0 without.
+    pub newest: i64,
+}
+
+/// The kind of each document, by its place in the request.
+type Kinds = BTreeMap<usize, Arc<dyn Kind>>;
+
+/// To apply documents, and with `publish` to publish what is new.
+pub fn apply_request(documents: Vec<Document>, message: String, publish: bool) -> Request {
+    Request {
+        act: Act::new("documents", "apply"),
+        operation: APPLY.into(),
+        input: json!(DocumentsRequest { documents, message, publish }),
+    }
 }
 
 impl Kernel {
     /// What applying would do; writes nothing.
-    pub async fn apply_dry_run(&self, context: &Context, documents: Vec<Document>) -> Result<Vec<Applied>> {
-        let prepared = self.apply_prepare(context, documents).await?;
-        let mut out = vec![];
-        for item in prepared {
-            let kind = item.kind.info();
-            let name = item.document.metadata.name.to_string();
-            let (before, revision, exists) = match self.resource_get(context.scope, kind.kind, &name).await {
-                Ok(resource) => {
-                    require_active(resource.state, &name)?;
-                    let number = resource.latest_revision.as_ref().map(|r| r.number);
-                    let spec = match number {
-                        Some(number) => {
-                            self.revision_get(context.scope, kind.kind, &name, number).await?.spec
-                        }
-                        None => json!({}),
-                    };
-                    let metadata = json!({
-                        "display_name": resource.display_name, "description": resource.description, "labels": resource.labels,
-                        "tags": resource.tags, "owners": resource.owners, "teams": resource.teams,
-                    });
-                    (json!({ "metadata": metadata, "spec": spec }), number, true)
-                }
-                Err(error) if error.code == "resource_not_found" => (json!({}), None, false),
-                Err(error) => return Err(error),
-            };
-            let changes = diff(&before, &described(&item));
-            let outcome = match (exists, changes.is_empty()) {
-                (false, _) => ApplyOutcome::Created,
-                (true, true) => ApplyOutcome::Unchanged,
-                (true, false) => ApplyOutcome::Changed,
-            };
-            let revision = if outcome == ApplyOutcome::Unchanged { revision } else { None };
-            out.push(Applied { kind: kind.kind.into(), name, outcome, revision, changes });
-        }
-        Ok(out)
+    pub async fn apply_dry_run(
+        &self,
+        context: &Context,
+        documents: Vec<Document>,
+        publish: bool,
+    ) -> Result<(Vec<Applied>, Preview)> {
+        let preview = self.change_preview(context, &apply_request(documents, String::new(), publish)).await?;
+        Ok((read(&preview.resolved)?, preview))
     }
 
-    /// Applies all documents in one transaction; with a key it also asks for what changed to be published, a job each. A
-    /// repeat with the same key changes nothing and answers with the jobs of the first one.
+    /// Applies all documents in one transaction; with a key it also asks for what changed to be published, by one job. A
+    /// repeat with the same key changes nothing and answers with the job of the first one.
     pub async fn apply(
         &self,
         context: &Context,
         documents: Vec<Document>,
         message: String,
         publish: Option<IdempotencyKey>,
-    ) -> Result<(Vec<Applied>, Vec<Job>)> {
+    ) -> Result<(Vec<Applied>, Option<Job>)> {
         access::check(context, "documents.apply")?;
         let named: Vec<(String, String)> =
             documents.iter().map(|d| (d.kind.clone(), d.metadata.name.to_string())).collect();
-        if let Some(key) = &publish
-            && let Some(replayed) = self.apply_replayed(context, &named, key).await?
-        {
-            return Ok(replayed);
+        let request = apply_request(documents, message, publish.is_some());
+        let Some(key) = publish else { return Ok((self.apply_alone(context, request).await?, None)) };
+        if let Some(job_id) = self.job_of_key(context, &key).await? {
+            return self.apply_replayed(context, &named, job_id).await;
         }
-        let prepared = Arc::new(self.apply_prepare(context, documents).await?);
-        for item in &*prepared {
-            access::check(context, &format!("{}.revise", item.kind.info().plural))?;
-            if publish.is_some() {
-                access::check(context, &format!("{}.publish", item.kind.info().plural))?;
+        match self.change(context, request, key).await? {
+            (job_id, Some(planned)) if planned.plan.steps.is_empty() => {
+                tracing::debug!(%job_id, "nothing to publish");
+                Ok((read(&planned.resolved)?, None))
             }
-        }
-        let written = match self.apply_write(context, &prepared, &message, publish.as_ref()).await {
-            // Somebody made one of them at the same time: now it is there to be changed.
-            Err(error) if error.code == "already_exists" => {
-                self.apply_write(context, &prepared, &message, publish.as_ref()).await?
+            (job_id, Some(planned)) => {
+                Ok((read(&planned.resolved)?, Some(self.job_get(context.scope, job_id).await?)))
             }
-            written => written?,
-        };
-        match (written, &publish) {
-            (Some((applied, job_ids)), _) => Ok((applied, self.jobs_get(context, &job_ids).await?)),
-            (None, Some(key)) => self.apply_replayed(context, &named, key).await?.ok_or_else(key_lost),
-            (None, None) => Err(key_lost()),
+            (job_id, None) => self.apply_replayed(context, &named, job_id).await,
         }
     }
 
-    /// `None`, and nothing written, where the key was used before.
-    async fn apply_write(
-        &self,
-        context: &Context,
-        prepared: &Arc<Vec<Prepared>>,
-        message: &str,
-        publish: Option<&IdempotencyKey>,
-    ) -> Result<Option<(Vec<Applied>, Vec<JobId>)>> {
-        let operation = self.operation(publish::PUBLISH)?;
-        let (prepared, message, publish) = (prepared.clone(), message.to_owned(), publish.cloned());
-        self.mutate(context, Act::new("documents", "apply"), move |m| {
-            // Before the first document: a repeat must not write.
-            let mut job_ids: Vec<JobId> = vec![];
-            for index in 0..publish.as_ref().map_or(0, |_| prepared.len()) {
-                let Some(key) = &publish else { break };
-                let job_id = m.id();
-                match idempotency::claim(m, &key.part(index), job_id)? {
-                    Claimed::New => job_ids.push(job_id),
-                    Claimed::Replay(_) => return Ok(None),
-                }
-            }
-            let (mut applied, mut jobs) = (vec![], vec![]);
-            for (index, item) in prepared.iter().enumerate() {
-                let one = apply_one(m, item, &message)?;
-                if let (Some(job_id), Some(number)) = (job_ids.get(index), one.revision)
-                    && publish_one(m, item, number, *job_id, &*operation)?
-                {
-                    jobs.push(*job_id);
-                }
-                applied.push(one);
-            }
-            Ok(Some((applied, jobs)))
-        })
-        .await
+    /// Writes what is wanted, and nothing is published: there is no job.
+    async fn apply_alone(&self, context: &Context, request: Request) -> Result<Vec<Applied>> {
+        let resolved = self
+            .preflighted(context, &Documents, &request.input, |preflight| {
+                let (kernel, input) = (self.clone(), request.input.clone());
+                self.mutate(context, request.act.clone(), move |m| {
+                    let (scope, job_id) = (m.context.scope, m.id());
+                    let planned = kernel.plan_in(m.tx, scope, &Documents, &input, &preflight, true)?;
+                    let intent = Intent {
+                        kernel: &kernel,
+                        job_id,
+                        input: &input,
+                        preflight: &preflight,
+                        planned: &planned,
+                    };
+                    Documents.intend(m, &intent)?;
+                    Ok(planned.resolved)
+                })
+            })
+            .await?;
+        read(&resolved)
     }
 
-    /// What the first request with this key came to; `None` where this is the first.
+    /// What the first request with this key came to.
     async fn apply_replayed(
         &self,
         context: &Context,
         named: &[(String, String)],
-        key: &IdempotencyKey,
-    ) -> Result<Option<(Vec<Applied>, Vec<Job>)>> {
-        let (mut applied, mut job_ids) = (vec![], vec![]);
+        job_id: JobId,
+    ) -> Result<(Vec<Applied>, Option<Job>)> {
+        // The first time there may have been nothing to publish, and so no job.
+        let input: Option<Json<DocumentsInput>> = self
+            .store
+            .read(move |tx| -> Result<_> {
+                Ok(tx.opt("SELECT input FROM job WHERE id = $1", params![job_id], |row| row.get(0))?)
+            })
+            .await?;
+        let mut applied = vec![];
         for (index, (kind, name)) in named.iter().enumerate() {
-            let Some(job_id) = self.job_of_key(context, &key.part(index)).await? else { return Ok(None) };
-            // The first time there may have been nothing to publish, and so no job.
-            let published: Option<Json<PublishInput>> = self
-                .store
-                .read(move |tx| -> Result<_> {
-                    Ok(tx.opt("SELECT input FROM job WHERE id = $1", params![job_id], |row| row.get(0))?)
-                })
-                .await?;
-            let revision = match published {
-                Some(Json(input)) => {
-                    job_ids.push(job_id);
-                    Some(input.revision)
-                }
+            let revision = match &input {
+                Some(Json(input)) => input.revisions.get(index).copied().flatten(),
                 None => self.resource_get(context.scope, kind, name).await?.published.map(|p| p.number),
             };
             applied.push(Applied {
@@ -203,19 +175,16 @@ impl Kernel {
                 changes: vec![],
             });
         }
-        Ok(Some((applied, self.jobs_get(context, &job_ids).await?)))
+        let job = match input {
+            Some(_) => Some(self.job_get(context.scope, job_id).await?),
+            None => None,
+        };
+        Ok((applied, job))
     }
 
-    async fn jobs_get(&self, context: &Context, ids: &[JobId]) -> Result<Vec<Job>> {
-        let mut jobs = vec![];
-        for id in ids {
-            jobs.push(self.job_get(context.scope, *id).await?);
-        }
-        Ok(jobs)
-    }
-
-    /// Finds the kinds and prepares the specs; collects the violations of every document.
-    async fn apply_prepare(&self, context: &Context, documents: Vec<Document>) -> Result<Vec<Prepared>> {
+    /// Finds the kinds, pins and validates the specs, each with those before it as if they were published; collects the
+    /// violations of every document.
+    pub(crate) async fn documents_pin(&self, scope: Scope, documents: &[Document]) -> Result<Vec<Pinned>> {
         if documents.is_empty() {
             return Err(Error::malformed("no_documents", "there is no document to apply"));
         }
@@ -225,71 +194,167 @@ impl Kernel {
                 format!("{} documents; at most {MAX_DOCUMENTS} at once", documents.len()),
             ));
         }
-        let mut violations = vec![];
-        let mut prepared: Vec<Prepared> = vec![];
-        for (index, document) in documents.into_iter().enumerate() {
-            let at = |mut v: Violation, under: &str| {
-                v.pointer = format!("{under}{}", v.pointer);
-                v.document = Some(index);
-                v
-            };
+        let (kinds, mut violations) = self.kinds_of(documents)?;
+        let order = match in_order(documents, &kinds) {
+            Ok(order) => order,
+            Err(circle) => {
+                violations.push(circle);
+                kinds.keys().copied().collect()
+            }
+        };
+        let mut pinned: Vec<Pinned> = vec![];
+        let mut beside: HashMap<(String, String), (i64, Value)> = HashMap::new();
+        for (place, index) in order.into_iter().enumerate() {
+            let (Some(document), Some(kind)) = (documents.get(index), kinds.get(&index)) else { continue };
+            let specs = SpecReader::new(self.store.clone()).beside(beside.clone());
+            let view = SpecView { scope, code: self.code(), specs };
+            match self.spec_prepare(&**kind, &document.spec, &view).await? {
+                Ok(spec) => {
+                    let name = document.metadata.name.to_string();
+                    let newest = self.newest_of(scope, &document.kind, &name).await?;
+                    let number = match &newest {
+                        Some((number, before)) if equal(before, &spec) => *number,
+                        Some((number, _)) => number + 1,
+                        None => 1,
+                    };
+                    beside.insert((document.kind.clone(), name), (number, spec.clone()));
+                    let newest = newest.map_or(0, |(number, _)| number);
+                    pinned.push(Pinned { document: index, order: place, spec, newest });
+                }
+                Err(found) => violations.extend(found.into_iter().map(|v| at(v, "/spec", index))),
+            }
+        }
+        violations.sort_by_key(|violation| violation.document);
+        if violations.is_empty() { Ok(pinned) } else { Err(spec_invalid(violations)) }
+    }
+
+    /// The kind of each document whose body can be looked at, and what is wrong with the others.
+    fn kinds_of(&self, documents: &[Document]) -> Result<(Kinds, Vec<Violation>)> {
+        let (mut kinds, mut violations) = (BTreeMap::new(), vec![]);
+        for (index, document) in documents.iter().enumerate() {
             let Some(kind) = self.registry.find_kind(&document.kind).cloned() else {
                 let known: Vec<&str> = self.registry.kinds().map(|k| k.info().kind).collect();
                 let detail = format!("there is no kind {:?}; known are {}", document.kind, known.join(", "));
-                violations.push(at(Violation::new("/kind", "unknown_kind", detail), ""));
+                violations.push(at(Violation::new("/kind", "unknown_kind", detail), "", index));
                 continue;
             };
-            if prepared.iter().any(|p| {
-                p.document.kind == document.kind && p.document.metadata.name == document.metadata.name
-            }) {
-                let detail = format!(
-                    "{} {} stands in another document of this apply as well",
-                    document.kind, document.metadata.name
-                );
-                violations.push(at(Violation::new("/metadata/name", "duplicate_document", detail), ""));
+            let name = &document.metadata.name;
+            if documents.iter().take(index).any(|d| d.kind == document.kind && d.metadata.name == *name) {
+                let detail =
+                    format!("{} {name} stands in another document of this apply as well", document.kind);
+                violations.push(at(
+                    Violation::new("/metadata/name", "duplicate_document", detail),
+                    "",
+                    index,
+                ));
                 continue;
             }
             if let Err(error) = check_body(&document.spec) {
                 if error.violations.is_empty() {
                     return Err(error);
                 }
-                violations.extend(error.violations.into_iter().map(|v| at(v, "/spec")));
+                violations.extend(error.violations.into_iter().map(|v| at(v, "/spec", index)));
                 continue;
             }
-            match self.spec_prepare(context.scope, &*kind, &document.spec).await? {
-                Ok(pinned) => prepared.push(Prepared { kind, document, pinned }),
-                Err(found) => violations.extend(found.into_iter().map(|v| at(v, "/spec"))),
-            }
+            kinds.insert(index, kind);
         }
-        if violations.is_empty() { Ok(prepared) } else { Err(spec_invalid(violations)) }
+        Ok((kinds, violations))
+    }
+
+    async fn newest_of(&self, scope: Scope, kind: &str, name: &str) -> Result<Option<(i64, Value)>> {
+        let (kind, name) = (kind.to_owned(), name.to_owned());
+        self.store
+            .read(move |tx| -> Result<_> {
+                Ok(tx.opt(
+                    "SELECT v.number, v.spec FROM resource r JOIN revision v ON v.resource_id = r.id AND v.number = r.last_revision
+                     WHERE r.project_id = $1 AND r.kind = $2 AND r.name = $3",
+                    params![scope.project_id, kind, name],
+                    |row| Ok((row.get(0)?, row.get(1)?)),
+                )?)
+            })
+            .await
     }
 }
 
-fn described(item: &Prepared) -> Value {
-    let m = &item.document.metadata;
+fn at(mut violation: Violation, under: &str, document: usize) -> Violation {
+    violation.pointer = format!("{under}{}", violation.pointer);
+    violation.document = Some(document);
+    violation
+}
+
+/// The places of the documents, each after those that it refers to, otherwise as they were given.
+fn in_order(documents: &[Document], kinds: &Kinds) -> std::result::Result<Vec<usize>, Violation> {
+    let place = |kind: &str, name: &str| {
+        documents.iter().position(|d| d.kind == kind && d.metadata.name.as_ref() == name)
+    };
+    let mut needs: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+    for (index, kind) in kinds {
+        let Some(document) = documents.get(*index) else { continue };
+        let refers = kind.parse(&document.spec).map(|spec| kind.depends_on(&spec)).unwrap_or_default();
+        let before = refers.iter().filter_map(|(kind, name)| place(kind, name)).filter(|at| at != index);
+        needs.insert(*index, before.collect());
+    }
+    let mut order: Vec<usize> = vec![];
+    while order.len() < needs.len() {
+        let ready = needs.iter().find(|(index, before)| {
+            !order.contains(index) && before.iter().all(|b| order.contains(b) || !needs.contains_key(b))
+        });
+        match ready {
+            Some((index, _)) => order.push(*index),
+            None => {
+                let left: Vec<usize> = needs.keys().filter(|index| !order.contains(index)).copied().collect();
+                let names: Vec<String> = left
+                    .iter()
+                    .filter_map(|index| documents.get(*index))
+                    .map(|d| format!("{} {}", d.kind, d.metadata.name))
+                    .collect();
+                let detail = format!("{} refer to each other in a circle", names.join(", "));
+                let circle = Violation::new("", "circular_documents", detail);
+                return Err(at(circle, "", left.first().copied().unwrap_or_default()));
+            }
+        }
+    }
+    Ok(order)
+}
+
+/// A document as it is compared: metadata and spec.
+pub(crate) fn described(metadata: &Metadata, spec: &Value) -> Value {
+    let m = metadata;
     let metadata = json!({
         "display_name": m.display_name, "description": m.description, "labels": m.labels, "tags": m.tags, "owners": m.owners,
         "teams": m.teams,
     });
-    json!({ "metadata": metadata, "spec": item.pinned })
+    json!({ "metadata": metadata, "spec": spec })
 }
 
-fn apply_one(m: &mut Mutation<'_, '_>, item: &Prepared, message: &str) -> Result<Applied> {
-    let (kind, plural) = (item.kind.info().kind, item.kind.info().plural);
-    let name = item.document.metadata.name.to_string();
-    let (outcome, id, mut changes, number) = match lock(m.tx, m.context.scope, kind, &name) {
+/// Writes what one document wants; answers the number of its revision.
+pub(crate) fn apply_one(
+    m: &mut Mutation<'_, '_>,
+    plural: &str,
+    document: &Document,
+    pinned: &Value,
+    message: &str,
+) -> Result<i64> {
+    let kind = document.kind.as_str();
+    let name = document.metadata.name.to_string();
+    let (created, id, mut changes, number) = match lock(m.tx, m.context.scope, kind, &name) {
         Ok(resource) => {
             require_active(resource.state, &name)?;
-            let changes = describe(m, &resource, &item.document.metadata)?;
+            let changes = describe(m, &resource, &document.metadata)?;
             if !changes.is_empty() {
                 access::check(m.context, &format!("{plural}.update"))?;
             }
-            (ApplyOutcome::Changed, resource.id, prefix(changes, "/metadata"), resource.last_revision)
+            (false, resource.id, prefix(changes, "/metadata"), resource.last_revision)
         }
         Err(error) if error.code == "resource_not_found" => {
             access::check(m.context, &format!("{plural}.create"))?;
-            let new = NewResource { kind, metadata: &item.document.metadata, spec: &item.document.spec };
-            (ApplyOutcome::Created, resources::insert(m, &new)?, vec![], 0)
+            let new = NewResource { kind, metadata: &document.metadata, spec: &document.spec };
+            let id = resources::insert(m, &new).map_err(|error| match error.code {
+                // Somebody made it at the same time: now it is there to be changed.
+                "already_exists" => Error::stale(STALE_PREFLIGHT, "somebody else made it meanwhile"),
+                _ => error,
+            })?;
+            (true, id, vec![], 0)
         }
         Err(error) => return Err(error),
     };
@@ -298,56 +363,24 @@ fn apply_one(m: &mut Mutation<'_, '_>, item: &Prepared, message: &str) -> Result
         params![id, number],
         |row| row.get(0),
     )?;
-    let same = latest.is_some_and(|spec| equal(&spec, &item.pinned));
-    let revision = if same {
+    let revision = if latest.is_some_and(|spec| equal(&spec, pinned)) {
         number
     } else {
-        let cut =
-            Cut { resource_id: id, number: number + 1, origin: Origin::Apply, spec: &item.pinned, message };
+        let cut = Cut { resource_id: id, number: number + 1, origin: Origin::Apply, spec: pinned, message };
         changes.extend(prefix(insert(m, kind, &name, &cut)?, "/spec"));
-        working_copy_write(m, id, &item.document.spec, Some(number + 1))?;
+        working_copy_write(m, id, &document.spec, Some(number + 1))?;
         number + 1
     };
-    let object = Object { kind, id: id.uuid(), name: &name };
-    if outcome == ApplyOutcome::Changed && changes.is_empty() {
+    if created {
+        return Ok(revision);
+    }
+    if changes.is_empty() {
         m.unchanged();
-        return Ok(Applied {
-            kind: kind.into(),
-            name,
-            outcome: ApplyOutcome::Unchanged,
-            revision: Some(revision),
-            changes,
-        });
+        return Ok(revision);
     }
-    if outcome == ApplyOutcome::Created {
-        changes = diff(&json!({}), &described(item));
-    }
-    if outcome == ApplyOutcome::Changed {
-        m.audit(&object, &changes, None)?;
-        m.event("resource.updated", subject(kind, id, &name), &json!({ "changes": changes.len() }))?;
-    }
-    Ok(Applied { kind: kind.into(), name, outcome, revision: Some(revision), changes })
-}
-
-/// Asks for the revision to be published, unless it is; says whether there is a job.
-fn publish_one(
-    m: &mut Mutation<'_, '_>,
-    item: &Prepared,
-    number: i64,
-    job_id: JobId,
-    operation: &dyn Operation,
-) -> Result<bool> {
-    let kind = item.kind.info().kind;
-    let resource = lock(m.tx, m.context.scope, kind, item.document.metadata.name.as_ref())?;
-    if resource.published_number == Some(number) {
-        return Ok(false);
-    }
-    publish::request(m, operation, job_id, kind, &resource, number)?;
-    Ok(true)
-}
-
-fn key_lost() -> Error {
-    Error::unavailable("store_busy", "others are changing the same rows").with_retry_after(1)
+    m.audit(&Object { kind, id: id.uuid(), name: &name }, &changes, None)?;
+    m.event("resource.updated", subject(kind, id, &name), &json!({ "changes": changes.len() }))?;
+    Ok(revision)
 }
 
 fn prefix(changes: Vec<Change>, under: &str) -> Vec<Change> {

@@ -90,6 +90,7 @@ pub(crate) fn append(
 pub struct AuditFilter {
     pub object_id: Option<Uuid>,
     pub action: Option<String>,
+    pub job_id: Option<JobId>,
 }
 
 impl Kernel {
@@ -115,6 +116,9 @@ impl Kernel {
                 }
                 if let Some(action) = &filter.action {
                     query.push(" AND action = ?", action.clone());
+                }
+                if let Some(id) = filter.job_id {
+                    query.push(" AND job_id = ?", id);
                 }
                 if let Some(before) = before {
                     query.push(" AND id < ?", before);

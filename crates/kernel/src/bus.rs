@@ -96,6 +96,11 @@ impl Bus {
         self.tell(Call { jobs: wake.jobs, runs: wake.runs, ..Call::default() });
     }
 
+    /// Workers may look at the queue, here and in other processes.
+    pub fn call_workers(&self) {
+        self.wake(Wake { jobs: true, ..Wake::default() });
+    }
+
     /// Events have their positions: readers here, and in other processes, may look.
     pub(crate) fn events_moved(&self) {
         self.events_seen();

@@ -23,11 +23,6 @@ pub struct IdempotencyKey {
 }
 
 impl IdempotencyKey {
-    /// The key of one part of a request that makes several jobs.
-    pub(crate) fn part(&self, index: usize) -> Self {
-        Self { key: format!("{}#{index}", self.key), fingerprint: self.fingerprint.clone() }
-    }
-
     pub fn new(key: &str, fingerprint: String) -> Result<Self> {
         if key.is_empty() || key.len() > 255 || !key.bytes().all(|b| b.is_ascii_graphic()) {
             return Err(Error::malformed(

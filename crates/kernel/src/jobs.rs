@@ -6,15 +6,19 @@
 mod cancel;
 mod claim;
 mod commit;
+mod committer;
+mod detail;
 mod hand_over;
+mod lock;
+mod undo;
 mod worker;
 
 use std::collections::HashMap;
 
 use qd_core::{
-    diff::Change,
     error::{Error, Result},
-    id::{JobId, ResourceId, RunId},
+    id::{JobId, PlanId, ResourceId, RunId},
+    plan::Plan,
     state::{JobState, StepState},
     time::Timestamp,
 };
@@ -23,11 +27,12 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::{
+    changes::{Request, canonical},
     context::{Context, Scope},
     idempotency::{self, Claimed, IdempotencyKey},
     kernel::Kernel,
-    mutation::{Act, Mutation, Object, Subject},
-    operation::Operation,
+    mutation::{Act, Mutation, Subject},
+    operation::{Intended, Operation},
     page::{Page, PageRequest},
     params,
     query::Query,
@@ -35,11 +40,8 @@ use crate::{
 };
 
 pub(crate) use cancel::{request as cancel_request, wake as job_wake};
+pub use detail::{JobDetail, JobLock};
 pub(crate) use worker::InFlight;
-
-/// Priorities that the queue is scanned in; a lower one first. Everything that people ask for is [`NORMAL`].
-const PRIORITIES: [i64; 1] = [NORMAL];
-const NORMAL: i64 = 1;
 
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct JobError {
@@ -99,83 +101,58 @@ pub struct JobFilter {
 pub(crate) struct NewJob<'a> {
     pub id: JobId,
     pub operation: &'a dyn Operation,
-    pub input: &'a Value,
-    pub resource_id: Option<ResourceId>,
-    pub run_id: Option<RunId>,
+    pub plan: &'a Plan,
+    pub plan_id: Option<PlanId>,
+    pub intended: Intended,
 }
 
 impl NewJob<'_> {
-    /// Writes the job with its planned steps and queues it, within the mutation that asks for it. Answers it as written;
-    /// the name of its resource is not looked up.
-    pub(crate) fn insert(&self, m: &mut Mutation<'_, '_>) -> Result<Job> {
-        let plan = self.operation.plan(self.input)?;
-        let reason = m.reason().to_owned();
+    /// Writes the job with its planned steps and queues it, within the mutation that asks for it.
+    pub(crate) fn insert(self, m: &mut Mutation<'_, '_>) -> Result<()> {
+        let (body, hash) = canonical(self.plan)?;
+        let Intended { input, resource_id, run_id } = self.intended;
+        let locks = match &self.plan.locks[..] {
+            [] => String::new(),
+            locks => json!(locks).to_string(),
+        };
         m.tx.exec_later(
-            "INSERT INTO job (id, tenant_id, project_id, operation, state, resource_id, run_id, input, reason,
-               cancel_requested, created_by, created_at, request_id, correlation_id)
-             VALUES ($1, $2, $3, $4, 'queued', $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+            "INSERT INTO job (id, tenant_id, project_id, operation, state, resource_id, run_id, input, reason, cancel_requested,
+               created_by, created_at, request_id, correlation_id, plan_id, plan, plan_hash, locks)
+             VALUES ($1, $2, $3, $4, 'queued', $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)",
             params![
                 self.id,
                 m.context.scope.tenant_id,
                 m.context.scope.project_id,
                 self.operation.name(),
-                self.resource_id,
-                self.run_id,
-                self.input.to_string(),
-                reason,
+                resource_id,
+                run_id,
+                input.to_string(),
+                m.reason().to_owned(),
                 false,
                 m.context.principal.name,
                 m.now,
                 m.context.ids.request_id,
-                m.context.ids.correlation_id
+                m.context.ids.correlation_id,
+                self.plan_id,
+                body,
+                hash.to_string(),
+                locks
             ],
         )?;
-        for (index, step) in plan.steps.iter().enumerate() {
+        for (index, step) in (0i64..).zip(&self.plan.steps) {
             m.tx.exec_later(
                 "INSERT INTO job_step (job_id, idx, name, title, state, attempts) VALUES ($1, $2, $3, $4, 'pending', 0)",
-                params![self.id, i64::try_from(index).unwrap_or(i64::MAX), step.name, step.title],
+                params![self.id, index, step.name, step.title],
             )?;
         }
         m.tx.exec_later(
-            "INSERT INTO job_queue (job_id, prio, due_at, token, step) VALUES ($1, $2, $3, 0, 0)",
-            params![self.id, NORMAL, m.now],
+            "INSERT INTO job_queue (job_id, prio, tenant_id, due_at, token, step) VALUES ($1, $2, $3, $4, 0, 0)",
+            params![self.id, self.operation.priority().clamp(0, 2), m.context.scope.tenant_id, m.now],
         )?;
-        let subject = Subject {
-            job_id: Some(self.id),
-            run_id: self.run_id,
-            resource_id: self.resource_id,
-            ..Subject::default()
-        };
+        let subject = Subject { job_id: Some(self.id), run_id, resource_id, ..Subject::default() };
         m.event("job.queued", subject, &json!({ "operation": self.operation.name() }))?;
         m.wake_jobs();
-        let steps = plan.steps.into_iter().map(|step| JobStep {
-            name: step.name,
-            title: step.title,
-            state: StepState::Pending,
-            attempts: 0,
-            started_at: None,
-            ended_at: None,
-            output: None,
-            error: None,
-        });
-        Ok(Job {
-            id: self.id,
-            operation: self.operation.name().to_owned(),
-            state: JobState::Queued,
-            resource: None,
-            run_id: self.run_id,
-            reason,
-            created_by: m.context.principal.name.clone(),
-            created_at: m.now,
-            started_at: None,
-            ended_at: None,
-            waiting_for: None,
-            error: None,
-            cancel_requested: false,
-            steps: steps.collect(),
-            request_id: m.context.ids.request_id.clone(),
-            correlation_id: m.context.ids.correlation_id.clone(),
-        })
+        Ok(())
     }
 }
 
@@ -206,7 +183,7 @@ impl Kernel {
         .await
     }
 
-    /// Asks for an operation that acts on no resource or run of the kernel's: what a plane registered, with its input.
+    /// Asks for any registered operation, with its input.
     pub async fn job_create(
         &self,
         context: &Context,
@@ -215,26 +192,9 @@ impl Kernel {
         input: Value,
         key: IdempotencyKey,
     ) -> Result<Job> {
-        let operation = self.operation(operation)?;
-        let (job_id, made) = self
-            .create_job(context, act, key, move |m, job_id| {
-                let job = NewJob {
-                    id: job_id,
-                    operation: &*operation,
-                    input: &input,
-                    resource_id: None,
-                    run_id: None,
-                }
-                .insert(m)?;
-                let object = Object { kind: "Job", id: job_id.uuid(), name: operation.name() };
-                m.audit(&object, &[Change::add("/input", input.clone())], Some(job_id))?;
-                Ok(job)
-            })
-            .await?;
-        match made {
-            Some(job) => Ok(job),
-            None => self.job_get(context.scope, job_id).await,
-        }
+        let request = Request { act, operation: operation.to_owned(), input };
+        let (job_id, _) = self.change(context, request, key).await?;
+        self.job_get(context.scope, job_id).await
     }
 
     pub async fn job_get(&self, scope: Scope, id: JobId) -> Result<Job> {

@@ -5,6 +5,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use qd_core::{
     error::{Error, Result},
     id::{ProjectId, TenantId},
+    plan::Risk,
 };
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -15,6 +16,7 @@ use crate::{
     clock::Source,
     connections,
     credentials::callers::Callers,
+    failpoint::Failpoints,
     jobs::InFlight,
     operation::Operation,
     operations, params,
@@ -41,6 +43,12 @@ pub struct KernelOptions {
     pub event_retention: Duration,
     /// How long an idempotency key is remembered; 24 hours at least.
     pub idempotency_retention: Duration,
+    /// How long a plan may wait to be applied.
+    pub plan_ttl: Duration,
+    /// Plans of this risk and above want a second person's approval; none without.
+    pub approval: Option<Risk>,
+    /// Where a test lets the process die.
+    pub failpoints: Option<Failpoints>,
     /// The bus that joins the processes of one database; none for a process that is alone.
     pub nats: Option<NatsOptions>,
 }
@@ -55,6 +63,9 @@ impl Default for KernelOptions {
             log_retention: Duration::from_hours(24 * 90),
             event_retention: Duration::from_hours(24 * 180),
             idempotency_retention: Duration::from_hours(48),
+            plan_ttl: Duration::from_hours(24 * 7),
+            approval: None,
+            failpoints: None,
             nats: None,
         }
     }
@@ -96,7 +107,7 @@ impl Kernel {
         operations::register(&mut registry);
         connections::register(&mut registry);
         let relayed = store.backend() == Backend::Postgres;
-        if !relayed && options.roles != Roles::ALL {
+        if !store.is_shared() && options.roles != Roles::ALL {
             return Err(Error::malformed(
                 "roles_need_postgres",
                 "with SQLite one process has all roles; several that share the work need --database-url postgres://…",
@@ -120,7 +131,7 @@ impl Kernel {
     /// Starts the tasks of this process's roles.
     pub async fn start(&self) -> Result<Tasks> {
         let roles = self.options.roles;
-        if self.store.backend() == Backend::Sqlite {
+        if !self.store.is_shared() {
             // Nobody else can hold the file, so every lease is that of a process that is gone.
             self.leases_release().await?;
         }

@@ -75,6 +75,11 @@ pub trait Kind: Send + Sync + 'static {
         Ok(spec)
     }
 
+    /// The resources that a parsed spec refers to, by kind and name: those that are applied with it come first.
+    fn depends_on(&self, _spec: &Value) -> Vec<(&'static str, String)> {
+        vec![]
+    }
+
     /// Everything that is wrong with a parsed spec, all of it. `Err` only when that cannot be found out now.
     async fn validate(&self, _spec: &Value, _view: &SpecView) -> Result<Vec<Violation>> {
         Ok(vec![])

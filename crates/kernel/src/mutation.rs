@@ -69,6 +69,14 @@ pub struct Mutation<'m, 't> {
     audited: bool,
     unchanged: bool,
     pub(crate) wake: Wake,
+    /// Jobs to be told that they were asked to cancel.
+    pub(crate) cancelled: Vec<JobId>,
+}
+
+/// Who must hear of a transaction once it is committed.
+struct Heard {
+    wake: Wake,
+    cancelled: Vec<JobId>,
 }
 
 impl<'m, 't> Mutation<'m, 't> {
@@ -82,6 +90,7 @@ impl<'m, 't> Mutation<'m, 't> {
             audited: false,
             unchanged: false,
             wake: Wake::default(),
+            cancelled: vec![],
         }
     }
 
@@ -139,7 +148,7 @@ impl<'m, 't> Mutation<'m, 't> {
         self.wake.runs = true;
     }
 
-    fn finish(self) -> Result<Wake> {
+    fn finish(self) -> Result<Heard> {
         let excused = self.act.is_none() || (self.unchanged && !self.audited && !self.wake.events);
         if !excused && !self.audited {
             return Err(Error::internal(
@@ -153,7 +162,7 @@ impl<'m, 't> Mutation<'m, 't> {
                 "a mutation left no event and was rolled back",
             ));
         }
-        Ok(self.wake)
+        Ok(Heard { wake: self.wake, cancelled: self.cancelled })
     }
 }
 
@@ -167,15 +176,15 @@ impl Kernel {
     {
         access::check(context, &act.action)?;
         let (context, source) = (context.clone(), self.source.clone());
-        let (value, wake) = self
+        let (value, heard) = self
             .store
-            .write(move |tx| -> Result<(T, Wake)> {
+            .write(move |tx| -> Result<(T, Heard)> {
                 let mut mutation = Mutation::new(tx, &context, &source, Some(&act));
                 let value = change(&mut mutation)?;
                 Ok((value, mutation.finish()?))
             })
             .await?;
-        self.bus.wake(wake);
+        self.hear(heard);
         Ok(value)
     }
 
@@ -187,15 +196,20 @@ impl Kernel {
         F: FnMut(&mut Mutation<'_, '_>) -> Result<T> + Send + 'static,
     {
         let (context, source) = (context.clone(), self.source.clone());
-        let (value, wake) = self
+        let (value, heard) = self
             .store
-            .write(move |tx| -> Result<(T, Wake)> {
+            .write(move |tx| -> Result<(T, Heard)> {
                 let mut mutation = Mutation::new(tx, &context, &source, None);
                 let value = change(&mut mutation)?;
                 Ok((value, mutation.finish()?))
             })
             .await?;
-        self.bus.wake(wake);
+        self.hear(heard);
         Ok(value)
+    }
+
+    fn hear(&self, heard: Heard) {
+        self.bus.wake(heard.wake);
+        heard.cancelled.into_iter().for_each(|id| self.in_flight.cancel(id));
     }
 }

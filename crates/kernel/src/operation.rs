@@ -6,15 +6,24 @@ use std::time::Duration;
 use async_trait::async_trait;
 use qd_core::{
     canonical::hash_json,
+    diff::Change,
     error::{Error, Result},
-    id::JobId,
+    id::{JobId, ResourceId, RunId},
     plan::{Plan, PlanStep, Risk},
     time::Timestamp,
 };
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use crate::{context::Context, kernel::Kernel, mutation::Mutation};
+use crate::{
+    context::Context,
+    kernel::Kernel,
+    mutation::{Mutation, Object},
+};
+
+mod view;
+
+pub use view::{SeenResource, SeenRevision, SeenRun, View};
 
 /// Database work of a step or of a job's end: runs in the transaction that commits it, behind the fence.
 pub type Apply = Box<dyn FnMut(&mut Mutation<'_, '_>) -> Result<()> + Send>;
@@ -55,17 +64,62 @@ pub struct Step<'a> {
     /// The job's creator, scope and ids; outbound calls carry them on.
     pub context: &'a Context,
     pub job_id: JobId,
+    /// Its place in the plan, from 0.
+    pub index: usize,
     pub name: &'a str,
     /// From 1.
     pub attempt: u32,
     pub input: &'a Value,
     /// Outputs of the steps before, by index.
     pub outputs: &'a [Value],
+    /// What the step itself had come to; `null` until it took effect, so only an undo sees one.
+    pub output: &'a Value,
     /// Fires when somebody asks to cancel the job, or when its lease is lost.
     pub cancelled: CancellationToken,
-    /// Guards writes to the outside: only ever grows for one job.
+    /// Guards writes to the outside: grows with each worker that takes the job.
     pub fencing_token: i64,
+    pub(crate) fences: &'a [(String, i64)],
     pub now: Timestamp,
+}
+
+impl Step<'_> {
+    /// Guards writes to what a lock of the plan stands for: grows with each worker and with each job that holds the key,
+    /// so that whoever keeps the highest one it has seen refuses all who held the lock before. Zero for a key that the
+    /// plan did not ask for.
+    pub fn fence(&self, key: &str) -> i64 {
+        self.fences.iter().find(|(held, _)| held == key).map_or(0, |(_, fence)| *fence)
+    }
+}
+
+/// A plan, and what the operation found out while it made it and wants back in [`Operation::intend`].
+#[derive(Debug, Clone)]
+pub struct Planned {
+    pub plan: Plan,
+    pub resolved: Value,
+}
+
+impl From<Plan> for Planned {
+    fn from(plan: Plan) -> Self {
+        Self { plan, resolved: Value::Null }
+    }
+}
+
+/// What is asked for, as the transaction that makes the job sees it.
+pub struct Intent<'a> {
+    pub kernel: &'a Kernel,
+    pub job_id: JobId,
+    pub input: &'a Value,
+    pub preflight: &'a Value,
+    pub planned: &'a Planned,
+}
+
+/// What a job carries.
+#[derive(Debug, Clone)]
+pub struct Intended {
+    /// What its steps are handed.
+    pub input: Value,
+    pub resource_id: Option<ResourceId>,
+    pub run_id: Option<RunId>,
 }
 
 /// How a job ended when it did not succeed.
@@ -80,8 +134,23 @@ pub trait Operation: Send + Sync + 'static {
     /// `run.start`
     fn name(&self) -> &'static str;
 
-    /// The ordered steps for this input. Pure: the same input gives the same bytes.
-    fn plan(&self, input: &Value) -> Result<Plan>;
+    /// What the plan must know that no transaction can find out: what the world says, what a kind's validation answers.
+    /// Reads only; kept with the plan and asked again before it is applied.
+    async fn preflight(&self, _kernel: &Kernel, _context: &Context, _input: &Value) -> Result<Value> {
+        Ok(Value::Null)
+    }
+
+    /// What carrying the input out would do. Pure: the same input and the same view give the same bytes. What it looks at
+    /// through the view becomes the plan's preconditions.
+    fn plan(&self, input: &Value, view: &mut View<'_, '_>) -> Result<Planned>;
+
+    /// Writes what is wanted, in the transaction that makes the job, with its audit record. The plan's steps act on what
+    /// this answers. By default nothing but the job is written.
+    fn intend(&self, m: &mut Mutation<'_, '_>, intent: &Intent<'_>) -> Result<Intended> {
+        let object = Object { kind: "Job", id: intent.job_id.uuid(), name: self.name() };
+        m.audit(&object, &[Change::add("/input", intent.input.clone())], Some(intent.job_id))?;
+        Ok(Intended { input: intent.input.clone(), resource_id: None, run_id: None })
+    }
 
     async fn run(&self, step: &Step<'_>) -> Outcome;
 
@@ -89,6 +158,23 @@ pub trait Operation: Send + Sync + 'static {
     /// fails in this step: takes back what an attempt may have left outside. An error is tried again until it succeeds.
     async fn call_off(&self, _step: &Step<'_>) -> Result<()> {
         Ok(())
+    }
+
+    /// Whether [`Operation::undo`] can take back what the step did. Of a job that fails or is cancelled, the steps that took
+    /// effect are undone in reverse order where they can be; what cannot be undone stays done.
+    fn undoable(&self, _step: &str) -> bool {
+        false
+    }
+
+    /// Takes back what a step did that took effect. As a step it may be attempted twice; its database work goes into the
+    /// transaction that records the undo.
+    async fn undo(&self, _step: &Step<'_>) -> Result<Option<Apply>> {
+        Ok(None)
+    }
+
+    /// Lower is sooner: 0 for what people wait for at a screen, 1 for all else, 2 for what may wait.
+    fn priority(&self) -> i64 {
+        1
     }
 
     /// How long one attempt of a step may take before it is cut off and counted as a retry.
@@ -109,22 +195,24 @@ pub trait Operation: Send + Sync + 'static {
 
 /// A plan of steps that each act on one target and carry no diff of their own.
 pub fn plan(operation: &str, input: &Value, target: &str, steps: &[(&str, &str)]) -> Result<Plan> {
+    let steps = steps.iter().map(|(name, title)| step(name, title, target, vec![], Risk::Low)).collect();
+    plan_of(operation, input, steps)
+}
+
+pub fn step(name: &str, title: &str, target: &str, changes: Vec<Change>, risk: Risk) -> PlanStep {
+    PlanStep { name: name.into(), title: title.into(), target: target.into(), changes, risk }
+}
+
+/// A plan of these steps and nothing else.
+pub fn plan_of(operation: &str, input: &Value, steps: Vec<PlanStep>) -> Result<Plan> {
     Ok(Plan {
         operation: operation.to_owned(),
         input_hash: hash_json(input)?,
-        steps: steps
-            .iter()
-            .map(|(name, title)| PlanStep {
-                name: (*name).to_owned(),
-                title: (*title).to_owned(),
-                target: target.to_owned(),
-                changes: vec![],
-                risk: Risk::Low,
-            })
-            .collect(),
+        steps,
         gates: vec![],
         preconditions: vec![],
         postconditions: vec![],
         affected: vec![],
+        locks: vec![],
     })
 }

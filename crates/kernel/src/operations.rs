@@ -1,13 +1,17 @@
-//! The kernel's own operations: publishing, rolling back, starting, stopping and retrying.
+//! The kernel's own operations: applying documents, publishing, rolling back, starting, stopping and retrying.
 
+pub mod documents;
 pub mod publish;
 pub mod run_start;
 pub mod run_stop;
 
 use std::time::Duration;
 
-use qd_core::id::RunId;
-use serde::{Deserialize, Serialize};
+use qd_core::{
+    error::{Error, Result},
+    id::RunId,
+};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
 use crate::{operation::Outcome, registry::Registry};
@@ -17,6 +21,7 @@ const ENGINE_LOOK: Duration = Duration::from_secs(5);
 
 pub(crate) fn register(registry: &mut Registry) {
     registry
+        .operation(documents::Documents)
         .operation(publish::Publish { name: publish::PUBLISH })
         .operation(publish::Publish { name: publish::ROLLBACK })
         .operation(run_start::Start { name: run_start::START })
@@ -40,4 +45,11 @@ impl RunInput {
     pub(crate) fn to_json(self) -> Value {
         json!({ "run_id": self.run_id, "attempt": self.attempt })
     }
+}
+
+/// A job's input, or a request's, as the operation wrote it.
+pub(crate) fn read<T: DeserializeOwned>(input: &Value) -> Result<T> {
+    T::deserialize(input).map_err(|error| {
+        Error::internal("bad_job_input", "the job's input cannot be read").with_source(error)
+    })
 }

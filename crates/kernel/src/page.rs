@@ -9,7 +9,7 @@ pub const DEFAULT_LIMIT: u32 = 50;
 pub const MAX_LIMIT: u32 = 500;
 
 /// What a list was asked for.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct PageRequest {
     /// 1 to [`MAX_LIMIT`].
     pub limit: u32,
@@ -21,6 +21,12 @@ pub struct PageRequest {
 pub struct Page<T> {
     pub items: Vec<T>,
     pub next_cursor: Option<String>,
+}
+
+impl Default for PageRequest {
+    fn default() -> Self {
+        Self::first(DEFAULT_LIMIT)
+    }
 }
 
 impl PageRequest {

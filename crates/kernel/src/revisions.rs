@@ -14,18 +14,19 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::{
+    changes::Request,
     context::{Context, Scope},
     idempotency::IdempotencyKey,
     jobs::Job,
     kernel::Kernel,
     kind::{Kind, SpecView},
     mutation::{Act, Mutation, Object, Subject},
-    operations::publish,
+    operations::publish::{self, PublishRequest},
     page::{Page, PageRequest},
     params,
     query::Query,
-    resources::{self, SpecReader, lock, working_copy_write},
-    store::{self, Column, Row, StoreResult},
+    resources::{SpecReader, lock, working_copy_write},
+    store::{self, Column, Row, StoreResult, Tx},
 };
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
@@ -101,21 +102,20 @@ impl Kernel {
     /// Parses, pins and validates a spec: the form in which a revision keeps it, or every violation.
     pub async fn spec_prepare(
         &self,
-        scope: Scope,
         kind: &dyn Kind,
         spec: &Value,
+        view: &SpecView,
     ) -> Result<std::result::Result<Value, Vec<Violation>>> {
         let parsed = match kind.parse(spec) {
             Ok(parsed) => parsed,
             Err(violations) => return Ok(Err(violations)),
         };
-        let view = self.spec_view(scope);
-        let pinned = match kind.pin(parsed, &view).await {
+        let pinned = match kind.pin(parsed, view).await {
             Ok(pinned) => pinned,
             Err(error) if !error.violations.is_empty() => return Ok(Err(error.violations)),
             Err(error) => return Err(error),
         };
-        let violations = kind.validate(&pinned, &view).await?;
+        let violations = kind.validate(&pinned, view).await?;
         Ok(if violations.is_empty() { Ok(pinned) } else { Err(violations) })
     }
 
@@ -132,7 +132,10 @@ impl Kernel {
         message: String,
     ) -> Result<Revision> {
         let copy = self.working_copy_get(context.scope, kind.info().kind, name).await?;
-        let pinned = self.spec_prepare(context.scope, kind, &copy.spec).await?.map_err(spec_invalid)?;
+        let pinned = self
+            .spec_prepare(kind, &copy.spec, &self.spec_view(context.scope))
+            .await?
+            .map_err(spec_invalid)?;
         let (kind_name, plural, wanted) = (kind.info().kind, kind.info().plural, name.to_owned());
         let number = self
             .mutate(context, Act::new(plural, "revise"), move |m| {
@@ -236,22 +239,8 @@ impl Kernel {
         reason: String,
         key: IdempotencyKey,
     ) -> Result<Job> {
-        let (kind_name, plural, wanted) = (kind.info().kind, kind.info().plural, name.to_owned());
-        let operation = self.operation(publish::PUBLISH)?;
-        let (job_id, _) = self
-            .create_job(context, Act::new(plural, "publish").because(reason), key, move |m, job_id| {
-                let resource = lock(m.tx, m.context.scope, kind_name, &wanted)?;
-                require_active(resource.state, &resource.name)?;
-                let number = number.unwrap_or(resource.last_revision);
-                if number == 0 {
-                    return Err(Error::conflict(
-                        "no_revision",
-                        format!("{} has no revision yet; cut one from the working copy first", resource.name),
-                    ));
-                }
-                publish::request(m, &*operation, job_id, kind_name, &resource, number)
-            })
-            .await?;
+        let request = publish_request(kind, name, number, reason);
+        let (job_id, _) = self.change(context, request, key).await?;
         self.job_get(context.scope, job_id).await
     }
 
@@ -265,31 +254,35 @@ impl Kernel {
         reason: String,
         key: IdempotencyKey,
     ) -> Result<Job> {
-        if reason.trim().is_empty() {
-            return Err(Error::malformed("reason_required", "a rollback wants a reason"));
-        }
-        let old = self.revision_get(context.scope, kind.info().kind, name, to).await?;
-        let (kind_name, plural, wanted) = (kind.info().kind, kind.info().plural, name.to_owned());
-        let operation = self.operation(publish::ROLLBACK)?;
-        let (job_id, _) = self
-            .create_job(context, Act::new(plural, "rollback").because(reason), key, move |m, job_id| {
-                let resource = lock(m.tx, m.context.scope, kind_name, &wanted)?;
-                require_active(resource.state, &resource.name)?;
-                let number = resource.last_revision + 1;
-                let message = format!("Roll back to revision {to}: {}", m.reason());
-                let cut = Cut {
-                    resource_id: resource.id,
-                    number,
-                    origin: Origin::Rollback,
-                    spec: &old.spec,
-                    message: &message,
-                };
-                insert(m, kind_name, &resource.name, &cut)?;
-                publish::request(m, &*operation, job_id, kind_name, &resource, number)
-            })
-            .await?;
+        let (job_id, _) = self.change(context, rollback_request(kind, name, to, reason)?, key).await?;
         self.job_get(context.scope, job_id).await
     }
+}
+
+/// To make a revision the published one; without a number the newest.
+pub fn publish_request(kind: &dyn Kind, name: &str, number: Option<i64>, reason: String) -> Request {
+    let wanted = PublishRequest { kind: kind.info().kind.into(), name: name.into(), revision: number };
+    Request {
+        act: Act::new(kind.info().plural, "publish").because(reason),
+        operation: publish::PUBLISH.into(),
+        input: json!(wanted),
+    }
+}
+
+/// To publish an old spec again, as a new revision.
+///
+/// # Errors
+/// `reason_required` (400) without one.
+pub fn rollback_request(kind: &dyn Kind, name: &str, to: i64, reason: String) -> Result<Request> {
+    if reason.trim().is_empty() {
+        return Err(Error::malformed("reason_required", "a rollback wants a reason"));
+    }
+    let wanted = PublishRequest { kind: kind.info().kind.into(), name: name.into(), revision: Some(to) };
+    Ok(Request {
+        act: Act::new(kind.info().plural, "rollback").because(reason),
+        operation: publish::ROLLBACK.into(),
+        input: json!(wanted),
+    })
 }
 
 pub(crate) fn spec_invalid(violations: Vec<Violation>) -> Error {
@@ -312,26 +305,28 @@ pub(crate) fn no_revision(name: &str, number: i64) -> Error {
     Error::not_found("revision_not_found", format!("{name} has no revision {number}"))
 }
 
-/// What publishing `number` would change against what is published now.
+/// What publishing the spec of revision `source` as revision `number` would change against what is published now.
 pub(crate) fn publish_changes(
-    m: &mut Mutation<'_, '_>,
-    resource: &resources::Locked,
+    tx: &mut Tx<'_>,
+    (resource_id, name): (ResourceId, &str),
+    published: Option<i64>,
+    source: i64,
     number: i64,
 ) -> Result<Vec<Change>> {
     let mut read = |number: i64| -> Result<Option<Value>> {
-        Ok(m.tx.opt(
+        Ok(tx.opt(
             "SELECT spec FROM revision WHERE resource_id = $1 AND number = $2",
-            params![resource.id, number],
+            params![resource_id, number],
             |row| row.get(0),
         )?)
     };
-    let after = read(number)?.ok_or_else(|| no_revision(&resource.name, number))?;
-    let before = match resource.published_number {
+    let after = read(source)?.ok_or_else(|| no_revision(name, source))?;
+    let before = match published {
         Some(published) => read(published)?,
         None => None,
     };
     let wrap = |number: Option<i64>, spec: Option<Value>| json!({ "published": number, "spec": spec.unwrap_or_else(|| json!({})) });
-    Ok(diff(&wrap(resource.published_number, before), &wrap(Some(number), Some(after))))
+    Ok(diff(&wrap(published, before), &wrap(Some(number), Some(after))))
 }
 
 /// Writes the revision, counts it on the resource and says so. Returns the diff to the revision before.

@@ -15,6 +15,7 @@ mod migrate;
 mod postgres;
 mod row;
 mod schema;
+mod simulated;
 mod sqlite;
 mod tx;
 mod value;
@@ -33,6 +34,7 @@ pub use self::row::Row;
 pub use self::schema::{
     Difference, ForeignKey, LogicalColumn, LogicalIndex, LogicalSchema, LogicalTable, LogicalType,
 };
+pub use self::simulated::{Fault, Faults, SimulatedDatabase};
 pub use self::tx::Tx;
 pub use self::value::{Column, Json, Param, Value};
 use self::work::{Queued, pack};
@@ -101,9 +103,22 @@ struct Inner {
 enum Database {
     Sqlite(sqlite::Sqlite),
     Postgres(postgres::Postgres),
+    Simulated(simulated::Simulated),
 }
 
 impl Store {
+    /// One process's way to a database in memory that others may share; for simulations.
+    pub fn simulated(database: &SimulatedDatabase, faults: Arc<dyn Faults>) -> Self {
+        let database = Database::Simulated(simulated::Simulated { database: database.clone(), faults });
+        let (options, counters) = (StoreOptions::default(), Arc::default());
+        Self { inner: Arc::new(Inner { database, options, counters }) }
+    }
+
+    /// Whether other processes may have it open too.
+    pub fn is_shared(&self) -> bool {
+        !matches!(self.inner.database, Database::Sqlite(_))
+    }
+
     /// Opens `sqlite:<path>` (the file is made where it is missing) or `postgres://…`. Does not migrate.
     ///
     /// # Errors
@@ -127,7 +142,7 @@ impl Store {
 
     pub fn backend(&self) -> Backend {
         match self.inner.database {
-            Database::Sqlite(_) => Backend::Sqlite,
+            Database::Sqlite(_) | Database::Simulated(_) => Backend::Sqlite,
             Database::Postgres(_) => Backend::Postgres,
         }
     }
@@ -185,6 +200,7 @@ impl Store {
         let queued = match &self.inner.database {
             Database::Sqlite(sqlite) => sqlite.queue_length(),
             Database::Postgres(postgres) => postgres.queue_length(),
+            Database::Simulated(_) => 0,
         };
         self.inner.counters.stats(queued)
     }
@@ -194,6 +210,7 @@ impl Store {
         let threads = match &self.inner.database {
             Database::Sqlite(sqlite) => sqlite.close(),
             Database::Postgres(postgres) => postgres.close(),
+            Database::Simulated(_) => vec![],
         };
         let join = move || threads.into_iter().for_each(|thread| drop(thread.join()));
         if let Err(error) = tokio::task::spawn_blocking(join).await {
@@ -216,6 +233,7 @@ impl Store {
         match &self.inner.database {
             Database::Sqlite(sqlite) => sqlite.send(queued).await?,
             Database::Postgres(postgres) => postgres.send(queued)?,
+            Database::Simulated(simulated) => simulated.send(queued).await,
         }
         answer.await.map_err(|_| StoreError::Unavailable("the database thread ended".into()))?
     }
@@ -229,6 +247,28 @@ pub fn in_list<P: Param>(values: &[P], first: usize) -> (String, Vec<&dyn Param>
     let list = (first..first + padded).map(|number| format!("${number}")).collect::<Vec<_>>().join(",");
     let values = values.iter().map(|value| value as &dyn Param);
     (list, values.chain(std::iter::repeat(NOTHING as &dyn Param)).take(padded).collect())
+}
+
+/// `(VALUES …)` rows for `WITH v (…) AS (VALUES …)`, with placeholders from `$first` on. `types` are Postgres': it cannot
+/// tell them by itself. Padded to a power of two by repeating the last row, which a join does not mind; not for INSERT.
+pub fn padded_rows(backend: Backend, types: &[&str], rows: usize, first: usize) -> (String, usize) {
+    let padded = rows.max(1).next_power_of_two();
+    (rows_of(backend, types, padded, first), padded)
+}
+
+/// Exactly so many rows.
+pub fn rows_of(backend: Backend, types: &[&str], rows: usize, first: usize) -> String {
+    let row = |row: usize| {
+        let place = |(column, kind): (usize, &&str)| {
+            let number = first + row * types.len() + column;
+            match backend {
+                Backend::Postgres if row == 0 => format!("CAST(${number} AS {kind})"),
+                _ => format!("${number}"),
+            }
+        };
+        format!("({})", types.iter().enumerate().map(place).collect::<Vec<_>>().join(","))
+    };
+    (0..rows).map(row).collect::<Vec<_>>().join(",")
 }
 
 fn gone(error: tokio::task::JoinError) -> StoreError {

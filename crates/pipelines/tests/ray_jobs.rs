@@ -78,7 +78,7 @@ impl Bench {
         let documents = vec![document_of(CONNECTION, "gpu", spec)];
         let (_, jobs) =
             self.kernel.kernel.apply(&context, documents, String::new(), Some(key())).await.unwrap();
-        for job in jobs {
+        if let Some(job) = jobs {
             self.kernel.job_ended(job.id).await;
         }
     }
@@ -398,7 +398,8 @@ async fn a_target_is_checked_before_anything_runs_on_it() {
     let of = async |change: fn(&mut Value)| {
         let mut spec = bench.ticket().spec;
         change(&mut spec);
-        let prepared = kernel.spec_prepare(bench.kernel.scope, &*kind, &spec).await.unwrap();
+        let prepared =
+            kernel.spec_prepare(&*kind, &spec, &kernel.spec_view(bench.kernel.scope)).await.unwrap();
         let found = prepared.err().unwrap_or_default();
         found.into_iter().map(|one| (one.pointer.to_string(), one.code.to_string())).collect::<Vec<_>>()
     };

@@ -8,6 +8,7 @@ use std::time::Duration;
 use qd_core::{
     error::Result,
     id::{JobId, ProjectId, RunId, TenantId},
+    plan::Risk,
     state::{JobState, RunState},
 };
 use qd_kernel::{
@@ -98,6 +99,12 @@ impl Build {
 
     pub fn lease(mut self, lease: Duration) -> Self {
         self.options.lease = lease;
+        self
+    }
+
+    /// Plans of this risk and above want a second person.
+    pub fn approval(mut self, from: Risk) -> Self {
+        self.options.approval = Some(from);
         self
     }
 
@@ -219,7 +226,7 @@ impl TestKernel {
             .apply(&self.context(), vec![document(name, spec)], String::new(), Some(key()))
             .await
             .unwrap_or_else(|error| panic!("apply {name}: {error:?}"));
-        for job in jobs {
+        if let Some(job) = jobs {
             let job = self.job_ended(job.id).await;
             assert_eq!(job.state, JobState::Succeeded, "publish {name}: {:?}", job.error);
         }
@@ -236,10 +243,13 @@ impl TestKernel {
 
     /// Asks for a job of the scripted operation.
     pub async fn job(&self, steps: &[&str]) -> JobId {
-        let job = self
-            .kernel
-            .job_create(&self.context(), Act::new("tests", "script"), SCRIPTED, Scripted::input(steps), key())
-            .await;
+        self.job_of(Scripted::input(steps)).await
+    }
+
+    /// The same with any input.
+    pub async fn job_of(&self, input: Value) -> JobId {
+        let act = Act::new("tests", "script");
+        let job = self.kernel.job_create(&self.context(), act, SCRIPTED, input, key()).await;
         job.unwrap_or_else(|error| panic!("create a job: {error:?}")).id
     }
 

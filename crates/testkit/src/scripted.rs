@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::future::BoxFuture;
-use qd_core::{error::Result, id::JobId, plan::Plan, time::Timestamp};
-use qd_kernel::operation::{Apply, Ending, Operation, Outcome, Step, plan};
+use qd_core::{error::Result, id::JobId, time::Timestamp};
+use qd_kernel::operation::{Apply, Ending, Operation, Outcome, Planned, Step, View, plan};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
@@ -21,6 +21,9 @@ pub struct Call {
     pub outputs: Vec<Value>,
     pub cancelled: CancellationToken,
     pub fencing_token: i64,
+    /// By key of `locks` in the job's input.
+    pub fences: Vec<(String, i64)>,
+    pub output: Value,
     pub now: Timestamp,
 }
 
@@ -34,6 +37,14 @@ impl Call {
             outputs: step.outputs.to_vec(),
             cancelled: step.cancelled.clone(),
             fencing_token: step.fencing_token,
+            fences: step.input["locks"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .filter_map(Value::as_str)
+                .map(|key| (key.to_owned(), step.fence(key)))
+                .collect(),
+            output: step.output.clone(),
             now: step.now,
         }
     }
@@ -41,11 +52,13 @@ impl Call {
 
 type Behaviour = Box<dyn Fn(Call) -> BoxFuture<'static, Outcome> + Send + Sync>;
 type CallOff = Box<dyn Fn(Call) -> BoxFuture<'static, Result<()>> + Send + Sync>;
+type Undo = Box<dyn Fn(Call) -> BoxFuture<'static, Result<Option<Apply>>> + Send + Sync>;
 type OnEnd = Box<dyn Fn(&Value, &Ending) -> Option<Apply> + Send + Sync>;
 
 pub struct Scripted {
     run: Behaviour,
     call_off: CallOff,
+    undo: Option<Undo>,
     ended: OnEnd,
     timeout: Duration,
     max_attempts: u32,
@@ -59,6 +72,7 @@ impl Scripted {
         Self {
             run: Box::new(move |call| Box::pin(run(call))),
             call_off: Box::new(|_| Box::pin(async { Ok(()) })),
+            undo: None,
             ended: Box::new(|_, _| None),
             timeout: Duration::from_secs(60),
             max_attempts: 5,
@@ -84,12 +98,26 @@ impl Scripted {
         self
     }
 
+    /// What undoing a step does; without it, nothing can be undone.
+    pub fn on_undo<F>(mut self, undo: impl Fn(Call) -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Result<Option<Apply>>> + Send + 'static,
+    {
+        self.undo = Some(Box::new(move |call| Box::pin(undo(call))));
+        self
+    }
+
     pub fn on_end(
         mut self,
         ended: impl Fn(&Value, &Ending) -> Option<Apply> + Send + Sync + 'static,
     ) -> Self {
         self.ended = Box::new(ended);
         self
+    }
+
+    /// The input of a job that holds these keys.
+    pub fn locked(steps: &[&str], locks: &[&str]) -> Value {
+        json!({ "steps": steps, "locks": locks })
     }
 
     /// The input of a job with these steps.
@@ -104,11 +132,19 @@ impl Operation for Scripted {
         SCRIPTED
     }
 
-    fn plan(&self, input: &Value) -> Result<Plan> {
+    fn plan(&self, input: &Value, _view: &mut View<'_, '_>) -> Result<Planned> {
         let names: Vec<&str> =
             input["steps"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
         let steps: Vec<(&str, &str)> = names.into_iter().map(|name| (name, name)).collect();
-        plan(SCRIPTED, input, "test", &steps)
+        let mut plan = plan(SCRIPTED, input, "test", &steps)?;
+        plan.locks = input["locks"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .map(str::to_owned)
+            .collect();
+        Ok(plan.into())
     }
 
     async fn run(&self, step: &Step<'_>) -> Outcome {
@@ -117,6 +153,17 @@ impl Operation for Scripted {
 
     async fn call_off(&self, step: &Step<'_>) -> Result<()> {
         (self.call_off)(Call::of(step)).await
+    }
+
+    fn undoable(&self, _step: &str) -> bool {
+        self.undo.is_some()
+    }
+
+    async fn undo(&self, step: &Step<'_>) -> Result<Option<Apply>> {
+        match &self.undo {
+            Some(undo) => undo(Call::of(step)).await,
+            None => Ok(None),
+        }
     }
 
     fn timeout(&self, _step: &str) -> Duration {

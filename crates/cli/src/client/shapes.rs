@@ -368,7 +368,7 @@ pub struct Change {
 #[serde(default)]
 pub struct Applied {
     pub items: Vec<AppliedItem>,
-    pub jobs: Vec<Job>,
+    pub job: Option<Job>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]

@@ -33,7 +33,7 @@ pub struct Args {
     /// Only cut revisions, which is what happens anyway
     #[arg(long)]
     no_publish: bool,
-    /// With --publish: return as soon as the jobs are made
+    /// With --publish: return as soon as the job is made
     #[arg(long, requires = "publish")]
     no_wait: bool,
     /// What the new revisions are for
@@ -61,15 +61,10 @@ pub async fn run(args: &Args, invocation: &Invocation) -> Result<Exit, Failure> 
     if applied.items.iter().any(|item| !item.violations.is_empty()) {
         return Ok(Exit::ERROR);
     }
-    if !args.no_wait {
-        for job in &applied.jobs {
-            let exit = live::job::conclude(invocation, &client, &job.id).await?;
-            if exit != Exit::OK {
-                return Ok(exit);
-            }
-        }
+    match &applied.job {
+        Some(job) if !args.no_wait => live::job::conclude(invocation, &client, &job.id).await,
+        _ => Ok(Exit::OK),
     }
-    Ok(Exit::OK)
 }
 
 /// What is asked of the server.
@@ -124,9 +119,8 @@ fn print(
             for item in &applied.items {
                 out.data(&describe(item, args.dry_run, detailed, sources, out.paint()))?;
             }
-            if !applied.jobs.is_empty() && args.no_wait {
-                let jobs: Vec<String> = applied.jobs.iter().map(|job| clean(&job.id)).collect();
-                out.note(&format!("publishing: `qd jobs watch {}` follows it", jobs.join(" ")));
+            if let Some(job) = applied.job.as_ref().filter(|_| args.no_wait) {
+                out.note(&format!("publishing: `qd jobs watch {}` follows it", clean(&job.id)));
             }
             Ok(())
         }

@@ -55,7 +55,8 @@ fn server(answer: Answer) -> (StandIn, Store) {
 #[test]
 fn code_is_stored_once_and_named_by_digest() {
     let (server, store) = server(|_| {
-        Json(json!({"items": [{"kind": "Pipeline", "name": "a", "outcome": "created", "revision": 1}], "jobs": []})).into_response()
+        Json(json!({"items": [{"kind": "Pipeline", "name": "a", "outcome": "created", "revision": 1}]}))
+            .into_response()
     });
     for _ in 0..2 {
         let output = server.run(&["apply", "-f", "docs", "--message", "first"]);

@@ -15,7 +15,7 @@ async fn work_asked_for_at_one_process_is_done_by_those_with_the_role() {
     let apply = client.post(format!("{}/api/v1/apply?publish=true", api.url())).bearer_auth(&token);
     let apply = apply.header("idempotency-key", "k").json(&json!({ "documents": [document("one")] }));
     let reply: Value = apply.send().await.unwrap().json().await.unwrap();
-    let job = reply["jobs"][0]["id"].as_str().unwrap_or_else(|| panic!("{reply}"));
+    let job = reply["job"]["id"].as_str().unwrap_or_else(|| panic!("{reply}"));
     let look = async || -> Value {
         let job = client.get(format!("{}/api/v1/jobs/{job}", api.url())).bearer_auth(&token);
         job.send().await.unwrap().json().await.unwrap()

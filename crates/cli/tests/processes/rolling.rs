@@ -138,7 +138,7 @@ async fn ask(
                 let reply = both.send(Method::POST, "/api/v1/apply?publish=true", publish).await?;
                 let reply: Value =
                     reply.json().await.map_err(|error| format!("read the reply: {error:?}"))?;
-                assert!(reply["jobs"][0]["id"].is_string(), "{reply}");
+                assert!(reply["job"]["id"].is_string(), "{reply}");
                 names.push(name);
             }
         }

@@ -14,6 +14,11 @@ pub const CODES: &[(&str, ErrorKind, &str)] = &[
         Unavailable,
         "Another server, with a data folder of its own, carries the run out.",
     ),
+    (
+        "approval_required",
+        Conflict,
+        "A change of this risk wants a second person: plan it, and have the plan approved.",
+    ),
     ("attempt_stopped", Conflict, "The run was stopped before its engine had started it."),
     ("audit_without_act", Internal, "A job's own step tried to record an audit entry of its own: a defect."),
     ("bad_authorization", Unauthenticated, "The Authorization header is not `Bearer <token>`."),
@@ -85,6 +90,11 @@ pub const CODES: &[(&str, ErrorKind, &str)] = &[
         "The thread that prepared a Python environment ended abnormally: a defect.",
     ),
     ("foreign_etag", Stale, "If-Match is not an ETag that this address gave out."),
+    (
+        "gate_closed",
+        Conflict,
+        "A gate of the plan is not open; `errors` has one entry a gate, with its evidence.",
+    ),
     ("idempotency_key_required", Malformed, "What creates a job needs an Idempotency-Key header."),
     ("idempotency_mismatch", Invalid, "The Idempotency-Key was used with another request before."),
     (
@@ -115,6 +125,7 @@ pub const CODES: &[(&str, ErrorKind, &str)] = &[
     ("item_failed", Invalid, "A stage failed on the item, dropped it, or made no answer of it."),
     ("job_ended", Conflict, "The job has ended, so it cannot be cancelled."),
     ("job_not_found", NotFound, "There is no such job in the project."),
+    ("job_undoing", Conflict, "The job is being undone already."),
     ("job_without_run", Internal, "The job of a run names no run: a defect."),
     ("journal_too_long", Internal, "A run's journal is longer than can be counted."),
     ("kind_not_runnable", Conflict, "Resources of this kind have no runs."),
@@ -152,8 +163,19 @@ pub const CODES: &[(&str, ErrorKind, &str)] = &[
         Internal,
         "A job's operation is not registered in this process: a defect, or an older binary.",
     ),
+    ("own_plan", Forbidden, "A plan is approved by somebody else than its author."),
     ("panicked", Internal, "The server met a defect of its own while it answered."),
     ("params_invalid", Invalid, "The run's parameters break their schema; `errors` lists how."),
+    ("plan_applied", Conflict, "The plan was applied already; the detail of the plan names its job."),
+    ("plan_expired", Conflict, "The plan waited too long to be applied; make a new one."),
+    ("plan_hash_mismatch", Conflict, "The approval was given to another hash than that of the plan."),
+    ("plan_not_found", NotFound, "No such plan in this project."),
+    ("plan_rejected", Conflict, "Somebody rejected the plan; the detail says who and why."),
+    (
+        "plan_stale",
+        Conflict,
+        "Something moved since the plan was made; `errors` says what, from what to what.",
+    ),
     ("principal_not_found", NotFound, "There is no such account."),
     ("ray_job_not_found", NotFound, "The Ray head knows no job of that name."),
     ("ray_refused", Invalid, "The Ray head does not take what it was asked; the detail has its words."),
@@ -198,6 +220,7 @@ pub const CODES: &[(&str, ErrorKind, &str)] = &[
     ("spec_not_object", Malformed, "A spec is a JSON object."),
     ("spec_too_large", TooLarge, "The spec has more bytes than a document may have."),
     ("spec_unreadable", Internal, "A stored revision's spec cannot be read: a defect, or an older binary."),
+    ("stale_preflight", Stale, "Others kept changing what the change looked at; try again."),
     ("stale_version", Stale, "Somebody else changed it since it was read."),
     ("stale_working_copy", Stale, "Somebody saved the working copy since it was read."),
     (
@@ -222,6 +245,8 @@ pub const CODES: &[(&str, ErrorKind, &str)] = &[
     ("too_many_documents", TooLarge, "More documents than one request may hold."),
     ("too_many_requests", RateLimited, "The run's queue of requests is full; try again after a moment."),
     ("ui_file", Internal, "A file of the embedded UI could not be read."),
+    ("view_writes", Internal, "A plan tried to write: a defect."),
+    ("worker_stopping", Unavailable, "The process is stopping; another one goes on with the step."),
     ("wrong_kind", Malformed, "The document is of another kind than the address."),
 ];
 
@@ -241,6 +266,7 @@ pub const END_CODES: &[(&str, &str)] = &[
     ("runner_not_started", "The runner could not be started; the log says why."),
     ("stage_failed", "A stage failed; `failure` has the stage, the batch and the traceback."),
     ("step_missing", "The job's plan has no such step: a defect, or an older binary."),
+    ("undo_failed", "A step could not be taken back; the message says what is left and what to do."),
 ];
 
 /// `(code, meaning)` of every violation in the project.
@@ -251,6 +277,7 @@ pub const VIOLATION_CODES: &[(&str, &str)] = &[
     ("bad_json", "The text is not JSON; line and column say where."),
     ("bad_path", "`uses` is not `package.module:Name`."),
     ("bad_yaml", "The text is not YAML that is read here; line and column say where."),
+    ("circular_documents", "Documents of one apply refer to each other in a circle."),
     ("class_not_found", "The module has no such name."),
     ("code_not_described", "The pinned code cannot be looked into; the detail says why."),
     (
@@ -262,6 +289,7 @@ pub const VIOLATION_CODES: &[(&str, &str)] = &[
     ("duplicate_document", "The same kind and name stand in the request twice."),
     ("empty", "Something that must be said is an empty text."),
     ("exactly_one", "Exactly one of the alternatives must be given; the detail names them."),
+    ("gate_closed", "A gate of the plan is not open; the detail is its evidence."),
     ("graph_cycle", "The edges lead in a circle, or from a stage to itself."),
     ("graph_in_degree", "More than one edge leads into the stage."),
     ("graph_leaf", "A pipeline ends with exactly one stage."),
@@ -282,6 +310,7 @@ pub const VIOLATION_CODES: &[(&str, &str)] = &[
     ("invalid_value", "The value is outside what the field takes."),
     ("missing_field", "A required field is missing; the pointer says where it should stand."),
     ("more_violations", "More were found than are listed; the detail counts them."),
+    ("moved", "Something that the plan was made from is another thing now."),
     ("not_a_stage", "What `uses` names is no subclass of Xenna's `Stage`."),
     ("not_allowed", "The field has no place here; the detail says why."),
     ("not_an_option", "The value is none of those that are allowed; the detail lists them."),

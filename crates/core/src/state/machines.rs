@@ -86,8 +86,8 @@ impl RunState {
 }
 
 words! {
-    /// A wait ends by being claimed again (`running`), by cancel, or by a time-out (`failed`, or `undoing`). A queued job fails
-    /// when nothing here can carry it out. A job whose worker died stays `running` and is claimed under a new fencing
+    /// A wait ends by being claimed again (`running`), by cancel, or by a time-out (`failed`, or `undoing`). A queued job waits
+    /// for a lock before it ever runs, and fails when nothing here can carry it out. A job whose worker died stays `running` and is claimed under a new fencing
     /// token; one that is undoing stays `undoing` while its undo waits, so that nobody takes it for going forward.
     JobState ("job state") {
         Queued = "queued",
@@ -102,7 +102,7 @@ words! {
 }
 
 machine!(JobState, "job", "illegal_job_move", {
-    Queued => [Running, Failed, Cancelled],
+    Queued => [Running, Waiting, Failed, Cancelled],
     Running => [Waiting, Succeeded, Failed, Cancelled, Undoing],
     Waiting => [Running, Failed, Cancelled, Undoing],
     Undoing => [Undone, Failed],

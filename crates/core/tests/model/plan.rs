@@ -45,6 +45,7 @@ fn plan() -> Plan {
             name: "nightly".to_owned(),
             why: "starts revision 4 from now on".to_owned(),
         }],
+        locks: vec!["pipelines/curate".to_owned()],
     }
 }
 
@@ -99,4 +100,28 @@ fn risk_and_gates() {
     let plan = plan();
     assert_eq!(plan.risk(), Risk::Medium);
     assert_eq!(plan.closed_gates().map(|gate| gate.name.as_str()).collect::<Vec<_>>(), ["review"]);
+}
+
+#[test]
+fn what_moved_is_said_from_what_to_what() {
+    let before = plan();
+    let mut now = plan();
+    assert_eq!(before.moved(&now), []);
+    now.preconditions[0].expected = json!(4);
+    now.gates[0].state = GateState::Fail;
+    let moved: Vec<_> = before.moved(&now).into_iter().map(|m| (m.subject, m.from, m.to)).collect();
+    assert_eq!(
+        moved,
+        [
+            (
+                "gate capacity".to_owned(),
+                json!({ "state": "pass", "evidence": "1.25 of 2 CPUs" }),
+                json!({ "state": "fail", "evidence": "1.25 of 2 CPUs" })
+            ),
+            ("pipelines/curate published revision".to_owned(), json!(3), json!(4)),
+        ]
+    );
+    let mut now = plan();
+    now.steps[1].title = "Publish revision 5".to_owned();
+    assert_eq!(before.moved(&now)[0].subject, "/steps/1/title");
 }

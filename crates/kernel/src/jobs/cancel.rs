@@ -32,6 +32,9 @@ impl Kernel {
             if state.is_terminal() {
                 return Err(Error::conflict("job_ended", format!("the job is {state} already")));
             }
+            if state == JobState::Undoing {
+                return Err(Error::conflict("job_undoing", "the job is being undone already"));
+            }
             request(m, id)?;
             let change = Change::replace("/cancel_requested", false.into(), true.into());
             m.audit(&Object { kind: "Job", id: id.uuid(), name: &operation }, &[change], Some(id))?;
@@ -42,7 +45,6 @@ impl Kernel {
             )
         })
         .await?;
-        self.in_flight.cancel(id);
         self.job_get(context.scope, id).await
     }
 }
@@ -51,6 +53,7 @@ impl Kernel {
 pub(crate) fn request(m: &mut Mutation<'_, '_>, id: JobId) -> Result<()> {
     queue_lock(m, id)?;
     m.tx.exec("UPDATE job SET cancel_requested = $2 WHERE id = $1", params![id, true])?;
+    m.cancelled.push(id);
     wake(m, id)
 }
 

@@ -1,22 +1,39 @@
 //! Claiming: a worker takes due jobs in a batch and holds each by a lease with a new fencing token.
+//!
+//! A batch is shared out among the tenants that have something due, so that one with ten thousand queued jobs leaves the
+//! next one its turn; the most urgent priority of all of them comes first.
+
+use std::collections::BTreeMap;
 
 use qd_core::{
     error::Result,
     id::{JobId, ProjectId, ResourceId, RunId, TenantId},
-    state::JobState,
+    state::{JobState, StepState},
     time::Timestamp,
 };
 use serde_json::{Value, json};
 
-use super::{JobError, JobStep, PRIORITIES, job_error, steps_of};
+use super::{JobError, JobStep, job_error, lock, steps_of};
 use crate::{
     context::{Context, RequestIds, Scope},
-    events,
+    events::{self, NewEvent},
     kernel::Kernel,
     mutation::{Subject, Wake},
     params,
-    store::{Backend, Row, StoreResult, in_list},
+    store::{Backend, Param, Row, StoreResult, Tx, in_list, padded_rows},
 };
+
+/// How long a job that waits for a lock sleeps if nobody wakes it.
+const LOCK_LOOK: std::time::Duration = std::time::Duration::from_secs(5);
+
+/// The places in the queue where anything stands: one row a priority and tenant, found by steps along the index.
+const PLACES: &str = "WITH RECURSIVE place (prio, tenant_id) AS (
+  SELECT p.prio, (SELECT q.tenant_id FROM job_queue q WHERE q.prio = p.prio ORDER BY q.tenant_id LIMIT 1)
+  FROM (SELECT 0 AS prio UNION ALL SELECT 1 UNION ALL SELECT 2) p
+  UNION ALL
+  SELECT t.prio, (SELECT q.tenant_id FROM job_queue q WHERE q.prio = t.prio AND q.tenant_id > t.tenant_id ORDER BY q.tenant_id LIMIT 1)
+  FROM place t WHERE t.tenant_id IS NOT NULL
+)";
 
 /// A job held under a lease.
 #[derive(Clone)]
@@ -33,8 +50,13 @@ pub(super) struct Claimed {
     pub steps: Vec<JobStep>,
     /// What it waited for before this claim.
     pub waiting_for: Option<String>,
-    /// Why it fails once its step is called off.
+    /// Why it fails once its step is called off, or why it is undone.
     pub failure: Option<JobError>,
+    /// The keys of its plan.
+    pub locks: Vec<String>,
+    /// By key, of those that it holds.
+    pub fences: Vec<(String, i64)>,
+    pub waited_for_lock: bool,
     pub context: Context,
 }
 
@@ -47,100 +69,66 @@ impl Claimed {
             ..Subject::default()
         }
     }
+
+    /// It was asked to cancel before any attempt of it began: there is nothing to lock, to call off or to undo.
+    pub(super) fn ends_unbegun(&self) -> bool {
+        self.cancel_requested
+            && self.step == 0
+            && self.steps.first().is_none_or(|step| step.state == StepState::Pending)
+    }
+}
+
+/// How many jobs to take, and of whom not.
+pub(super) struct Share {
+    pub jobs: usize,
+    /// Tenants that already have their fill of this process's slots.
+    pub full: Vec<TenantId>,
 }
 
 impl Kernel {
-    /// Takes up to `n` due jobs.
-    pub(super) async fn jobs_claim(&self, n: usize) -> Result<Vec<Claimed>> {
+    /// Takes due jobs.
+    pub(super) async fn jobs_claim(&self, share: Share) -> Result<Vec<Claimed>> {
         let now = self.source.now();
         let lease_end = now.checked_add(self.options.lease).unwrap_or(Timestamp::MAX);
-        let claimed = self
+        let (claimed, moved) = self
             .store
-            .write(move |tx| -> Result<Vec<Claimed>> {
-                let due = "SELECT job_id FROM job_queue WHERE prio = $2 AND due_at <= $3 ORDER BY due_at, job_id LIMIT $4";
-                // An array, because Postgres may run a subquery of IN again for each row and so take more than the limit.
-                let chosen = match tx.backend() {
-                    Backend::Sqlite => format!("IN ({due})"),
-                    Backend::Postgres => format!("= ANY(ARRAY({due} FOR UPDATE SKIP LOCKED))"),
+            .write(move |tx| -> Result<(Vec<Claimed>, bool)> {
+                let held = match tx.backend() {
+                    Backend::Sqlite => hold_one_by_one(tx, &share, lease_end, now)?,
+                    Backend::Postgres => hold_together(tx, &share, lease_end, now)?,
                 };
-                let sql = format!(
-                    "UPDATE job_queue SET due_at = $1, token = token + 1 WHERE job_id {chosen} RETURNING job_id, token, step"
-                );
-                let mut held: Vec<(JobId, i64, i64)> = vec![];
-                for prio in PRIORITIES {
-                    let left = i64::try_from(n.saturating_sub(held.len())).unwrap_or(0);
-                    if left > 0 {
-                        held.extend(tx.rows(&sql, params![lease_end, prio, now, left], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?);
-                    }
-                }
                 if held.is_empty() {
-                    return Ok(vec![]);
+                    return Ok((vec![], false));
                 }
-                let ids: Vec<JobId> = held.iter().map(|(id, ..)| *id).collect();
-                let mut steps = steps_of(tx, &ids)?;
-                let (list, args) = in_list(&ids, 1);
-                let jobs = tx.rows(
-                    &format!(
-                        "SELECT id, tenant_id, project_id, operation, state, resource_id, run_id, input, cancel_requested,
-                           created_by, request_id, correlation_id, waiting_for, error_code, error_message FROM job WHERE id IN ({list})"
-                    ),
-                    &args,
-                    job_row,
-                )?;
+                let mut jobs = read(tx, &held)?;
+                let mut busy = lock::take(tx, &mut jobs, now)?;
                 let mut claimed = vec![];
-                for mut job in jobs {
-                    let Some((_, token, step)) = held.iter().find(|(id, ..)| *id == job.id) else { continue };
-                    (job.token, job.step) = (*token, usize::try_from(*step).unwrap_or(0));
-                    job.steps = steps.remove(&job.id).unwrap_or_default();
-                    if job.state != JobState::Running {
-                        let first = job.state == JobState::Queued;
-                        job.state = job.state.step(JobState::Running)?;
-                        tx.exec_later(
-                            "UPDATE job SET state = 'running', waiting_for = NULL, started_at = COALESCE(started_at, $2) WHERE id = $1",
-                            params![job.id, now],
-                        )?;
-                        if first {
-                            let data = json!({ "operation": job.operation });
-                            events::append(tx, &job.context, now, "job.running", &job.subject(), &data)?;
-                        }
+                for job in jobs {
+                    match busy.remove(&job.id) {
+                        Some(busy) => wait_for_lock(tx, &job, &busy, now)?,
+                        None => claimed.push(job),
                     }
-                    tx.exec_later(
-                        "UPDATE job_step SET state = 'running', attempts = attempts + 1, started_at = COALESCE(started_at, $3)
-                         WHERE job_id = $1 AND idx = $2",
-                        params![job.id, i64::try_from(job.step).unwrap_or(0), now],
-                    )?;
-                    if let Some(step) = job.steps.get_mut(job.step) {
-                        step.attempts += 1;
-                    }
-                    claimed.push(job);
                 }
-                Ok(claimed)
+                begin(tx, &mut claimed, now)?;
+                Ok((claimed, true))
             })
             .await?;
-        if !claimed.is_empty() {
+        if moved {
             self.bus.wake(Wake { events: true, ..Wake::default() });
+        }
+        for job in &claimed {
+            self.failpoint(|| format!("job.claimed:{}", job.operation));
         }
         Ok(claimed)
     }
 
     /// The earliest time at which a job is due, if there is any.
     pub(super) async fn jobs_next_due(&self) -> Result<Option<Timestamp>> {
-        self.store
-            .read(|tx| -> Result<Option<Timestamp>> {
-                let mut next: Option<Timestamp> = None;
-                for prio in PRIORITIES {
-                    let due: Option<Timestamp> =
-                        tx.one("SELECT MIN(due_at) FROM job_queue WHERE prio = $1", params![prio], |row| {
-                            row.get(0)
-                        })?;
-                    next = match (next, due) {
-                        (Some(a), Some(b)) => Some(a.min(b)),
-                        (a, b) => a.or(b),
-                    };
-                }
-                Ok(next)
-            })
-            .await
+        let sql = format!(
+            "{PLACES} SELECT MIN((SELECT q.due_at FROM job_queue q WHERE q.prio = t.prio AND q.tenant_id = t.tenant_id
+               ORDER BY q.due_at LIMIT 1)) FROM place t WHERE t.tenant_id IS NOT NULL"
+        );
+        self.store.read(move |tx| -> Result<_> { Ok(tx.one(&sql, &[], |row| row.get(0))?) }).await
     }
 
     /// Ends every lease at once. Only right where no other process can hold one.
@@ -159,9 +147,199 @@ impl Kernel {
     }
 }
 
+/// A job's new token and its step.
+type Held = BTreeMap<JobId, (i64, i64)>;
+
+fn held_row(row: &Row<'_>) -> StoreResult<(JobId, (i64, i64))> {
+    Ok((row.get(0)?, (row.get(1)?, row.get(2)?)))
+}
+
+/// SQLite has no LATERAL, and a statement costs it next to nothing: each place is asked for itself.
+fn hold_one_by_one(tx: &mut Tx<'_>, share: &Share, lease_end: Timestamp, now: Timestamp) -> Result<Held> {
+    let sql = format!(
+        "{PLACES} SELECT t.prio, t.tenant_id FROM place t WHERE t.tenant_id IS NOT NULL ORDER BY t.prio, t.tenant_id"
+    );
+    let places: Vec<(i64, TenantId)> = tx.rows(&sql, &[], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let mut held = Held::new();
+    for prio in 0..=2 {
+        let tenants: Vec<TenantId> = places
+            .iter()
+            .filter(|(p, tenant)| *p == prio && !share.full.contains(tenant))
+            .map(|(_, t)| *t)
+            .collect();
+        let mut left = share.jobs.saturating_sub(held.len());
+        // Twice: what some leave of their share goes to the others.
+        for round in 0..2 {
+            for (done, tenant) in tenants.iter().enumerate() {
+                let part = if round == 0 { left.div_ceil(tenants.len() - done) } else { left };
+                if part == 0 {
+                    break;
+                }
+                let taken = tx.rows(
+                    "UPDATE job_queue SET due_at = $1, token = token + 1 WHERE job_id IN (SELECT job_id FROM job_queue
+                       WHERE prio = $2 AND tenant_id = $3 AND due_at <= $4 ORDER BY due_at, job_id LIMIT $5)
+                     RETURNING job_id, token, step",
+                    params![lease_end, prio, *tenant, now, i64::try_from(part).unwrap_or(i64::MAX)],
+                    held_row,
+                )?;
+                left -= taken.len().min(left);
+                held.extend(taken);
+            }
+        }
+    }
+    Ok(held)
+}
+
+/// In one statement; a tenant is asked for an even part, and for more only where the others left some.
+fn hold_together(tx: &mut Tx<'_>, share: &Share, lease_end: Timestamp, now: Timestamp) -> Result<Held> {
+    // Written out: a list that is padded with nulls is no good for NOT IN.
+    let full: Vec<String> = (5..).take(share.full.len()).map(|number| format!("${number}")).collect();
+    let but =
+        if full.is_empty() { String::new() } else { format!(" AND t.tenant_id NOT IN ({})", full.join(",")) };
+    // An array, because Postgres may run a subquery of IN again for each row and so take more than the limit.
+    let sql = format!(
+        "{PLACES}, part AS (
+           SELECT GREATEST(1, $3 / GREATEST(1, (SELECT count(DISTINCT t.tenant_id) FROM place t WHERE t.tenant_id IS NOT NULL))) AS jobs
+         ), due AS (
+           SELECT d.job_id FROM place t CROSS JOIN LATERAL (
+             SELECT q.job_id FROM job_queue q WHERE q.prio = t.prio AND q.tenant_id = t.tenant_id AND q.due_at <= $2
+             ORDER BY q.due_at, q.job_id LIMIT CASE WHEN $4 THEN (SELECT jobs FROM part) ELSE $3 END FOR UPDATE SKIP LOCKED
+           ) d WHERE t.tenant_id IS NOT NULL{but} ORDER BY t.prio LIMIT $3
+         )
+         UPDATE job_queue SET due_at = $1, token = token + 1 WHERE job_id = ANY(ARRAY(SELECT job_id FROM due))
+         RETURNING job_id, token, step, (SELECT jobs FROM part)"
+    );
+    let mut held = Held::new();
+    for even in [true, false] {
+        let left = i64::try_from(share.jobs.saturating_sub(held.len())).unwrap_or(0);
+        if left == 0 {
+            break;
+        }
+        let mut args: Vec<&dyn Param> = vec![&lease_end, &now, &left, &even];
+        args.extend(share.full.iter().map(|tenant| tenant as &dyn Param));
+        let mut part = left;
+        let taken = tx.rows(&sql, &args, |row| {
+            part = row.get(3)?;
+            held_row(row)
+        })?;
+        let nobody_left_any = taken.is_empty() || part >= left;
+        held.extend(taken);
+        if nobody_left_any {
+            break;
+        }
+    }
+    Ok(held)
+}
+
+fn read(tx: &mut Tx<'_>, held: &Held) -> Result<Vec<Claimed>> {
+    let ids: Vec<JobId> = held.keys().copied().collect();
+    let mut steps = steps_of(tx, &ids)?;
+    let (list, args) = in_list(&ids, 1);
+    let mut jobs = tx.rows(
+        &format!(
+            "SELECT id, tenant_id, project_id, operation, state, resource_id, run_id, input, cancel_requested, created_by,
+               request_id, correlation_id, waiting_for, error_code, error_message, locks FROM job WHERE id IN ({list})"
+        ),
+        &args,
+        job_row,
+    )?;
+    for job in &mut jobs {
+        if let Some((token, step)) = held.get(&job.id) {
+            (job.token, job.step) = (*token, usize::try_from(*step).unwrap_or(0));
+        }
+        job.steps = steps.remove(&job.id).unwrap_or_default();
+    }
+    Ok(jobs)
+}
+
+/// The jobs and their steps are under way, in one statement each for all.
+fn begin(tx: &mut Tx<'_>, jobs: &mut [Claimed], now: Timestamp) -> Result<()> {
+    let (mut started, mut first, mut steps) = (vec![], vec![], vec![]);
+    for job in &mut *jobs {
+        let undoing = job.state == JobState::Undoing;
+        if !undoing && job.state != JobState::Running {
+            if job.state == JobState::Queued || job.steps.iter().all(|step| step.started_at.is_none()) {
+                first.push(job.id);
+            }
+            job.state = job.state.step(JobState::Running)?;
+            started.push(job.id);
+        }
+        if job.ends_unbegun() {
+            continue;
+        }
+        let index = job.step;
+        if let Some(step) = job.steps.get_mut(index) {
+            step.attempts += 1;
+            step.state = if undoing { StepState::Undoing } else { StepState::Running };
+            steps.push((job.id, i64::try_from(index).unwrap_or(0), step.state.as_str()));
+        }
+    }
+    if !started.is_empty() {
+        let (list, ids) = in_list(&started, 2);
+        let mut args: Vec<&dyn Param> = vec![&now];
+        args.extend(ids);
+        tx.exec_later(
+            &format!(
+                "UPDATE job SET state = 'running', waiting_for = NULL, started_at = COALESCE(started_at, $1) WHERE id IN ({list})"
+            ),
+            &args,
+        )?;
+    }
+    if let Some(last) = steps.last() {
+        let (rows, padded) = padded_rows(tx.backend(), &["uuid", "bigint", "text"], steps.len(), 2);
+        let mut args: Vec<&dyn Param> = vec![&now];
+        for (id, index, state) in steps.iter().chain(std::iter::repeat(last)).take(padded) {
+            args.extend([id as &dyn Param, index, state]);
+        }
+        tx.exec_later(
+            &format!(
+                "WITH v (job_id, idx, state) AS (VALUES {rows})
+                 UPDATE job_step SET state = v.state, attempts = attempts + 1, started_at = COALESCE(started_at, $1)
+                 FROM v WHERE job_step.job_id = v.job_id AND job_step.idx = v.idx"
+            ),
+            &args,
+        )?;
+    }
+    let begun: Vec<NewEvent<'_>> = jobs
+        .iter()
+        .filter(|job| first.contains(&job.id))
+        .map(|job| NewEvent {
+            context: &job.context,
+            event_type: "job.running",
+            subject: job.subject(),
+            data: json!({ "operation": job.operation }),
+        })
+        .collect();
+    events::append_all(tx, now, &begun)
+}
+
+/// Gives the lease back; whoever frees the key makes the job due.
+fn wait_for_lock(tx: &mut Tx<'_>, job: &Claimed, busy: &lock::Busy, now: Timestamp) -> Result<()> {
+    let waiting_for = busy.waiting_for();
+    let due = now.checked_add(LOCK_LOOK).unwrap_or(Timestamp::MAX);
+    lock::wait(tx, job.id, busy, now)?;
+    tx.exec_later(
+        "UPDATE job_queue SET due_at = $2, token = token + 1 WHERE job_id = $1",
+        params![job.id, due],
+    )?;
+    if job.state != JobState::Waiting {
+        job.state.step(JobState::Waiting)?;
+    }
+    tx.exec_later(
+        "UPDATE job SET state = 'waiting', waiting_for = $2 WHERE id = $1",
+        params![job.id, waiting_for],
+    )?;
+    if job.waiting_for.as_ref() != Some(&waiting_for) {
+        let data = json!({ "operation": job.operation, "waiting_for": waiting_for, "lock": busy.key, "holder": busy.holder.job_id });
+        events::append(tx, &job.context, now, "job.waiting", &job.subject(), &data)?;
+    }
+    Ok(())
+}
+
 fn job_row(row: &Row<'_>) -> StoreResult<Claimed> {
     let (tenant_id, project_id): (TenantId, ProjectId) = (row.get(1)?, row.get(2)?);
-    let input: String = row.get(7)?;
+    let (input, locks): (String, String) = (row.get(7)?, row.get(15)?);
+    let state: JobState = row.get(4)?;
     Ok(Claimed {
         id: row.get(0)?,
         token: 0,
@@ -170,12 +348,15 @@ fn job_row(row: &Row<'_>) -> StoreResult<Claimed> {
         // One that cannot be read fails by itself, and not all that are claimed with it.
         input: serde_json::from_str(&input).unwrap_or_default(),
         cancel_requested: row.get(8)?,
-        state: row.get(4)?,
+        state,
         resource_id: row.get(5)?,
         run_id: row.get(6)?,
         steps: vec![],
         waiting_for: row.get(12)?,
         failure: job_error(row, 13)?,
+        locks: serde_json::from_str(&locks).unwrap_or_default(),
+        fences: vec![],
+        waited_for_lock: state == JobState::Waiting,
         context: Context::system(
             row.get(9)?,
             Scope { tenant_id, project_id },

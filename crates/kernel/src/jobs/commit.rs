@@ -10,7 +10,7 @@ use qd_core::{
 };
 use serde_json::{Value, json};
 
-use super::{JobError, claim::Claimed};
+use super::{JobError, claim::Claimed, lock};
 use crate::{
     engine::clean::text,
     kernel::Kernel,
@@ -46,6 +46,22 @@ pub(super) enum Commit {
         error: String,
         failure: Option<JobError>,
     },
+    /// Steps that took effect are taken back from now on, the one at `from` first.
+    Undo {
+        ending: Ending,
+        from: usize,
+    },
+    /// The step's effect is taken back; `next` is the one before it that is still to be, and `ending` is written after the last.
+    Undone {
+        apply: Option<Apply>,
+        next: Option<usize>,
+        ending: Option<(Ending, Option<Apply>)>,
+    },
+    /// Try to take it back again later.
+    UndoRetry {
+        after: Duration,
+        error: String,
+    },
     Ended {
         ending: Ending,
         apply: Option<Apply>,
@@ -53,15 +69,34 @@ pub(super) enum Commit {
 }
 
 impl Commit {
-    pub(super) fn ended(operation: &dyn Operation, input: &Value, mut ending: Ending) -> Self {
-        // What went wrong outside is said in other people's words.
-        match &mut ending {
-            Ending::Failed { message, .. } => text(message),
-            Ending::Cancelled { reason } => text(reason),
-        }
-        let apply = operation.ended(input, &ending);
+    pub(super) fn ended(operation: &dyn Operation, input: &Value, ending: Ending) -> Self {
+        let (ending, apply) = Self::last_words(operation, input, ending);
         Self::Ended { ending, apply }
     }
+
+    pub(super) fn undo(ending: Ending, from: usize) -> Self {
+        Self::Undo { ending: said(ending), from }
+    }
+
+    /// How the job ends, and what its operation writes then.
+    pub(super) fn last_words(
+        operation: &dyn Operation,
+        input: &Value,
+        ending: Ending,
+    ) -> (Ending, Option<Apply>) {
+        let ending = said(ending);
+        let apply = operation.ended(input, &ending);
+        (ending, apply)
+    }
+}
+
+/// What went wrong outside is said in other people's words.
+fn said(mut ending: Ending) -> Ending {
+    match &mut ending {
+        Ending::Failed { message, .. } => text(message),
+        Ending::Cancelled { reason } => text(reason),
+    }
+    ending
 }
 
 /// Whether the write took place, or the job turned out to be another worker's.
@@ -82,7 +117,8 @@ impl Kernel {
                 text(said);
                 failure.iter_mut().for_each(|failure| text(&mut failure.message));
             }
-            Commit::Done { .. } | Commit::Ended { .. } => {}
+            Commit::UndoRetry { error: said, .. } => text(said),
+            Commit::Done { .. } | Commit::Undo { .. } | Commit::Undone { .. } | Commit::Ended { .. } => {}
         }
         let (held, context) = (job.clone(), job.context.clone());
         let written = self.carry_out(&context, move |m| write(m, &held, &mut commit)).await;
@@ -152,35 +188,124 @@ fn write(m: &mut Mutation<'_, '_>, job: &Claimed, commit: &mut Commit) -> Result
             }
             wait(m, job, &format!("its step to be called off after: {error}"))
         }
-        Commit::Ended { ending, apply } => {
-            run_lock(m, job)?;
+        Commit::Undo { ending, from } => {
             fence(m.tx.exec(
-                "DELETE FROM job_queue WHERE job_id = $1 AND token = $2",
-                params![job.id, job.token],
+                "UPDATE job_queue SET step = $3 WHERE job_id = $1 AND token = $2",
+                params![job.id, job.token, i64::try_from(*from).unwrap_or(0)],
             )?)?;
-            let (step_state, job_state, error) = match ending {
-                Ending::Failed { code, message } => {
-                    ("failed", JobState::Failed, Some((code.as_str(), message.as_str())))
-                }
-                Ending::Cancelled { reason } => {
-                    ("cancelled", JobState::Cancelled, Some(("cancelled", reason.as_str())))
-                }
-            };
+            settle_step(m, job, index, ending)?;
+            job.state.step(JobState::Undoing)?;
+            let (code, message) = error_of(ending);
             m.tx.exec_later(
-                "UPDATE job_step SET state = $3, error = $4, ended_at = $5 WHERE job_id = $1 AND idx = $2",
-                params![job.id, index, step_state, error.map(|(_, message)| message), m.now],
+                "UPDATE job SET state = 'undoing', waiting_for = NULL, error_code = $2, error_message = $3 WHERE id = $1",
+                params![job.id, code, message],
             )?;
+            // Attempts are those of the undo from here on.
             m.tx.exec_later(
-                "UPDATE job_step SET state = 'skipped' WHERE job_id = $1 AND idx > $2",
+                "UPDATE job_step SET attempts = 0 WHERE job_id = $1 AND idx < $2",
                 params![job.id, index],
+            )?;
+            undo_begins(m, job, *from)?;
+            let data = json!({ "operation": job.operation, "code": code, "message": message });
+            m.event("job.undoing", job.subject(), &data)?;
+            Ok(false)
+        }
+        Commit::Undone { apply, next, ending } => {
+            match next {
+                Some(next) => fence(m.tx.exec(
+                    "UPDATE job_queue SET step = $3 WHERE job_id = $1 AND token = $2",
+                    params![job.id, job.token, i64::try_from(*next).unwrap_or(0)],
+                )?)?,
+                None => leave_queue(m, job)?,
+            }
+            m.tx.exec_later(
+                "UPDATE job_step SET state = 'undone', error = NULL, ended_at = $3 WHERE job_id = $1 AND idx = $2",
+                params![job.id, index, m.now],
             )?;
             if let Some(apply) = apply {
                 apply(m)?;
             }
-            end_job(m, job, job_state, error)?;
+            match (next, ending) {
+                (Some(next), _) => undo_begins(m, job, *next)?,
+                (None, ending) => {
+                    let error = match ending {
+                        Some((ending, apply)) => {
+                            if let Some(apply) = apply {
+                                apply(m)?;
+                            }
+                            Some(error_of(ending))
+                        }
+                        None => None,
+                    };
+                    end_job(m, job, JobState::Undone, error)?;
+                }
+            }
+            Ok(false)
+        }
+        Commit::UndoRetry { after, error } => {
+            later(m, job, *after)?;
+            m.tx.exec_later(
+                "UPDATE job_step SET error = $3 WHERE job_id = $1 AND idx = $2",
+                params![job.id, index, &*error],
+            )?;
+            let waiting_for = format!("another try to undo after: {error}");
+            m.tx.exec_later("UPDATE job SET waiting_for = $2 WHERE id = $1", params![job.id, waiting_for])?;
+            m.wake_jobs();
+            Ok(false)
+        }
+        Commit::Ended { ending, apply } => {
+            leave_queue(m, job)?;
+            settle_step(m, job, index, ending)?;
+            if let Some(apply) = apply {
+                apply(m)?;
+            }
+            let state = match ending {
+                Ending::Failed { .. } => JobState::Failed,
+                Ending::Cancelled { .. } => JobState::Cancelled,
+            };
+            end_job(m, job, state, Some(error_of(ending)))?;
             Ok(false)
         }
     }
+}
+
+fn error_of(ending: &Ending) -> (&str, &str) {
+    match ending {
+        Ending::Failed { code, message } => (code, message),
+        Ending::Cancelled { reason } => ("cancelled", reason),
+    }
+}
+
+fn leave_queue(m: &mut Mutation<'_, '_>, job: &Claimed) -> Result<()> {
+    run_lock(m, job)?;
+    fence(m.tx.exec("DELETE FROM job_queue WHERE job_id = $1 AND token = $2", params![job.id, job.token])?)
+}
+
+/// The step goes no further, and those after it never begin.
+fn settle_step(m: &mut Mutation<'_, '_>, job: &Claimed, index: i64, ending: &Ending) -> Result<()> {
+    let state = match ending {
+        Ending::Failed { .. } => "failed",
+        Ending::Cancelled { .. } => "cancelled",
+    };
+    m.tx.exec_later(
+        "UPDATE job_step SET state = $3, error = $4, ended_at = $5 WHERE job_id = $1 AND idx = $2",
+        params![job.id, index, state, error_of(ending).1, m.now],
+    )?;
+    if job.state != JobState::Undoing {
+        m.tx.exec_later(
+            "UPDATE job_step SET state = 'skipped' WHERE job_id = $1 AND idx > $2",
+            params![job.id, index],
+        )?;
+    }
+    Ok(())
+}
+
+fn undo_begins(m: &mut Mutation<'_, '_>, job: &Claimed, index: usize) -> Result<()> {
+    m.tx.exec_later(
+        "UPDATE job_step SET state = 'undoing', attempts = 1 WHERE job_id = $1 AND idx = $2",
+        params![job.id, i64::try_from(index).unwrap_or(0)],
+    )?;
+    Ok(())
 }
 
 /// Takes the job's run before its place in the queue, as all do that need both: what the operation writes about the end is
@@ -254,6 +379,10 @@ fn end_job(
         "UPDATE job SET state = $2, waiting_for = NULL, error_code = $3, error_message = $4, ended_at = $5 WHERE id = $1",
         params![job.id, state.as_str(), error.map(|(code, _)| code), error.map(|(_, message)| message), m.now],
     )?;
+    lock::release(m.tx, &[job], m.now)?;
+    if !job.locks.is_empty() {
+        m.wake_jobs();
+    }
     let mut data = json!({ "operation": job.operation });
     if let Some((code, message)) = error {
         data["code"] = code.into();

@@ -4,7 +4,7 @@
 //! memory.
 
 use std::{
-    collections::HashMap,
+    collections::BTreeMap,
     panic::AssertUnwindSafe,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -13,7 +13,8 @@ use std::{
 use futures::FutureExt as _;
 use qd_core::{
     error::{Error, ErrorKind, Result},
-    id::JobId,
+    id::{JobId, TenantId},
+    state::{JobState, StepState},
 };
 use serde_json::Value;
 use tokio::{
@@ -24,8 +25,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     JobError,
-    claim::Claimed,
+    claim::{Claimed, Share},
     commit::{Commit, Committed},
+    committer::{Committer, committer},
 };
 use crate::{
     kernel::Kernel,
@@ -37,6 +39,8 @@ use crate::{
 const POLL: Duration = Duration::from_secs(1);
 /// Jobs taken by one claim at most.
 const BATCH: usize = 64;
+/// One slot in so many is kept free of a tenant that has all the others, so that the next tenant need not wait for one.
+const RESERVED: usize = 8;
 /// How long a stopping worker waits for steps under way.
 const DRAIN: Duration = Duration::from_secs(5);
 const BACKOFF_FIRST: Duration = Duration::from_millis(500);
@@ -44,7 +48,13 @@ const BACKOFF_MOST: Duration = Duration::from_mins(1);
 
 /// The jobs that this process holds, by which heartbeats and cancels find them.
 #[derive(Default)]
-pub(crate) struct InFlight(Mutex<HashMap<JobId, (i64, CancellationToken)>>);
+pub(crate) struct InFlight(Mutex<BTreeMap<JobId, Flight>>);
+
+struct Flight {
+    token: i64,
+    tenant_id: TenantId,
+    cancel: CancellationToken,
+}
 
 /// A job on the list of those in flight, until dropped.
 struct Held<'a> {
@@ -57,10 +67,19 @@ struct Held<'a> {
 impl Drop for Held<'_> {
     fn drop(&mut self) {
         let mut list = self.list.lock();
-        if list.get(&self.id).is_some_and(|(token, _)| *token == self.token) {
+        if list.get(&self.id).is_some_and(|flight| flight.token == self.token) {
             list.remove(&self.id);
         }
     }
+}
+
+/// What a look at the queue came to.
+struct Found {
+    claimed: Vec<Claimed>,
+    /// How long to sleep when nothing more happens.
+    sleep: Duration,
+    /// A tenant has as many slots as one may have.
+    capped: bool,
 }
 
 /// A slot, given back and called out however its job's task ends.
@@ -78,30 +97,40 @@ impl Drop for Slot {
 
 impl InFlight {
     /// An older claim of the same job has lost its lease, and is told so.
-    fn hold(&self, id: JobId, token: i64) -> Held<'_> {
-        let cancel = CancellationToken::new();
-        if let Some((_, older)) = self.lock().insert(id, (token, cancel.clone())) {
-            older.cancel();
+    fn hold(&self, job: &Claimed) -> Held<'_> {
+        let (id, token, cancel) = (job.id, job.token, CancellationToken::new());
+        let flight = Flight { token, tenant_id: job.context.scope.tenant_id, cancel: cancel.clone() };
+        if let Some(older) = self.lock().insert(id, flight) {
+            older.cancel.cancel();
         }
         Held { list: self, id, token, cancel }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<JobId, (i64, CancellationToken)>> {
+    /// Tenants with this many jobs or more.
+    fn tenants_with(&self, jobs: usize) -> Vec<TenantId> {
+        let mut counts: BTreeMap<TenantId, usize> = BTreeMap::new();
+        for flight in self.lock().values() {
+            *counts.entry(flight.tenant_id).or_default() += 1;
+        }
+        counts.into_iter().filter(|(_, n)| *n >= jobs).map(|(tenant, _)| tenant).collect()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<JobId, Flight>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn cancel(&self, id: JobId) {
-        if let Some((_, cancel)) = self.lock().get(&id) {
-            cancel.cancel();
+        if let Some(flight) = self.lock().get(&id) {
+            flight.cancel.cancel();
         }
     }
 
     /// Only the claim with this token: the job may have come back under another one meanwhile.
     fn cancel_claim(&self, id: JobId, token: i64) {
-        if let Some((held, cancel)) = self.lock().get(&id)
-            && *held == token
+        if let Some(flight) = self.lock().get(&id)
+            && flight.token == token
         {
-            cancel.cancel();
+            flight.cancel.cancel();
         }
     }
 }
@@ -112,24 +141,29 @@ impl Kernel {
         let slots = Arc::new(Semaphore::new(self.options.slots));
         let freed = Arc::new(Notify::new());
         let mut running = JoinSet::new();
+        // Ends with the last of the steps that commit by it.
+        let (committer, results) = committer();
+        let mut committing = JoinSet::new();
+        committing.spawn(self.clone().committer_run(results));
         let mut called = true;
         let mut failing = false;
+        let mut capped = false;
         while !stop.is_cancelled() {
             let free = slots.available_permits().min(BATCH);
             let mut full_batch = false;
             let mut sleep = POLL;
             match self.claim_due(free, called).await {
-                Ok((claimed, next)) => {
+                Ok(found) => {
                     failing = false;
-                    full_batch = free > 0 && claimed.len() == free;
-                    sleep = next;
-                    for job in claimed {
+                    full_batch = free > 0 && found.claimed.len() == free;
+                    (sleep, capped) = (found.sleep, found.capped);
+                    for job in found.claimed {
                         let Ok(permit) = slots.clone().try_acquire_owned() else { continue };
                         let (kernel, slot) =
                             (self.clone(), Slot { permit: Some(permit), freed: freed.clone() });
-                        let stop = stop.clone();
+                        let (committer, stop) = (committer.clone(), stop.clone());
                         running.spawn(async move {
-                            kernel.job_run(job, &stop).await;
+                            kernel.job_run(job, &committer, &stop).await;
                             drop(slot);
                         });
                     }
@@ -148,9 +182,10 @@ impl Kernel {
             }
             let exhausted = slots.available_permits() == 0;
             called = tokio::select! {
+                biased;
                 () = stop.cancelled() => false,
                 () = self.bus.jobs_waiting(), if !exhausted => true,
-                () = freed.notified(), if exhausted => true,
+                () = freed.notified(), if exhausted || capped => true,
                 () = tokio::time::sleep(sleep), if !exhausted => false,
             };
         }
@@ -158,13 +193,15 @@ impl Kernel {
         if tokio::time::timeout(DRAIN, drained).await.is_err() {
             tracing::info!("steps still under way are left to their leases");
         }
+        drop((running, committer));
+        while committing.join_next().await.is_some() {}
     }
 
     /// Claims what is due; asks first with a read where nobody called, so that an idle process writes nothing.
-    /// Also says how long to sleep when nothing more happens.
-    async fn claim_due(&self, free: usize, called: bool) -> Result<(Vec<Claimed>, Duration)> {
+    async fn claim_due(&self, free: usize, called: bool) -> Result<Found> {
+        let nothing = |sleep| Found { claimed: vec![], sleep, capped: false };
         if free == 0 {
-            return Ok((vec![], POLL));
+            return Ok(nothing(POLL));
         }
         let until = |due: Option<qd_core::time::Timestamp>| {
             due.map_or(POLL, |due| due.since(self.source.now()).min(POLL))
@@ -172,22 +209,26 @@ impl Kernel {
         if !called {
             let wait = until(self.jobs_next_due().await?);
             if !wait.is_zero() {
-                return Ok((vec![], wait));
+                return Ok(nothing(wait));
             }
         }
-        let claimed = self.jobs_claim(free).await?;
-        let wait = if claimed.is_empty() {
-            until(self.jobs_next_due().await?).max(Duration::from_millis(1))
-        } else {
-            Duration::ZERO
+        let most = self.options.slots - self.options.slots / RESERVED;
+        let share = Share { jobs: free, full: self.in_flight.tenants_with(most) };
+        let capped = !share.full.is_empty();
+        let claimed = self.jobs_claim(share).await?;
+        let sleep = match (claimed.is_empty(), capped) {
+            (false, _) => Duration::ZERO,
+            // What is due is a tenant's that has its fill: one of its slots must come free first.
+            (true, true) => POLL,
+            (true, false) => until(self.jobs_next_due().await?).max(Duration::from_millis(1)),
         };
-        Ok((claimed, wait))
+        Ok(Found { claimed, sleep, capped })
     }
 
     /// Carries a claimed job as far as it goes now.
-    async fn job_run(&self, mut job: Claimed, stop: &CancellationToken) {
-        let held = self.in_flight.hold(job.id, job.token);
-        if let Err(error) = self.job_steps(&mut job, &held.cancel, stop).await {
+    async fn job_run(&self, mut job: Claimed, committer: &Committer, stop: &CancellationToken) {
+        let held = self.in_flight.hold(&job);
+        if let Err(error) = self.job_steps(&mut job, committer, &held.cancel, stop).await {
             // The lease runs out and the step is tried again, here or elsewhere: nothing is lost by leaving it.
             tracing::warn!(job_id = %job.id, operation = job.operation, %error, "commit a step: left to its lease");
         }
@@ -196,6 +237,7 @@ impl Kernel {
     async fn job_steps(
         &self,
         job: &mut Claimed,
+        committer: &Committer,
         cancel: &CancellationToken,
         stop: &CancellationToken,
     ) -> Result<()> {
@@ -211,14 +253,35 @@ impl Kernel {
             if stop.is_cancelled() {
                 return self.lease_give_up(job).await;
             }
+            if job.state == JobState::Undoing {
+                return self.undo_steps(&*operation, job, cancel).await;
+            }
+            let step = || {
+                let name = job.steps.get(job.step).map_or("", |step| step.name.as_str());
+                format!("{}/{name}", job.operation)
+            };
+            self.failpoint(|| format!("step.before:{}", step()));
             let commit = self.step_attempt(&*operation, job, cancel).await;
+            self.failpoint(|| format!("step.acted:{}", step()));
             let goes_on = matches!(commit, Commit::Done { last: false, .. });
+            let undone_from = match &commit {
+                Commit::Undo { from, ending } => Some((*from, ending.clone())),
+                _ => None,
+            };
             let output = match &commit {
                 Commit::Done { output, .. } => output.clone(),
                 _ => Value::Null,
             };
-            match self.step_commit(job, commit).await {
-                Ok(Committed::Yes { cancel_requested }) => job.cancel_requested |= cancel_requested,
+            let committed = match &commit {
+                Commit::Done { output, apply: None, last } => committer.commit(job, output, *last).await,
+                _ => self.step_commit(job, commit).await,
+            };
+            match committed {
+                Ok(Committed::Yes { cancel_requested }) => {
+                    let name = job.steps.get(job.step).map_or("", |step| step.name.as_str());
+                    self.failpoint(|| format!("step.committed:{}/{name}", job.operation));
+                    job.cancel_requested |= cancel_requested;
+                }
                 Ok(Committed::Fenced) => {
                     tracing::info!(job_id = %job.id, "the lease was taken over; nothing was written");
                     return Ok(());
@@ -231,22 +294,26 @@ impl Kernel {
                 // What the step wants to write is refused, and would be again: the job fails with that reason.
                 Err(error) if !matches!(error.kind, ErrorKind::Unavailable | ErrorKind::Internal) => {
                     job.failure = Some(JobError { code: error.code.into(), message: error.detail });
-                    let commit = self.step_attempt(&*operation, job, cancel).await;
-                    self.step_commit(job, commit).await?;
-                    return Ok(());
+                    continue;
                 }
                 Err(error) => return Err(error),
+            }
+            if let Some((from, ending)) = undone_from {
+                job.undo_from(from, &ending);
+                continue;
             }
             if !goes_on {
                 return Ok(());
             }
             if let Some(step) = job.steps.get_mut(job.step) {
                 step.output = Some(output);
+                step.state = StepState::Succeeded;
             }
             job.waiting_for = None;
             job.step += 1;
             if let Some(step) = job.steps.get_mut(job.step) {
                 step.attempts = 1;
+                step.state = StepState::Running;
             }
         }
     }
@@ -258,7 +325,10 @@ impl Kernel {
         job: &Claimed,
         cancel: &CancellationToken,
     ) -> Commit {
-        let ended = |ending| Commit::ended(operation, &job.input, ending);
+        let ended = |ending| job.end_or_undo(operation, ending);
+        if job.ends_unbegun() {
+            return ended(Ending::Cancelled { reason: "cancelled on request".into() });
+        }
         let cancelled = match self.cancel_wanted(job, cancel).await {
             Ok(wanted) => wanted,
             Err(error) => return Commit::Retry { after: BACKOFF_FIRST, error: error.detail },
@@ -276,20 +346,8 @@ impl Kernel {
             message: format!("{} was tried {most} times and its worker died each time", step.name),
         };
         let failure = job.failure.clone().or_else(|| (attempt > most && !cancelled).then(exhausted));
-        let outputs: Vec<Value> =
-            job.steps.iter().take(job.step).map(|s| s.output.clone().unwrap_or_default()).collect();
-        let context = Step {
-            kernel: self,
-            context: &job.context,
-            job_id: job.id,
-            name: &step.name,
-            attempt,
-            input: &job.input,
-            outputs: &outputs,
-            cancelled: cancel.clone(),
-            fencing_token: job.token,
-            now: self.source.now(),
-        };
+        let outputs = job.outputs_before(job.step);
+        let context = self.step_context(job, job.step, &outputs, &Value::Null, cancel);
         let timeout = operation.timeout(&step.name);
         let fail = |error: Error, tried: &str| JobError {
             code: error.code.into(),
@@ -307,7 +365,8 @@ impl Kernel {
                 }
                 Outcome::Wait { after, waiting_for } => return Commit::Wait { after, waiting_for },
                 Outcome::Superseded { by } => {
-                    return ended(Ending::Cancelled { reason: format!("superseded by {by}") });
+                    let ending = Ending::Cancelled { reason: format!("superseded by {by}") };
+                    return Commit::ended(operation, &job.input, ending);
                 }
                 Outcome::Fatal(error) => Some(fail(error, "")),
                 // One that a cancel interrupted is called off at its next look, whatever its attempts.
@@ -326,6 +385,32 @@ impl Kernel {
                 None => Ending::Cancelled { reason: "cancelled on request".into() },
             }),
             Err(error) => Commit::CallOff { after: self.backoff(attempt), error: error.detail, failure },
+        }
+    }
+
+    pub(super) fn step_context<'a>(
+        &'a self,
+        job: &'a Claimed,
+        index: usize,
+        outputs: &'a [Value],
+        output: &'a Value,
+        cancel: &CancellationToken,
+    ) -> Step<'a> {
+        let step = job.steps.get(index);
+        Step {
+            kernel: self,
+            context: &job.context,
+            job_id: job.id,
+            index,
+            name: step.map_or("", |step| step.name.as_str()),
+            attempt: step.map_or(1, |step| u32::try_from(step.attempts).unwrap_or(u32::MAX)),
+            input: &job.input,
+            outputs,
+            output,
+            cancelled: cancel.clone(),
+            fencing_token: job.token,
+            fences: &job.fences,
+            now: self.source.now(),
         }
     }
 
@@ -349,7 +434,7 @@ impl Kernel {
     }
 
     /// Doubles with each attempt, with up to a half of jitter on top, so that many do not come back together.
-    fn backoff(&self, attempt: u32) -> Duration {
+    pub(super) fn backoff(&self, attempt: u32) -> Duration {
         let base = BACKOFF_FIRST.saturating_mul(1 << attempt.saturating_sub(1).min(7)).min(BACKOFF_MOST);
         let mut byte = [0u8; 1];
         self.source.random(&mut byte);
@@ -360,11 +445,12 @@ impl Kernel {
     pub(crate) async fn heartbeat_run(self, stop: CancellationToken) {
         loop {
             tokio::select! {
+                biased;
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep(self.options.lease / 3) => {}
             }
             let held: Vec<(JobId, i64)> =
-                self.in_flight.lock().iter().map(|(id, (token, _))| (*id, *token)).collect();
+                self.in_flight.lock().iter().map(|(id, flight)| (*id, flight.token)).collect();
             if held.is_empty() {
                 continue;
             }
@@ -401,7 +487,7 @@ impl Kernel {
 }
 
 /// A step that takes too long or panics is one that went wrong, not one that takes its slot and its lease with it.
-async fn guarded<T>(step: &str, timeout: Duration, run: impl Future<Output = T>) -> Result<T> {
+pub(super) async fn guarded<T>(step: &str, timeout: Duration, run: impl Future<Output = T>) -> Result<T> {
     match tokio::time::timeout(timeout, AssertUnwindSafe(run).catch_unwind()).await {
         Ok(Ok(outcome)) => Ok(outcome),
         Ok(Err(_)) => Err(Error::internal("step_panicked", format!("{step} failed unexpectedly"))),

@@ -6,19 +6,24 @@ use async_trait::async_trait;
 use qd_core::{
     error::{Error, ErrorKind, Result},
     id::{JobId, ResourceId},
-    plan::Plan,
+    plan::{Affected, Gate, GateState, Plan, Risk},
     state::RevisionState,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::read;
 use crate::{
-    jobs::NewJob,
+    changes::STALE_PREFLIGHT,
+    context::Context,
+    kernel::Kernel,
     mutation::{Mutation, Object},
-    operation::{Operation, Outcome, SUPERSEDED, Step, plan},
+    operation::{
+        Intended, Intent, Operation, Outcome, Planned, SUPERSEDED, SeenResource, Step, View, plan_of, step,
+    },
     params,
     resources::{self, Locked},
-    revisions::{no_revision, publish_changes, require_active},
+    revisions::{Cut, Origin, insert, no_revision, publish_changes, require_active},
 };
 
 pub const PUBLISH: &str = "revision.publish";
@@ -27,6 +32,14 @@ pub const ROLLBACK: &str = "revision.rollback";
 /// Publishes; a rollback differs only in that its revision was cut with an old spec.
 pub(crate) struct Publish {
     pub name: &'static str,
+}
+
+/// What is asked for: a revision of a resource, the newest where none is named.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct PublishRequest {
+    pub kind: String,
+    pub name: String,
+    pub revision: Option<i64>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -39,24 +52,46 @@ pub(crate) struct PublishInput {
     pub request: i64,
 }
 
-/// Asks for a revision of a locked resource to be published, as a job.
-pub(crate) fn request(
+/// Notes that a revision of a locked resource is asked for, with the audit record.
+pub(crate) fn intend(
     m: &mut Mutation<'_, '_>,
-    operation: &dyn Operation,
     job_id: JobId,
     kind: &str,
     resource: &Locked,
     revision: i64,
-) -> Result<()> {
-    let changes = publish_changes(m, resource, revision)?;
-    let (resource_id, name, request) = (resource.id, resource.name.clone(), resource.publish_asked + 1);
-    m.tx.exec_later("UPDATE resource SET publish_asked = $2 WHERE id = $1", params![resource_id, request])?;
-    let input = json!({
-        "kind": kind, "resource_id": resource_id, "name": name, "revision": revision, "request": request,
+) -> Result<PublishInput> {
+    let changes =
+        publish_changes(m.tx, (resource.id, &resource.name), resource.published_number, revision, revision)?;
+    let request = resource.publish_asked + 1;
+    m.tx.exec_later("UPDATE resource SET publish_asked = $2 WHERE id = $1", params![resource.id, request])?;
+    m.audit(&Object { kind, id: resource.id.uuid(), name: &resource.name }, &changes, Some(job_id))?;
+    Ok(PublishInput {
+        kind: kind.into(),
+        resource_id: resource.id,
+        name: resource.name.clone(),
+        revision,
+        request,
+    })
+}
+
+/// What everybody who publishes a resource says of it in his plan.
+pub(crate) fn describe(plan: &mut Plan, resource: &SeenResource, revision: i64) {
+    plan.postconditions.push(format!("revision {revision} of {} is the published one", resource.path));
+    plan.affected.push(Affected {
+        kind: resource.kind.clone(),
+        name: resource.name.clone(),
+        why: format!("what starts from now on uses revision {revision}"),
     });
-    NewJob { id: job_id, operation, input: &input, resource_id: Some(resource_id), run_id: None }
-        .insert(m)?;
-    m.audit(&Object { kind, id: resource_id.uuid(), name: &name }, &changes, Some(job_id))
+    plan.locks.push(resource.path.clone());
+}
+
+/// The gate of a spec that was validated.
+pub(crate) fn spec_gate(violations: &[String]) -> Gate {
+    let (state, evidence) = match violations {
+        [] => (GateState::Pass, "the spec has no violations".to_owned()),
+        list => (GateState::Fail, list.join("; ")),
+    };
+    Gate { name: "spec".into(), state, evidence }
 }
 
 #[async_trait]
@@ -65,11 +100,84 @@ impl Operation for Publish {
         self.name
     }
 
-    fn plan(&self, input: &Value) -> Result<Plan> {
-        let target =
-            format!("{}/{}", input["kind"].as_str().unwrap_or(""), input["name"].as_str().unwrap_or(""));
-        let title = format!("Publish revision {}", input["revision"]);
-        plan(self.name, input, &target, &[("check", "Check the spec once more"), ("publish", &title)])
+    /// Validates the spec that is asked for.
+    async fn preflight(&self, kernel: &Kernel, context: &Context, input: &Value) -> Result<Value> {
+        let wanted: PublishRequest = read(input)?;
+        let resource = kernel.resource_get(context.scope, &wanted.kind, &wanted.name).await?;
+        let newest = resource.latest_revision.as_ref().map_or(0, |newest| newest.number);
+        let number = wanted.revision.unwrap_or(newest);
+        if number == 0 {
+            return Ok(json!({ "revision": 0, "violations": [] }));
+        }
+        let spec = kernel.revision_get(context.scope, &wanted.kind, &wanted.name, number).await?.spec;
+        let violations = match kernel.registry.find_kind(&wanted.kind) {
+            Some(kind) => kind.validate(&spec, &kernel.spec_view(context.scope)).await?,
+            None => vec![],
+        };
+        let violations: Vec<String> = violations.iter().map(ToString::to_string).collect();
+        Ok(json!({ "revision": number, "violations": violations }))
+    }
+
+    fn plan(&self, input: &Value, view: &mut View<'_, '_>) -> Result<Planned> {
+        let wanted: PublishRequest = read(input)?;
+        let resource = view.resource(&wanted.kind, &wanted.name)?;
+        let (source, number) = match (self.name, wanted.revision) {
+            (ROLLBACK, Some(old)) => (old, view.newest(&resource) + 1),
+            (_, Some(number)) => (number, number),
+            (_, None) => {
+                let newest = view.newest(&resource);
+                (newest, newest)
+            }
+        };
+        if source == 0 {
+            let detail =
+                format!("{} has no revision yet; cut one from the working copy first", resource.name);
+            return Err(Error::conflict("no_revision", detail));
+        }
+        if view.preflight["revision"] != json!(source) {
+            return Err(Error::stale(STALE_PREFLIGHT, "another revision was cut meanwhile"));
+        }
+        let after = view.revision(&resource, source)?;
+        let published = view.published(&resource);
+        let changes = publish_changes(view.tx(), (resource.id, &resource.name), published, source, number)?;
+        let title = match self.name {
+            ROLLBACK => format!("Publish revision {number}, with the spec of revision {source}"),
+            _ => {
+                if after.state == RevisionState::Superseded {
+                    let detail = format!(
+                        "revision {number} of {} was published before; roll back to it: its spec comes back as a new revision",
+                        resource.name
+                    );
+                    return Err(Error::conflict("illegal_revision_move", detail));
+                }
+                if published != Some(number) {
+                    after.state.step(RevisionState::Published)?;
+                }
+                format!("Publish revision {number}")
+            }
+        };
+        let violations: Vec<String> = read(&view.preflight["violations"])?;
+        let steps = vec![
+            step("check", "Check the spec once more", &resource.path, vec![], Risk::Low),
+            step("publish", &title, &resource.path, changes, Risk::Medium),
+        ];
+        let mut plan = plan_of(self.name, input, steps)?;
+        plan.gates.push(spec_gate(&violations));
+        describe(&mut plan, &resource, number);
+        Ok(Planned { plan, resolved: json!({ "source": source, "revision": number }) })
+    }
+
+    fn intend(&self, m: &mut Mutation<'_, '_>, intent: &Intent<'_>) -> Result<Intended> {
+        let wanted: PublishRequest = read(intent.input)?;
+        let resource = resources::lock(m.tx, m.context.scope, &wanted.kind, &wanted.name)?;
+        let number = intent.planned.resolved["revision"].as_i64().unwrap_or_default();
+        if self.name == ROLLBACK {
+            let source = intent.planned.resolved["source"].as_i64().unwrap_or_default();
+            let why = m.reason().to_owned();
+            cut_again(m, &wanted.kind, &resource, source, &why)?;
+        }
+        let input = self::intend(m, intent.job_id, &wanted.kind, &resource, number)?;
+        Ok(Intended { input: json!(input), resource_id: Some(resource.id), run_id: None })
     }
 
     fn timeout(&self, _step: &str) -> Duration {
@@ -77,22 +185,42 @@ impl Operation for Publish {
     }
 
     async fn run(&self, step: &Step<'_>) -> Outcome {
-        let input: PublishInput = match serde_json::from_value(step.input.clone()) {
+        let input: PublishInput = match read(step.input) {
             Ok(input) => input,
-            Err(error) => {
-                return Outcome::Fatal(
-                    Error::internal("bad_job_input", "the job's input cannot be read").with_source(error),
-                );
-            }
+            Err(error) => return Outcome::Fatal(error),
         };
         match step.name {
             "check" => check(step, &input).await,
-            _ => Outcome::done_with(json!({ "revision": input.revision }), move |m| publish(m, &input)),
+            _ => Outcome::done_with(json!({ "revision": input.revision }), move |m| {
+                publish(m, &input).map(drop)
+            }),
         }
     }
 }
 
-async fn check(step: &Step<'_>, input: &PublishInput) -> Outcome {
+/// Cuts the next revision with the spec of an old one.
+pub(crate) fn cut_again(
+    m: &mut Mutation<'_, '_>,
+    kind: &str,
+    resource: &Locked,
+    old: i64,
+    why: &str,
+) -> Result<i64> {
+    let spec: Option<Value> = m.tx.opt(
+        "SELECT spec FROM revision WHERE resource_id = $1 AND number = $2",
+        params![resource.id, old],
+        |row| row.get(0),
+    )?;
+    let spec = spec.ok_or_else(|| no_revision(&resource.name, old))?;
+    let number = resource.last_revision + 1;
+    let message = format!("Roll back to revision {old}: {why}");
+    let cut =
+        Cut { resource_id: resource.id, number, origin: Origin::Rollback, spec: &spec, message: &message };
+    insert(m, kind, &resource.name, &cut)?;
+    Ok(number)
+}
+
+pub(crate) async fn check(step: &Step<'_>, input: &PublishInput) -> Outcome {
     let Some(kind) = step.kernel.registry.find_kind(&input.kind).cloned() else {
         return Outcome::Fatal(Error::internal(
             "kind_unknown",
@@ -120,14 +248,15 @@ async fn check(step: &Step<'_>, input: &PublishInput) -> Outcome {
     }
 }
 
-fn publish(m: &mut Mutation<'_, '_>, input: &PublishInput) -> Result<()> {
+/// Makes the revision the published one; answers which one was before.
+pub(crate) fn publish(m: &mut Mutation<'_, '_>, input: &PublishInput) -> Result<Option<i64>> {
     let resource = resources::resource_by_id(m.tx, m.context.scope, input.resource_id)?;
     if resource.published_number == Some(input.revision) {
         m.tx.exec_later(
             "UPDATE resource SET publish_done = $2 WHERE id = $1 AND publish_done < $2",
             params![resource.id, input.request],
         )?;
-        return Ok(());
+        return Ok(resource.published_number);
     }
     if let Some(published) = resource.published_number.filter(|_| resource.publish_done > input.request) {
         let by = format!("superseded by revision {published}, which was asked for later");
@@ -156,5 +285,6 @@ fn publish(m: &mut Mutation<'_, '_>, input: &PublishInput) -> Result<()> {
         params![resource.id, input.revision, input.request, m.now],
     )?;
     let data = json!({ "revision": input.revision, "before": resource.published_number });
-    m.event("revision.published", resources::subject(&input.kind, resource.id, &resource.name), &data)
+    m.event("revision.published", resources::subject(&input.kind, resource.id, &resource.name), &data)?;
+    Ok(resource.published_number)
 }

@@ -4,27 +4,97 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use qd_core::{
+    diff::Change,
     error::{Error, ErrorKind, Result},
-    plan::Plan,
+    id::RunId,
+    plan::Risk,
     state::RunState,
 };
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{RunInput, engine_missing};
+use super::{RunInput, engine_missing, read};
 use crate::{
     engine::Submitted,
     mutation::{Mutation, Subject},
-    operation::{Apply, Ending, Operation, Outcome, Step, plan},
+    operation::{Apply, Ending, Intended, Intent, Operation, Outcome, Planned, Step, View, plan_of, step},
     params,
-    runs::run_lock,
+    runs::{self, NewRun, params_invalid, run_lock},
 };
 
 pub const START: &str = "run.start";
 pub const RETRY: &str = "run.retry";
 
-/// Starts an attempt; a retry differs only in which attempt it is.
+/// Starts the first attempt of a new run, or the next one of a run that ended.
 pub(crate) struct Start {
     pub name: &'static str,
+}
+
+/// A new run that is asked for.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct StartRequest {
+    pub kind: String,
+    pub name: String,
+    pub params: Value,
+    /// The published one where none is named.
+    pub revision: Option<i64>,
+}
+
+/// A run that is to be tried again.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct RetryRequest {
+    pub run_id: RunId,
+}
+
+/// What the plan of a new run came to.
+#[derive(Debug, Serialize, Deserialize)]
+struct Resolved {
+    revision: i64,
+    params: Value,
+    engine: String,
+}
+
+fn plan_start(input: &Value, view: &mut View<'_, '_>) -> Result<Planned> {
+    let wanted: StartRequest = read(input)?;
+    let Some(kind) = view.registry().find_kind(&wanted.kind).cloned() else {
+        return Err(Error::internal("kind_unknown", format!("no kind {} is registered", wanted.kind)));
+    };
+    let resource = view.resource(&wanted.kind, &wanted.name)?;
+    let number = match wanted.revision {
+        Some(number) => number,
+        None => view.published(&resource).ok_or_else(|| {
+            let detail = format!("{} has no published revision to run; publish one first", wanted.name);
+            Error::conflict("nothing_published", detail)
+        })?,
+    };
+    let revision = view.revision(&resource, number)?;
+    if revision.published_at.is_none() {
+        let detail =
+            format!("revision {number} of {} was never published; only published specs run", wanted.name);
+        return Err(Error::conflict("revision_never_published", detail));
+    }
+    let params = kind.run_params(&revision.spec, &wanted.params).map_err(params_invalid)?;
+    let engine = kind
+        .engine(&revision.spec, &params)
+        .ok_or_else(|| Error::conflict("kind_not_runnable", format!("{} has no runs", kind.info().plural)))?;
+    let change = Change::add("/runs/-", json!({ "revision": number, "params": params, "engine": engine }));
+    let title = format!("Hand a run of revision {number} to the engine {engine}");
+    let steps = vec![step("submit", &title, &resource.path, vec![change], Risk::Low)];
+    let mut plan = plan_of(START, input, steps)?;
+    plan.postconditions.push(format!("the engine {engine} has adopted the run"));
+    Ok(Planned { plan, resolved: json!(Resolved { revision: number, params, engine: engine.to_owned() }) })
+}
+
+fn plan_retry(input: &Value, view: &mut View<'_, '_>) -> Result<Planned> {
+    let wanted: RetryRequest = read(input)?;
+    let run = view.run(wanted.run_id)?;
+    run.state.retry()?;
+    let attempt = run.attempt + 1;
+    let change = Change::replace("/attempt", run.attempt.into(), attempt.into());
+    let title = format!("Hand attempt {attempt} to the engine {}", run.engine);
+    let mut plan = plan_of(RETRY, input, vec![step("submit", &title, &run.path, vec![change], Risk::Low)])?;
+    plan.postconditions.push(format!("the engine {} has adopted attempt {attempt}", run.engine));
+    Ok(plan.into())
 }
 
 #[async_trait]
@@ -33,9 +103,19 @@ impl Operation for Start {
         self.name
     }
 
-    fn plan(&self, input: &Value) -> Result<Plan> {
-        let target = format!("runs/{}", input["run_id"].as_str().unwrap_or(""));
-        plan(self.name, input, &target, &[("submit", "Hand the run to its engine")])
+    fn plan(&self, input: &Value, view: &mut View<'_, '_>) -> Result<Planned> {
+        if self.name == RETRY { plan_retry(input, view) } else { plan_start(input, view) }
+    }
+
+    fn intend(&self, m: &mut Mutation<'_, '_>, intent: &Intent<'_>) -> Result<Intended> {
+        if self.name == RETRY {
+            return runs::intend_retry(m, intent.job_id, read::<RetryRequest>(intent.input)?.run_id);
+        }
+        let wanted: StartRequest = read(intent.input)?;
+        let Resolved { revision, params, engine } = read(&intent.planned.resolved)?;
+        let new =
+            NewRun { kind: &wanted.kind, name: &wanted.name, revision, params: &params, engine: &engine };
+        runs::intend_start(m, intent.job_id, &new)
     }
 
     fn timeout(&self, _step: &str) -> Duration {

@@ -4,13 +4,21 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use qd_core::{
+    diff::Change,
     error::{Error, ErrorKind, Result},
-    plan::Plan,
+    id::RunId,
+    plan::Risk,
+    state::RunState,
 };
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{RunInput, engine_missing};
-use crate::operation::{Operation, Outcome, Step, plan};
+use super::{RunInput, engine_missing, read};
+use crate::{
+    mutation::Mutation,
+    operation::{Intended, Intent, Operation, Outcome, Planned, Step, View, plan_of, step},
+    runs,
+};
 
 pub const STOP: &str = "run.stop";
 /// The end of a run wakes its stop job; this is the net below.
@@ -18,20 +26,43 @@ const LOOK_AGAIN: Duration = Duration::from_secs(2);
 
 pub(crate) struct Stop;
 
+/// A run that is to end.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct StopRequest {
+    pub run_id: RunId,
+}
+
 #[async_trait]
 impl Operation for Stop {
     fn name(&self) -> &'static str {
         STOP
     }
 
-    fn plan(&self, input: &Value) -> Result<Plan> {
-        let target = format!("runs/{}", input["run_id"].as_str().unwrap_or(""));
-        plan(
-            STOP,
-            input,
-            &target,
-            &[("stop", "Ask the engine to stop the run"), ("ended", "Wait until the run has ended")],
-        )
+    fn plan(&self, input: &Value, view: &mut View<'_, '_>) -> Result<Planned> {
+        let wanted: StopRequest = read(input)?;
+        let run = view.run(wanted.run_id)?;
+        if run.state.is_terminal() {
+            let detail = format!("{}#{} is {} already", run.resource_name, run.number, run.state);
+            return Err(Error::conflict("run_ended", detail));
+        }
+        let change = Change::replace("/state", json!(run.state), json!(RunState::Stopped));
+        let ask = format!("Ask the engine {} to stop the run", run.engine);
+        let steps = vec![
+            step("stop", &ask, &run.path, vec![change], Risk::Medium),
+            step("ended", "Wait until the run has ended", &run.path, vec![], Risk::Low),
+        ];
+        let mut plan = plan_of(STOP, input, steps)?;
+        plan.postconditions.push(format!("{} has ended", run.path));
+        Ok(plan.into())
+    }
+
+    fn intend(&self, m: &mut Mutation<'_, '_>, intent: &Intent<'_>) -> Result<Intended> {
+        runs::intend_stop(m, intent.job_id, read::<StopRequest>(intent.input)?.run_id)
+    }
+
+    /// Whoever stops a run waits for it.
+    fn priority(&self) -> i64 {
+        0
     }
 
     async fn run(&self, step: &Step<'_>) -> Outcome {

@@ -216,7 +216,7 @@ fn expect_version(actual: i64, expected: i64) -> Result<()> {
     ))
 }
 
-fn described(display_name: &str, description: &str, metadata: &StoredMetadata) -> Value {
+pub(crate) fn described(display_name: &str, description: &str, metadata: &StoredMetadata) -> Value {
     json!({
         "display_name": display_name, "description": description, "labels": metadata.labels, "tags": metadata.tags,
         "owners": metadata.owners, "teams": metadata.teams,

@@ -1,6 +1,6 @@
 //! Reading resources: by name or id, as keyset pages, and as the specs that other specs refer to.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use qd_core::{
     error::{Error, Result},
@@ -128,13 +128,23 @@ pub(crate) fn not_found(kind: &str, name: &str) -> Error {
 
 /// Locks a resource's row for the rest of the transaction, so that a read-modify-write cannot lose an update.
 pub(crate) fn lock(tx: &mut Tx<'_>, scope: Scope, kind: &str, name: &str) -> Result<Locked> {
+    let for_update = tx.backend().for_update();
+    by_name(tx, scope, kind, name, for_update)
+}
+
+/// The same row without the lock, for whoever changes nothing.
+pub(crate) fn peek(tx: &mut Tx<'_>, scope: Scope, kind: &str, name: &str) -> Result<Locked> {
+    by_name(tx, scope, kind, name, "")
+}
+
+fn by_name(tx: &mut Tx<'_>, scope: Scope, kind: &str, name: &str, for_update: &str) -> Result<Locked> {
     let mut query = Query::new(LOCKED);
     query.push(" WHERE project_id = ?", scope.project_id).push(" AND kind = ?", kind.to_owned());
     match name.parse::<ResourceId>() {
         Ok(id) => query.push(" AND id = ?", id),
         Err(_) => query.push(" AND name = ?", name.to_owned()),
     };
-    query.text(tx.backend().for_update());
+    query.text(for_update);
     query.rows(tx, locked_row)?.into_iter().next().ok_or_else(|| not_found(kind, name))
 }
 
@@ -250,11 +260,18 @@ fn summary(row: &Row<'_>) -> StoreResult<RunSummary> {
 #[derive(Clone)]
 pub struct SpecReader {
     store: Store,
+    /// What is being applied together with what is validated, by kind and name: it will be the published one.
+    beside: Arc<HashMap<(String, String), (i64, Value)>>,
 }
 
 impl SpecReader {
     pub fn new(store: Store) -> Self {
-        Self { store }
+        Self { store, beside: Arc::default() }
+    }
+
+    pub(crate) fn beside(mut self, specs: HashMap<(String, String), (i64, Value)>) -> Self {
+        self.beside = Arc::new(specs);
+        self
     }
 
     /// The spec of a stated revision, or of the published one; with its number.
@@ -266,6 +283,13 @@ impl SpecReader {
         revision: Option<i64>,
     ) -> Result<Option<(i64, Value)>> {
         let (kind, name) = (kind.to_owned(), name.to_owned());
+        let key = (kind, name);
+        if let Some((number, spec)) = self.beside.get(&key)
+            && revision.is_none_or(|wanted| wanted == *number)
+        {
+            return Ok(Some((*number, spec.clone())));
+        }
+        let (kind, name) = key;
         self.store
             .read(move |tx| -> Result<Option<(i64, Value)>> {
                 Ok(tx.opt(

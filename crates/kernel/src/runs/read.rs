@@ -203,6 +203,11 @@ pub(crate) fn run_lock(tx: &mut Tx<'_>, scope: Scope, id: RunId) -> Result<Store
     stored(tx, scope, id)
 }
 
+/// The same without the lock, for whoever changes nothing.
+pub(crate) fn run_peek(tx: &mut Tx<'_>, scope: Scope, id: RunId) -> Result<StoredRun> {
+    stored(tx, scope, id)
+}
+
 fn stored(tx: &mut Tx<'_>, scope: Scope, id: RunId) -> Result<StoredRun> {
     let sql = "SELECT u.id, u.resource_id, u.kind, u.number, u.revision, u.state, u.engine, u.attempt, u.params, a.external_id, a.cursor,
            u.job_id, r.name

@@ -1,8 +1,10 @@
 //! The model's own types as parameters and columns, and the store's errors as the model's.
 
 use qd_core::error::Error;
-use qd_core::id::{AuditId, EventId, JobId, PrincipalId, ProjectId, ResourceId, RevisionId, RunId, TenantId};
-use qd_core::state::{JobState, ResourceState, RevisionState, RunState, StepState, UnknownState};
+use qd_core::id::{
+    AuditId, EventId, JobId, PlanId, PrincipalId, ProjectId, ResourceId, RevisionId, RunId, TenantId,
+};
+use qd_core::state::{JobState, PlanState, ResourceState, RevisionState, RunState, StepState, UnknownState};
 use qd_core::time::Timestamp;
 use uuid::Uuid;
 
@@ -25,7 +27,7 @@ macro_rules! ids {
     )+ };
 }
 
-ids!(AuditId, EventId, JobId, PrincipalId, ProjectId, ResourceId, RevisionId, RunId, TenantId);
+ids!(AuditId, EventId, JobId, PlanId, PrincipalId, ProjectId, ResourceId, RevisionId, RunId, TenantId);
 
 macro_rules! states {
     ($($state:ty),+ $(,)?) => { $(
@@ -37,7 +39,7 @@ macro_rules! states {
     )+ };
 }
 
-states!(JobState, ResourceState, RevisionState, RunState, StepState);
+states!(JobState, PlanState, ResourceState, RevisionState, RunState, StepState);
 
 impl Param for Timestamp {
     fn value(&self) -> StoreResult<Value<'_>> {

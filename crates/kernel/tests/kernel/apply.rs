@@ -2,7 +2,7 @@
 
 use futures::future::join_all;
 use qd_core::error::ErrorKind;
-use qd_core::state::JobState;
+use qd_core::state::{JobState, ResourceState, StepState};
 use qd_kernel::apply::ApplyOutcome;
 use qd_testkit::kernel::key_of;
 use qd_testkit::sample::{SAMPLE, document, document_of};
@@ -19,7 +19,7 @@ both_stores! {
         let t = TestKernel::build().idle().on(&db).await;
         let apply = async |spec| {
             let applied = t.kernel.apply(&t.context(), vec![document("one", spec)], "why".into(), None).await.unwrap();
-            assert!(applied.1.is_empty(), "no job without publish");
+            assert!(applied.1.is_none(), "no job without publish");
             applied.0.into_iter().next().unwrap()
         };
         let first = apply(json!({ "count": 1 })).await;
@@ -97,7 +97,9 @@ both_stores! {
             document("new", json!({ "count": 3 })),
         ];
         let rows = t.number(ROWS).await;
-        let said = t.kernel.apply_dry_run(&context, documents.clone()).await.unwrap();
+        let (said, preview) = t.kernel.apply_dry_run(&context, documents.clone(), false).await.unwrap();
+        let steps: Vec<&str> = preview.plan.steps.iter().map(|step| step.name.as_str()).collect();
+        assert_eq!(steps, ["revise:samples/other", "revise:samples/new"]);
         assert_eq!(t.number(ROWS).await, rows, "a dry run writes nothing");
         let (done, _) = t.kernel.apply(&context, documents, String::new(), None).await.unwrap();
         let outcomes = [ApplyOutcome::Unchanged, ApplyOutcome::Changed, ApplyOutcome::Created];
@@ -112,10 +114,10 @@ both_stores! {
         let context = t.context();
         let apply = async |spec, key| t.kernel.apply(&context, vec![document("one", spec)], String::new(), key).await.unwrap();
         let (_, first) = apply(json!({ "count": 1 }), Some(key_of("k", "body"))).await;
-        assert_eq!(t.job_ended(first[0].id).await.state, JobState::Succeeded);
+        assert_eq!(t.job_ended(first.as_ref().unwrap().id).await.state, JobState::Succeeded);
         apply(json!({ "count": 2 }), None).await;
         let (applied, again) = apply(json!({ "count": 1 }), Some(key_of("k", "body"))).await;
-        assert_eq!((again.len(), again[0].id), (1, first[0].id));
+        assert_eq!(again.unwrap().id, first.unwrap().id);
         assert_eq!((applied[0].outcome, applied[0].revision), (ApplyOutcome::Unchanged, Some(1)));
         assert_eq!(t.number("SELECT count(*) FROM revision").await, 2);
         let copy = t.kernel.working_copy_get(t.scope, SAMPLE, "one").await.unwrap();
@@ -141,26 +143,55 @@ both_stores! {
             t.kernel.apply(&context, vec![document("one", json!({}))], String::new(), Some(key_of("k", "body")))
         }))
         .await;
-        let ids: Vec<_> = all.into_iter().map(|applied| applied.unwrap().1[0].id).collect();
+        let ids: Vec<_> = all.into_iter().map(|applied| applied.unwrap().1.unwrap().id).collect();
         assert!(ids.iter().all(|id| *id == ids[0]));
         assert_eq!(t.number("SELECT count(*) FROM job").await, 1);
     }
 
-    async fn apply_with_publish_makes_a_job_for_each_that_is_not_published(db: TestDatabase) {
+    async fn apply_with_publish_is_one_job_for_all_that_is_not_published(db: TestDatabase) {
         let t = TestKernel::start(&db).await;
         let documents = vec![document("one", json!({})), document("two", json!({}))];
         let apply = async |key: &str| {
             let key = key_of(key, "same body");
             t.kernel.apply(&t.context(), documents.clone(), String::new(), Some(key)).await.unwrap().1
         };
-        let jobs = apply("first").await;
-        assert_eq!(jobs.len(), 2);
-        for job in &jobs {
-            assert_eq!(t.job_ended(job.id).await.state, JobState::Succeeded);
-        }
-        let repeat: Vec<_> = apply("first").await.into_iter().map(|job| job.id).collect();
-        assert_eq!(repeat, jobs.iter().map(|job| job.id).collect::<Vec<_>>());
-        assert!(apply("second").await.is_empty(), "both are published");
-        assert!(apply("second").await.is_empty(), "and a repeat of that finds no job that was never made");
+        let job = t.job_ended(apply("first").await.unwrap().id).await;
+        let steps: Vec<_> = job.steps.iter().map(|step| (step.name.as_str(), step.state)).collect();
+        let done = StepState::Succeeded;
+        assert_eq!(steps, [("publish:samples/one", done), ("publish:samples/two", done)]);
+        assert_eq!(t.number("SELECT count(*) FROM resource WHERE published_number = 1").await, 2);
+        assert_eq!(apply("first").await.unwrap().id, job.id, "a repeat");
+        assert!(apply("second").await.is_none(), "both are published");
+        assert!(apply("second").await.is_none(), "and a repeat of that finds no job that was never made");
+    }
+
+    async fn when_one_cannot_be_published_those_before_it_go_back(db: TestDatabase) {
+        let mut t = TestKernel::start(&db).await;
+        t.published("kept", json!({ "count": 1 })).await;
+        let documents =
+            vec![document("fresh", json!({ "count": 1 })), document("kept", json!({ "count": 2 })), document("put-away", json!({}))];
+        let held = TestKernel::build().store(&t.kernel.store).idle().on(&db).await;
+        t.stopping_tasks().await;
+        let (_, job) = held.kernel.apply(&held.context(), documents, String::new(), Some(key_of("k", "b"))).await.unwrap();
+        let kind = held.sample();
+        held.kernel
+            .resource_set_state(&held.context(), &*kind, "put-away", None, ResourceState::Archived)
+            .await
+            .unwrap();
+        let worker = TestKernel::build().store(&held.kernel.store).on(&db).await;
+        let job = worker.job_ended(job.unwrap().id).await;
+        assert_eq!((job.state, job.error.as_ref().unwrap().code.as_str()), (JobState::Undone, "resource_archived"));
+        let states: Vec<StepState> = job.steps.iter().map(|step| step.state).collect();
+        assert_eq!(states, [StepState::Undone, StepState::Undone, StepState::Failed]);
+        let published = async |name: &str| {
+            let resource = worker.kernel.resource_get(worker.scope, SAMPLE, name).await.unwrap();
+            match resource.published {
+                Some(published) => Some(worker.kernel.revision_get(worker.scope, SAMPLE, name, published.number).await.unwrap().spec),
+                None => None,
+            }
+        };
+        assert_eq!(published("fresh").await, None, "what was never published is no more");
+        assert_eq!(published("kept").await, Some(json!({ "count": 1 })), "the old spec is back");
+        assert_eq!(t.number("SELECT count(*) FROM job_lock WHERE job_id IS NOT NULL").await, 0);
     }
 }

@@ -96,7 +96,7 @@ both_stores! {
             .unwrap();
         let apply = async |context| {
             let documents = vec![document("one", json!({}))];
-            t.kernel.apply(&context, documents, String::new(), Some(key_of("k", "body"))).await.unwrap().1[0].id
+            t.kernel.apply(&context, documents, String::new(), Some(key_of("k", "body"))).await.unwrap().1.unwrap().id
         };
         let mine = apply(t.context()).await;
         let mut other = t.context();

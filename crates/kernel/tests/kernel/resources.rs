@@ -181,7 +181,7 @@ both_stores! {
             t.kernel.revision_publish(&context, &*kind, "one", None, String::new(), key()).await.err(),
             t.kernel.revision_rollback(&context, &*kind, "one", 1, "because".into(), key()).await.err(),
             t.kernel.apply(&context, vec![document("one", json!({ "count": 2 }))], String::new(), None).await.err(),
-            t.kernel.apply_dry_run(&context, vec![document("one", json!({ "count": 2 }))]).await.err(),
+            t.kernel.apply_dry_run(&context, vec![document("one", json!({ "count": 2 }))], true).await.err(),
         ];
         for (index, refused) in refusals.iter().enumerate() {
             assert_eq!(refused.as_ref().map(|error| error.code), Some("resource_archived"), "refusal {index}");

@@ -101,13 +101,14 @@ both_stores! {
         );
     }
 
-    async fn a_superseded_revision_is_not_published_again_and_the_job_says_so(db: TestDatabase) {
+    async fn a_superseded_revision_is_not_published_again_but_rolled_back_to(db: TestDatabase) {
         let t = TestKernel::start(&db).await;
         t.published("one", json!({ "count": 1 })).await;
         t.published("one", json!({ "count": 2 })).await;
-        let job = publish(&t, Some(1)).await;
-        assert_eq!(job.state, JobState::Failed);
-        assert_eq!(job.error.map(|error| error.code).as_deref(), Some("illegal_revision_move"));
+        let refused =
+            t.kernel.revision_publish(&t.context(), &*t.sample(), "one", Some(1), String::new(), key()).await.unwrap_err();
+        assert_eq!((refused.kind, refused.code), (ErrorKind::Conflict, "illegal_revision_move"));
+        assert!(refused.detail.contains("roll back to it"), "{}", refused.detail);
         assert_eq!(states(&t).await, [(2, RevisionState::Published), (1, RevisionState::Superseded)]);
     }
 

@@ -169,7 +169,12 @@ impl Bench {
     pub async fn violations(&self, spec: &Value) -> Vec<Violation> {
         let kernel = &self.kernel.kernel;
         let kind = kernel.registry.find_kind(PIPELINE).unwrap().clone();
-        kernel.spec_prepare(self.kernel.scope, &*kind, spec).await.unwrap().err().unwrap_or_default()
+        kernel
+            .spec_prepare(&*kind, spec, &kernel.spec_view(self.kernel.scope))
+            .await
+            .unwrap()
+            .err()
+            .unwrap_or_default()
     }
 
     pub fn ticket(&self, spec: Value, params: Value) -> RunTicket {

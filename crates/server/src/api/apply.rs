@@ -6,7 +6,7 @@ use axum::{
     http::{HeaderMap, Method, StatusCode},
     response::{IntoResponse, Response},
 };
-use qd_kernel::{apply::Applied, jobs::Job};
+use qd_kernel::{apply::Applied, changes::Preview, jobs::Job};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -20,7 +20,7 @@ pub struct ApplyQuery {
     /// Says what would happen and writes nothing.
     #[serde(default)]
     pub dry_run: bool,
-    /// Publishes what changed, a job each; wants an Idempotency-Key.
+    /// Publishes what changed, by one job; wants an Idempotency-Key.
     #[serde(default)]
     pub publish: bool,
     /// Why, for whoever reads the history.
@@ -31,8 +31,11 @@ pub struct ApplyQuery {
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct ApplyResult {
     pub items: Vec<Applied>,
-    /// The jobs that publish what changed.
-    pub jobs: Vec<Job>,
+    /// The job that publishes what changed, where anything did.
+    pub job: Option<Job>,
+    /// Of a dry run: what would be done.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plan: Option<Preview>,
 }
 
 pub async fn apply(
@@ -46,16 +49,15 @@ pub async fn apply(
 ) -> Result<Response, Problem> {
     let documents = body.documents()?;
     if query.dry_run {
-        caller.may("documents.validate")?;
-        let items = app.kernel.apply_dry_run(&caller.context, documents).await?;
-        return Ok(Json(ApplyResult { items, jobs: vec![] }).into_response());
+        let (items, plan) = app.kernel.apply_dry_run(&caller.context, documents, query.publish).await?;
+        return Ok(Json(ApplyResult { items, job: None, plan: Some(plan) }).into_response());
     }
     let key = match (query.publish, Key::optional(&headers, &method, &uri)) {
         (true, Some(key)) => Some(key.with_body(&body.bytes)?),
         (true, None) => return Err(Key::required()),
         (false, _) => None,
     };
-    let (items, jobs) = app.kernel.apply(&caller.context, documents, query.message, key).await?;
-    let status = if jobs.is_empty() { StatusCode::OK } else { StatusCode::ACCEPTED };
-    Ok((status, Json(ApplyResult { items, jobs })).into_response())
+    let (items, job) = app.kernel.apply(&caller.context, documents, query.message, key).await?;
+    let status = if job.is_some() { StatusCode::ACCEPTED } else { StatusCode::OK };
+    Ok((status, Json(ApplyResult { items, job, plan: None })).into_response())
 }

@@ -35,6 +35,6 @@ pub async fn list(
         .object
         .as_deref()
         .map(|id| id.parse().map_err(|_| Error::malformed("malformed_id", format!("{id:?} is not an id"))));
-    let filter = AuditFilter { object_id: object_id.transpose()?, action: query.action };
+    let filter = AuditFilter { object_id: object_id.transpose()?, action: query.action, job_id: None };
     Ok(Json(app.kernel.audit_list(caller.scope(), filter, query.page.page()?).await?))
 }

@@ -111,7 +111,7 @@ pub async fn events(
 ) -> Result<Json<EventList>, Problem> {
     caller.may("runs.read")?;
     let run = app.kernel.run_log_info(caller.scope(), &id).await?;
-    let filter = EventFilter { run_id: Some(run.id), resource_id: None };
+    let filter = EventFilter { run_id: Some(run.id), resource_id: None, job_id: None };
     page_of_events(&app.kernel, caller.scope(), filter, &query).await
 }
 

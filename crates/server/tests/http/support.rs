@@ -104,7 +104,7 @@ impl TestServer {
         let body = json!({ "documents": [document(name, spec)] });
         let (status, reply) = self.start_job("/api/v1/apply?publish=true", name, body).await;
         assert_eq!(status, StatusCode::ACCEPTED, "{reply}");
-        self.job_ended(reply["jobs"][0]["id"].as_str().expect("a job")).await;
+        self.job_ended(reply["job"]["id"].as_str().expect("a job")).await;
     }
 
     pub async fn job_ended(&self, id: &str) -> Value {

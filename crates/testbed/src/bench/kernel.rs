@@ -4,7 +4,6 @@ use std::path::Path;
 use std::time::Instant;
 
 use async_trait::async_trait;
-use qd_core::plan::Plan;
 use qd_kernel::{
     Kernel, KernelOptions, Result,
     access::PLATFORM_ADMIN,
@@ -14,7 +13,7 @@ use qd_kernel::{
     jobs::Job,
     kernel::Tasks,
     mutation::Act,
-    operation::{Operation, Outcome, Step, plan},
+    operation::{Operation, Outcome, Planned, Step, View, plan},
     registry::Registry,
     store::{Store, StoreOptions},
 };
@@ -37,9 +36,9 @@ impl Operation for Nothing {
         NOTHING
     }
 
-    fn plan(&self, input: &Value) -> Result<Plan> {
+    fn plan(&self, input: &Value, _view: &mut View<'_, '_>) -> Result<Planned> {
         let steps = input["steps"].as_u64().and_then(|steps| usize::try_from(steps).ok()).unwrap_or(1);
-        plan(NOTHING, input, "nothing", &vec![("nothing", "Do nothing"); steps])
+        Ok(plan(NOTHING, input, "nothing", &vec![("nothing", "Do nothing"); steps])?.into())
     }
 
     async fn run(&self, _step: &Step<'_>) -> Outcome {

@@ -85,10 +85,10 @@ async fn apply(invocation: &Invocation, client: &Client, bundle: &Bundle) -> Res
         let line = describe(item, false, false, &bundle.sources, invocation.out.paint());
         invocation.out.data(&format!("  {line}"))?;
     }
-    for job in &applied.jobs {
-        if live::job::conclude(invocation, client, &job.id).await? != Exit::OK {
-            return Err(Failure::local("the example could not be published"));
-        }
+    if let Some(job) = &applied.job
+        && live::job::conclude(invocation, client, &job.id).await? != Exit::OK
+    {
+        return Err(Failure::local("the example could not be published"));
     }
     Ok(())
 }

@@ -27,7 +27,7 @@ pub async fn events(
     let info = kind.kind.info();
     caller.may(&format!("{}.read", info.plural))?;
     let resource = kind.app.kernel.resource_get(caller.scope(), info.kind, &name).await?;
-    let filter = EventFilter { resource_id: Some(resource.id), run_id: None };
+    let filter = EventFilter { resource_id: Some(resource.id), run_id: None, job_id: None };
     page_of_events(&kind.app.kernel, caller.scope(), filter, &query).await
 }
 
@@ -40,6 +40,6 @@ pub async fn audit(
     let info = kind.kind.info();
     caller.may("audit.read")?;
     let resource = kind.app.kernel.resource_get(caller.scope(), info.kind, &name).await?;
-    let filter = AuditFilter { object_id: Some(resource.id.uuid()), action: None };
+    let filter = AuditFilter { object_id: Some(resource.id.uuid()), action: None, job_id: None };
     Ok(Json(kind.app.kernel.audit_list(caller.scope(), filter, query.page()?).await?))
 }

@@ -75,6 +75,10 @@ pub async fn validate(
         Some(spec) => spec,
         None => kernel.working_copy_get(caller.scope(), info.kind, &name).await?.spec,
     };
-    let violations = kernel.spec_prepare(caller.scope(), &*kind.kind, &spec).await?.err().unwrap_or_default();
+    let violations = kernel
+        .spec_prepare(&*kind.kind, &spec, &kernel.spec_view(caller.scope()))
+        .await?
+        .err()
+        .unwrap_or_default();
     Ok(Json(Validation { violations }))
 }

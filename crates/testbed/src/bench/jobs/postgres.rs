@@ -22,7 +22,8 @@ const JOB: &str = "INSERT INTO job (id, tenant_id, project_id, operation, state,
   VALUES ($1, $2, $3, 'bench.nothing', 'queued', '{\"steps\":1}', '', false, 'bench', now(), 'bench', 'bench')";
 const STEP: &str = "INSERT INTO job_step (job_id, idx, name, title, state, attempts)
   VALUES ($1, $2, 'nothing', 'Do nothing', 'pending', 0)";
-const QUEUE: &str = "INSERT INTO job_queue (job_id, prio, due_at, token, step) VALUES ($1, 1, now(), 0, 0)";
+const QUEUE: &str =
+    "INSERT INTO job_queue (job_id, prio, tenant_id, due_at, token, step) VALUES ($1, 1, $2, now(), 0, 0)";
 const EVENT: &str =
     "INSERT INTO event_outbox (tenant_id, project_id, type, at, actor, job_id, correlation_id, data)
   VALUES ($1, $2, $3, now(), 'bench', $4, 'bench', '{\"operation\":\"bench.nothing\"}')";
@@ -158,7 +159,7 @@ impl Worker {
         statements.run(&tx, KEY, &[tenant, &id]).await?;
         statements.run(&tx, JOB, &[&id, tenant, project]).await?;
         statements.run(&tx, STEP, &[&id, &0i64]).await?;
-        statements.run(&tx, QUEUE, &[&id]).await?;
+        statements.run(&tx, QUEUE, &[&id, tenant]).await?;
         statements.run(&tx, EVENT, &[tenant, project, &"job.queued", &id]).await?;
         statements.run(&tx, AUDIT, &[&audit, tenant, project, &id]).await?;
         Ok(tx.commit().await?)

@@ -81,9 +81,9 @@ impl Floor {
         )?
         .execute(params![id])?;
         tx.prepare_cached(
-            "INSERT INTO job_queue (job_id, prio, due_at, token, step) VALUES (?1, 1, ?2, 0, 0)",
+            "INSERT INTO job_queue (job_id, prio, tenant_id, due_at, token, step) VALUES (?1, 1, ?3, ?2, 0, 0)",
         )?
-        .execute(params![id, now])?;
+        .execute(params![id, now, self.tenant.as_bytes()])?;
         tx.prepare_cached(EVENT)?.execute(params![
             self.tenant.as_bytes(),
             self.project.as_bytes(),

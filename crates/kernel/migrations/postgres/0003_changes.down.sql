@@ -1,0 +1,13 @@
+DROP INDEX job_queue_due;
+ALTER TABLE job_queue DROP COLUMN tenant_id;
+CREATE INDEX job_queue_due ON job_queue (prio, due_at, job_id);
+DROP TABLE job_lock_wait;
+DROP TABLE job_lock;
+DROP INDEX job_ended;
+DROP INDEX audit_job;
+DROP INDEX event_job;
+ALTER TABLE job DROP COLUMN locks;
+ALTER TABLE job DROP COLUMN plan_hash;
+ALTER TABLE job DROP COLUMN plan;
+ALTER TABLE job DROP COLUMN plan_id;
+DROP TABLE plan;

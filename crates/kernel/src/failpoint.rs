@@ -1,0 +1,32 @@
+//! Named places at which a test lets the process die. A process that is not under test has none.
+//!
+//! `job.claimed:<operation>`, and for each step `before`, `acted` (it took effect and that is not written yet) and `committed`, as
+//! `step.acted:<operation>/<step>`; the same with `undo.` while a job is undone and `call_off.` where a step is called off.
+
+use std::{fmt, sync::Arc};
+
+use crate::kernel::Kernel;
+
+/// Called with the name of each place that is come to.
+#[derive(Clone)]
+pub struct Failpoints(Arc<dyn Fn(&str) + Send + Sync>);
+
+impl Failpoints {
+    pub fn new(reached: impl Fn(&str) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(reached))
+    }
+}
+
+impl fmt::Debug for Failpoints {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Failpoints")
+    }
+}
+
+impl Kernel {
+    pub(crate) fn failpoint(&self, name: impl FnOnce() -> String) {
+        if let Some(Failpoints(reached)) = &self.options.failpoints {
+            reached(&name());
+        }
+    }
+}

@@ -1,0 +1,268 @@
+//! Applying documents as one change over several resources, each after those that it refers to.
+//!
+//! What is wanted (resources, working copies, revisions) is written with the job; its steps publish one revision after the
+//! other. If one cannot be published, those before it go back to what was published before.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use qd_core::{
+    diff::{Change, diff, same as equal},
+    document::Document,
+    error::{Error, Result},
+    plan::{Affected, Risk},
+    state::ResourceState,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::{
+    publish::{self, PublishInput, check, cut_again},
+    read,
+};
+use crate::{
+    access,
+    apply::{Applied, ApplyOutcome, Pinned, apply_one, described},
+    changes::STALE_PREFLIGHT,
+    context::Context,
+    kernel::Kernel,
+    mutation::Mutation,
+    operation::{
+        Apply, Intended, Intent, Operation, Outcome, Planned, SeenResource, Step, View, plan_of, step,
+    },
+    params, resources,
+};
+
+pub const APPLY: &str = "documents.apply";
+
+pub(crate) struct Documents;
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct DocumentsRequest {
+    pub documents: Vec<Document>,
+    /// For whoever reads the history.
+    pub message: String,
+    /// Also makes what is new the published revision.
+    pub publish: bool,
+}
+
+/// What the job's steps are handed: the step `publish:<path>` at an index is the entry there.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct DocumentsInput {
+    pub publishes: Vec<PublishInput>,
+    /// Of each document, in the order of the request.
+    pub revisions: Vec<Option<i64>>,
+}
+
+/// One document beside what it is compared with.
+struct Seen {
+    resource: Option<SeenResource>,
+    published: Option<i64>,
+    applied: Applied,
+    /// The number of the revision that it has afterwards.
+    number: i64,
+}
+
+#[async_trait]
+impl Operation for Documents {
+    fn name(&self) -> &'static str {
+        APPLY
+    }
+
+    /// Finds the kinds, pins and validates every spec.
+    async fn preflight(&self, kernel: &Kernel, context: &Context, input: &Value) -> Result<Value> {
+        let wanted: DocumentsRequest = read(input)?;
+        Ok(json!(kernel.documents_pin(context.scope, &wanted.documents).await?))
+    }
+
+    fn plan(&self, input: &Value, view: &mut View<'_, '_>) -> Result<Planned> {
+        let wanted: DocumentsRequest = read(input)?;
+        let mut pinned: Vec<Pinned> = read(view.preflight)?;
+        // Each after those that it refers to; they are numbered so by the preflight.
+        pinned.sort_by_key(|p| p.order);
+        let (mut steps, mut items) = (vec![], vec![]);
+        let mut plan = plan_of(APPLY, input, vec![])?;
+        for pinned in pinned {
+            let Some(document) = wanted.documents.get(pinned.document) else {
+                return Err(Error::stale(STALE_PREFLIGHT, "the documents are others"));
+            };
+            let seen = look(view, document, &pinned)?;
+            let name = document.metadata.name.to_string();
+            let path = view.path(&document.kind, &name);
+            if wanted.publish && seen.published != Some(seen.number) {
+                let mut changes: Vec<Change> = seen
+                    .applied
+                    .changes
+                    .iter()
+                    .filter(|c| !c.pointer.starts_with("/spec"))
+                    .cloned()
+                    .collect();
+                changes.extend(against_published(view, &seen, &pinned.spec)?);
+                let title = format!("Publish revision {}", seen.number);
+                steps.push(step(&format!("publish:{path}"), &title, &path, changes, Risk::Medium));
+                plan.postconditions.push(format!("revision {} of {path} is the published one", seen.number));
+                plan.locks.push(path);
+            } else if seen.applied.outcome != ApplyOutcome::Unchanged {
+                if wanted.publish {
+                    let places: Vec<&str> = seen.applied.changes.iter().map(|c| c.pointer.as_str()).collect();
+                    let why = format!("changes at {}", places.join(", "));
+                    plan.affected.push(Affected { kind: document.kind.clone(), name, why });
+                } else {
+                    let title = format!("Cut revision {}", seen.number);
+                    let changes = seen.applied.changes.clone();
+                    steps.push(step(&format!("revise:{path}"), &title, &path, changes, Risk::Low));
+                }
+            }
+            items.push((pinned.document, seen.applied));
+        }
+        items.sort_by_key(|(document, _)| *document);
+        let items: Vec<Applied> = items.into_iter().map(|(_, applied)| applied).collect();
+        plan.steps = steps;
+        Ok(Planned { plan, resolved: json!(items) })
+    }
+
+    fn intend(&self, m: &mut Mutation<'_, '_>, intent: &Intent<'_>) -> Result<Intended> {
+        let wanted: DocumentsRequest = read(intent.input)?;
+        let mut pinned: Vec<Pinned> = read(intent.preflight)?;
+        pinned.sort_by_key(|p| p.order);
+        let mut revisions = vec![None; wanted.documents.len()];
+        let mut publishes = vec![];
+        for pinned in &pinned {
+            let Some(document) = wanted.documents.get(pinned.document) else { continue };
+            let plural =
+                intent.kernel.registry.find_kind(&document.kind).map_or("documents", |k| k.info().plural);
+            access::check(m.context, &format!("{plural}.revise"))?;
+            let number = apply_one(m, plural, document, &pinned.spec, &wanted.message)?;
+            if let Some(at) = revisions.get_mut(pinned.document) {
+                *at = Some(number);
+            }
+            if !wanted.publish {
+                continue;
+            }
+            access::check(m.context, &format!("{plural}.publish"))?;
+            let name = document.metadata.name.as_ref();
+            let resource = resources::lock(m.tx, m.context.scope, &document.kind, name)?;
+            if resource.published_number != Some(number) {
+                publishes.push(publish::intend(m, intent.job_id, &document.kind, &resource, number)?);
+            }
+        }
+        let resource_id = match &publishes[..] {
+            [one] => Some(one.resource_id),
+            _ => None,
+        };
+        Ok(Intended { input: json!(DocumentsInput { publishes, revisions }), resource_id, run_id: None })
+    }
+
+    fn timeout(&self, _step: &str) -> Duration {
+        Duration::from_mins(2)
+    }
+
+    async fn run(&self, step: &Step<'_>) -> Outcome {
+        let input = match published_by(step) {
+            Ok(input) => input,
+            Err(error) => return Outcome::Fatal(error),
+        };
+        match check(step, &input).await {
+            Outcome::Done { .. } => {}
+            other => return other,
+        }
+        let before = match step
+            .kernel
+            .resource_get(step.context.scope, &input.kind, &input.resource_id.to_string())
+            .await
+        {
+            Ok(resource) => resource.published.map(|published| published.number),
+            Err(error) => return Outcome::Retry(error),
+        };
+        let output = json!({ "revision": input.revision, "before": before });
+        Outcome::done_with(output, move |m| publish::publish(m, &input).map(drop))
+    }
+
+    fn undoable(&self, _step: &str) -> bool {
+        true
+    }
+
+    /// What was published before is published again, as a new revision; what was never published is no more.
+    async fn undo(&self, step: &Step<'_>) -> Result<Option<Apply>> {
+        let input = published_by(step)?;
+        let before = step.output["before"].as_i64();
+        Ok(Some(Box::new(move |m| unpublish(m, &input, before))))
+    }
+}
+
+/// The entry that this step carries out.
+fn published_by(step: &Step<'_>) -> Result<PublishInput> {
+    let input: DocumentsInput = read(step.input)?;
+    let found = input.publishes.into_iter().nth(step.index);
+    found.ok_or_else(|| Error::internal("bad_job_input", "the job has no document for this step"))
+}
+
+fn look(view: &mut View<'_, '_>, document: &Document, pinned: &Pinned) -> Result<Seen> {
+    let name = document.metadata.name.to_string();
+    let after = described(&document.metadata, &pinned.spec);
+    let Some(resource) = view.resource_if_any(&document.kind, &name)? else {
+        if pinned.newest != 0 {
+            return Err(moved_on(&name));
+        }
+        let applied = Applied {
+            kind: document.kind.clone(),
+            name,
+            outcome: ApplyOutcome::Created,
+            revision: Some(1),
+            changes: diff(&json!({}), &after),
+        };
+        return Ok(Seen { resource: None, published: None, applied, number: 1 });
+    };
+    let newest = view.newest(&resource);
+    if newest != pinned.newest {
+        return Err(moved_on(&name));
+    }
+    let published = view.published(&resource);
+    let spec = if newest == 0 { json!({}) } else { view.revision(&resource, newest)?.spec };
+    let changed = newest == 0 || !equal(&spec, &pinned.spec);
+    let changes = diff(&json!({ "metadata": resource.described, "spec": spec }), &after);
+    let number = if changed { newest + 1 } else { newest };
+    let outcome =
+        if changed || !changes.is_empty() { ApplyOutcome::Changed } else { ApplyOutcome::Unchanged };
+    let applied = Applied { kind: document.kind.clone(), name, outcome, revision: Some(number), changes };
+    Ok(Seen { resource: Some(resource), published, applied, number })
+}
+
+fn against_published(view: &mut View<'_, '_>, seen: &Seen, spec: &Value) -> Result<Vec<Change>> {
+    let before = match (&seen.resource, seen.published) {
+        (Some(resource), Some(published)) => view.revision(resource, published)?.spec,
+        _ => json!({}),
+    };
+    let wrap = |number: Option<i64>, spec: &Value| json!({ "published": number, "spec": spec });
+    Ok(diff(&wrap(seen.published, &before), &wrap(Some(seen.number), spec)))
+}
+
+fn moved_on(name: &str) -> Error {
+    Error::stale(STALE_PREFLIGHT, format!("{name} was changed meanwhile"))
+}
+
+fn unpublish(m: &mut Mutation<'_, '_>, input: &PublishInput, before: Option<i64>) -> Result<()> {
+    let resource = resources::resource_by_id(m.tx, m.context.scope, input.resource_id)?;
+    if resource.published_number != Some(input.revision) || resource.state != ResourceState::Active {
+        // Somebody published another one since, or put it away: that stands.
+        return Ok(());
+    }
+    if let Some(before) = before.filter(|before| *before != input.revision) {
+        let why = format!("revision {} was applied together with one that failed", input.revision);
+        let revision = cut_again(m, &input.kind, &resource, before, &why)?;
+        return publish::publish(m, &PublishInput { revision, ..input.clone() }).map(drop);
+    }
+    if before == Some(input.revision) {
+        return Ok(());
+    }
+    m.tx.exec(
+        "UPDATE revision SET state = 'superseded' WHERE resource_id = $1 AND number = $2",
+        params![resource.id, input.revision],
+    )?;
+    m.tx.exec(
+        "UPDATE resource SET published_number = NULL, version = version + 1, updated_at = $2 WHERE id = $1",
+        params![resource.id, m.now],
+    )?;
+    let data = json!({ "revision": input.revision });
+    m.event("revision.unpublished", resources::subject(&input.kind, resource.id, &resource.name), &data)
+}

@@ -1,0 +1,173 @@
+//! Applying a stored plan: made again of the same input, and carried out if it came to the same bytes.
+
+use qd_core::{
+    error::{Error, ErrorKind, Result},
+    id::{JobId, PlanId},
+    plan::Moved,
+    state::PlanState,
+    violation::Violation,
+};
+use serde_json::{Value, json};
+
+use super::{StoredPlan, find, with_id};
+use crate::{
+    changes::canonical,
+    context::Context,
+    idempotency::IdempotencyKey,
+    jobs::Job,
+    kernel::Kernel,
+    mutation::{Act, Mutation, Subject},
+    params,
+};
+
+impl Kernel {
+    /// Answers the job; for a plan that is done with its intent alone, none.
+    ///
+    /// # Errors
+    /// `plan_stale` (409) with one violation for each thing that moved, from what to what: the plan can never be applied
+    /// then. `plan_expired`, `plan_rejected`, `plan_applied` (409); `approval_required` (409); `gate_closed` (409).
+    pub async fn plan_apply(
+        &self,
+        context: &Context,
+        id: PlanId,
+        key: IdempotencyKey,
+    ) -> Result<Option<Job>> {
+        let plan = self.plan_get(context.scope, id).await?;
+        let operation = self.operation(&plan.operation)?;
+        let act = Act { action: plan.action.clone(), reason: plan.reason.clone() };
+        crate::access::check(context, &act.action)?;
+        if let Some(job_id) = self.job_of_key(context, &key).await? {
+            return self.job_if_any(context, job_id).await;
+        }
+        self.appliable(&plan)?;
+        let preflight = match operation.preflight(self, context, &plan.input).await {
+            // Not known is no reason to give the plan up.
+            Err(error) if matches!(error.kind, ErrorKind::Unavailable | ErrorKind::Internal) => {
+                return Err(error);
+            }
+            asked => asked.map_err(|error| error.detail),
+        };
+        let (kernel, input) = (self.clone(), plan.input.clone());
+        let made = self
+            .create_job(context, act, key, move |m, job_id| {
+                let for_update = m.tx.backend().for_update();
+                let stored = find(m.tx, &kernel, m.context.scope, id, for_update)?;
+                kernel.appliable(&stored)?;
+                let scope = m.context.scope;
+                let now = preflight.as_ref().map_err(Clone::clone).and_then(|preflight| {
+                    let planned = kernel.plan_in(m.tx, scope, &*operation, &input, preflight, true);
+                    planned.map(|planned| (planned, preflight)).map_err(|error| error.detail)
+                });
+                let (planned, preflight) = now.map_err(|why| {
+                    let moved = Moved { subject: subject(&stored), from: Value::Null, to: why.into() };
+                    stale_error(&[moved])
+                })?;
+                if canonical(&planned.plan)?.1.to_string() != stored.hash {
+                    return Err(stale_error(&stored.plan.moved(&planned.plan)));
+                }
+                applied(m, &stored, job_id)?;
+                kernel.intend(m, &*operation, &input, preflight, &planned, job_id, Some(id))
+            })
+            .await;
+        match made {
+            Ok((job_id, _)) => self.job_if_any(context, job_id).await,
+            Err(error) if error.code == "plan_stale" => {
+                self.plan_stale(context, id, &error).await?;
+                Err(error)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn job_if_any(&self, context: &Context, job_id: JobId) -> Result<Option<Job>> {
+        match self.job_get(context.scope, job_id).await {
+            Err(error) if error.code == "job_not_found" => Ok(None),
+            found => found.map(Some),
+        }
+    }
+
+    fn appliable(&self, plan: &StoredPlan) -> Result<()> {
+        let refuse = |code, detail: String| Err(Error::conflict(code, detail));
+        match plan.state {
+            PlanState::Approved => Ok(()),
+            PlanState::Open if plan.needs_approval => refuse(
+                "approval_required",
+                "a second person must approve this plan before it is applied".into(),
+            ),
+            PlanState::Open => Ok(()),
+            PlanState::Applied => refuse("plan_applied", "this plan was applied already".into()),
+            PlanState::Rejected => refuse(
+                "plan_rejected",
+                format!(
+                    "{} rejected this plan: {}",
+                    plan.decided_by.as_deref().unwrap_or("somebody"),
+                    plan.decision.as_deref().unwrap_or_default()
+                ),
+            ),
+            PlanState::Expired => {
+                refuse("plan_expired", format!("this plan expired at {}; make a new one", plan.expires_at))
+            }
+            PlanState::Stale => refuse(
+                "plan_stale",
+                format!("{}; make a new plan", plan.stale.as_deref().unwrap_or("something moved")),
+            ),
+        }
+    }
+
+    async fn plan_stale(&self, context: &Context, id: PlanId, error: &Error) -> Result<()> {
+        let (kernel, why) = (self.clone(), error.detail.clone());
+        self.carry_out(context, move |m| {
+            let for_update = m.tx.backend().for_update();
+            let plan = find(m.tx, &kernel, m.context.scope, id, for_update)?;
+            if !plan.state.may_become(PlanState::Stale) {
+                return Ok(());
+            }
+            m.tx.exec("UPDATE plan SET state = 'stale', stale = $2 WHERE id = $1", params![id, why])?;
+            let data = json!({ "operation": plan.operation, "why": why });
+            m.event("plan.stale", Subject::default(), &with_id(id, data))
+        })
+        .await
+    }
+}
+
+fn applied(m: &mut Mutation<'_, '_>, plan: &StoredPlan, job_id: JobId) -> Result<()> {
+    plan.state.step(PlanState::Applied)?;
+    m.tx.exec_later(
+        "UPDATE plan SET state = 'applied', job_id = $2 WHERE id = $1",
+        params![plan.id, (!plan.plan.steps.is_empty()).then_some(job_id)],
+    )?;
+    let data = json!({ "operation": plan.operation, "hash": plan.hash });
+    m.event("plan.applied", Subject { job_id: Some(job_id), ..Subject::default() }, &with_id(plan.id, data))
+}
+
+fn subject(plan: &StoredPlan) -> String {
+    plan.plan.steps.first().map_or_else(|| plan.operation.clone(), |step| step.target.clone())
+}
+
+/// Says of each thing that moved from what to what.
+fn stale_error(moved: &[Moved]) -> Error {
+    let said: Vec<String> = moved
+        .iter()
+        .map(|m| match &m.from {
+            Value::Null => format!("{}: {}", m.subject, text(&m.to)),
+            from => format!("{}: from {} to {}", m.subject, text(from), text(&m.to)),
+        })
+        .collect();
+    let violations = moved
+        .iter()
+        .zip(&said)
+        .map(|(m, said)| {
+            Violation::new(format!("/{}", m.subject.trim_start_matches('/')), "moved", said.clone())
+        })
+        .collect();
+    Error::conflict("plan_stale", format!("the plan is stale: {}", said.join("; ")))
+        .with_violations(violations)
+}
+
+fn text(value: &Value) -> String {
+    match value {
+        Value::Null => "nothing".into(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}

@@ -1,0 +1,84 @@
+//! A second person's yes or no to a plan. It is given to the hash: whoever decides says which content he saw.
+
+use qd_core::{
+    diff::Change,
+    error::{Error, Result},
+    id::PlanId,
+    state::PlanState,
+};
+use serde_json::json;
+
+use super::{StoredPlan, find, with_id};
+use crate::{
+    context::Context,
+    kernel::Kernel,
+    mutation::{Act, Object, Subject},
+    params,
+};
+
+impl Kernel {
+    /// `hash`: of the plan that was seen.
+    ///
+    /// # Errors
+    /// `own_plan` (403) to its author; `plan_hash_mismatch` (409) for another hash; `illegal_plan_move` (409) when the plan
+    /// is no longer open.
+    pub async fn plan_approve(
+        &self,
+        context: &Context,
+        id: PlanId,
+        hash: String,
+        reason: String,
+    ) -> Result<StoredPlan> {
+        self.plan_decide(context, id, PlanState::Approved, Some(hash), reason).await
+    }
+
+    /// Its author may reject it too.
+    ///
+    /// # Errors
+    /// `reason_required` (400) without one; `illegal_plan_move` (409) when the plan is no longer open.
+    pub async fn plan_reject(&self, context: &Context, id: PlanId, reason: String) -> Result<StoredPlan> {
+        if reason.trim().is_empty() {
+            return Err(Error::malformed("reason_required", "rejecting a plan wants a reason"));
+        }
+        self.plan_decide(context, id, PlanState::Rejected, None, reason).await
+    }
+
+    async fn plan_decide(
+        &self,
+        context: &Context,
+        id: PlanId,
+        to: PlanState,
+        hash: Option<String>,
+        reason: String,
+    ) -> Result<StoredPlan> {
+        let verb = if to == PlanState::Approved { "approve" } else { "reject" };
+        let kernel = self.clone();
+        self.mutate(context, Act::new("plans", verb).because(reason), move |m| {
+            let for_update = m.tx.backend().for_update();
+            let plan = find(m.tx, &kernel, m.context.scope, id, for_update)?;
+            if to == PlanState::Approved && plan.created_by == m.context.principal.name {
+                return Err(Error::forbidden(
+                    "own_plan",
+                    "a plan is approved by somebody else than its author",
+                ));
+            }
+            if let Some(hash) = hash.as_ref().filter(|hash| **hash != plan.hash) {
+                return Err(Error::conflict(
+                    "plan_hash_mismatch",
+                    format!("the plan's hash is {}, not {hash}; look at it again", plan.hash),
+                ));
+            }
+            plan.state.step(to)?;
+            m.tx.exec(
+                "UPDATE plan SET state = $2, decided_by = $3, decided_at = $4, decision = $5 WHERE id = $1",
+                params![id, to.as_str(), m.context.principal.name, m.now, m.reason().to_owned()],
+            )?;
+            let change = Change::replace("/state", json!(plan.state), json!(to));
+            m.audit(&Object { kind: "Plan", id: id.uuid(), name: &plan.operation }, &[change], None)?;
+            let data = json!({ "operation": plan.operation, "hash": plan.hash, "reason": m.reason() });
+            m.event(&format!("plan.{to}"), Subject::default(), &with_id(id, data))
+        })
+        .await?;
+        self.plan_get(context.scope, id).await
+    }
+}

@@ -1,0 +1,151 @@
+//! Plans: pure, stored, decided on by somebody else, applied by id, and refused with what moved.
+
+use qd_core::error::ErrorKind;
+use qd_core::plan::{GateState, Risk};
+use qd_core::state::{JobState, PlanState};
+use qd_kernel::access::{PLATFORM_ADMIN, VIEWER};
+use qd_kernel::page::PageRequest;
+use qd_kernel::plans::PlanFilter;
+use qd_kernel::revisions::{publish_request, rollback_request};
+use qd_kernel::runs::start_request;
+use qd_testkit::kernel::key;
+use qd_testkit::sample::{SAMPLE, document};
+use qd_testkit::{ManualClock, TestKernel, both_stores};
+use serde_json::json;
+
+const ROWS: &str = "SELECT (SELECT count(*) FROM audit) + (SELECT count(*) FROM job) + (SELECT count(*) FROM plan) + (SELECT count(*) FROM revision)";
+
+async fn revised(t: &TestKernel, name: &str, count: i64) {
+    let documents = vec![document(name, json!({ "count": count }))];
+    t.kernel.apply(&t.context(), documents, String::new(), None).await.unwrap();
+}
+
+both_stores! {
+    async fn the_same_inputs_give_the_same_bytes_and_nothing_is_written(db: TestDatabase) {
+        let t = TestKernel::start(&db).await;
+        t.published("one", json!({ "count": 1 })).await;
+        revised(&t, "one", 2).await;
+        let request = publish_request(&*t.sample(), "one", None, String::new());
+        let rows = t.number(ROWS).await;
+        let first = t.kernel.change_preview(&t.context(), &request).await.unwrap();
+        let second = t.kernel.change_preview(&t.context_as("looks", VIEWER), &request).await.unwrap();
+        assert_eq!((serde_json::to_string(&first).unwrap(), &first.hash), (serde_json::to_string(&second).unwrap(), &second.hash));
+        assert_eq!(t.number(ROWS).await, rows);
+        insta::assert_json_snapshot!("a_plan_to_publish", first.plan);
+    }
+
+    async fn a_stored_plan_is_applied_once_and_its_job_holds_it(db: TestDatabase) {
+        let t = TestKernel::start(&db).await;
+        t.published("one", json!({ "count": 1 })).await;
+        revised(&t, "one", 2).await;
+        let request = publish_request(&*t.sample(), "one", None, "because".into());
+        let plan = t.kernel.plan_create(&t.context(), request).await.unwrap();
+        assert_eq!((plan.state, plan.risk, plan.reason.as_str()), (PlanState::Open, Risk::Medium, "because"));
+        let again = key();
+        let job = t.kernel.plan_apply(&t.context(), plan.id, again.clone()).await.unwrap().unwrap();
+        assert_eq!(t.job_ended(job.id).await.state, JobState::Succeeded);
+        let repeat = t.kernel.plan_apply(&t.context(), plan.id, again).await.unwrap().unwrap();
+        assert_eq!(repeat.id, job.id);
+        let detail = t.kernel.job_detail(t.scope, job.id).await.unwrap();
+        assert_eq!((detail.plan_id, detail.plan_hash.as_str(), &detail.plan), (Some(plan.id), plan.hash.as_str(), &plan.plan));
+        let stored = t.kernel.plan_get(t.scope, plan.id).await.unwrap();
+        assert_eq!((stored.state, stored.job_id), (PlanState::Applied, Some(job.id)));
+        let twice = t.kernel.plan_apply(&t.context(), plan.id, key()).await.unwrap_err();
+        assert_eq!(twice.code, "plan_applied");
+        assert_eq!(t.kernel.resource_get(t.scope, SAMPLE, "one").await.unwrap().published.unwrap().number, 2);
+    }
+
+    async fn what_moved_is_refused_by_name(db: TestDatabase) {
+        let t = TestKernel::start(&db).await;
+        t.published("one", json!({ "count": 1 })).await;
+        revised(&t, "one", 2).await;
+        let request = publish_request(&*t.sample(), "one", Some(2), String::new());
+        let plan = t.kernel.plan_create(&t.context(), request).await.unwrap();
+        t.published("one", json!({ "count": 3 })).await;
+        let rows = t.number("SELECT count(*) FROM job").await;
+        let refused = t.kernel.plan_apply(&t.context(), plan.id, key()).await.unwrap_err();
+        assert_eq!((refused.kind, refused.code), (ErrorKind::Conflict, "plan_stale"));
+        assert!(refused.detail.contains("samples/one published revision: from 1 to 3"), "{}", refused.detail);
+        assert_eq!(t.number("SELECT count(*) FROM job").await, rows);
+        let stale = t.kernel.plan_get(t.scope, plan.id).await.unwrap();
+        assert_eq!(stale.state, PlanState::Stale);
+        assert!(stale.stale.unwrap().contains("from 1 to 3"));
+    }
+
+    async fn an_approval_is_somebody_elses_and_of_what_was_seen(db: TestDatabase) {
+        let t = TestKernel::build().approval(Risk::Medium).on(&db).await;
+        revised(&t, "one", 1).await;
+        let request = || publish_request(&*t.sample(), "one", None, String::new());
+        let direct = t.kernel.revision_publish(&t.context(), &*t.sample(), "one", None, String::new(), key()).await.unwrap_err();
+        assert_eq!(direct.code, "approval_required");
+        let plan = t.kernel.plan_create(&t.context(), request()).await.unwrap();
+        assert!(plan.needs_approval);
+        let early = t.kernel.plan_apply(&t.context(), plan.id, key()).await.unwrap_err();
+        assert_eq!(early.code, "approval_required");
+        let own = t.kernel.plan_approve(&t.context(), plan.id, plan.hash.clone(), String::new()).await.unwrap_err();
+        assert_eq!((own.kind, own.code), (ErrorKind::Forbidden, "own_plan"));
+        let second = t.context_as("second", PLATFORM_ADMIN);
+        let other = t.kernel.plan_approve(&second, plan.id, "another".into(), String::new()).await.unwrap_err();
+        assert_eq!(other.code, "plan_hash_mismatch");
+        let approved = t.kernel.plan_approve(&second, plan.id, plan.hash.clone(), "looks right".into()).await.unwrap();
+        assert_eq!((approved.state, approved.decided_by.as_deref(), approved.decision.as_deref()), (PlanState::Approved, Some("second"), Some("looks right")));
+        let job = t.kernel.plan_apply(&t.context(), plan.id, key()).await.unwrap().unwrap();
+        assert_eq!(t.job_ended(job.id).await.state, JobState::Succeeded);
+
+        revised(&t, "one", 2).await;
+        let plan = t.kernel.plan_create(&t.context(), request()).await.unwrap();
+        assert_eq!(t.kernel.plan_reject(&second, plan.id, " ".into()).await.unwrap_err().code, "reason_required");
+        t.kernel.plan_reject(&second, plan.id, "not now".into()).await.unwrap();
+        let refused = t.kernel.plan_apply(&t.context(), plan.id, key()).await.unwrap_err();
+        assert_eq!(refused.code, "plan_rejected");
+        assert!(refused.detail.contains("second rejected this plan: not now"));
+    }
+
+    async fn a_plan_expires(db: TestDatabase) {
+        let clock = ManualClock::new(1);
+        let t = TestKernel::build().clock(&clock).on(&db).await;
+        t.published("one", json!({})).await;
+        let request = start_request(&*t.sample(), "one", json!({}), None).unwrap();
+        let plan = t.kernel.plan_create(&t.context(), request).await.unwrap();
+        clock.advance(std::time::Duration::from_secs(8 * 24 * 3600));
+        assert_eq!(t.kernel.plan_get(t.scope, plan.id).await.unwrap().state, PlanState::Expired);
+        assert_eq!(t.kernel.plan_apply(&t.context(), plan.id, key()).await.unwrap_err().code, "plan_expired");
+        let listed = t.kernel.plan_list(t.scope, PlanFilter { state: Some(PlanState::Expired) }, PageRequest::default()).await.unwrap();
+        assert_eq!(listed.items.len(), 1);
+    }
+
+    async fn a_closed_gate_refuses_and_a_plan_shows_it(db: TestDatabase) {
+        let t = TestKernel::start(&db).await;
+        t.published("one", json!({ "count": 1 })).await;
+        revised(&t, "one", 2).await;
+        t.kernel.store.write(|tx| tx.exec("UPDATE revision SET spec = '{\"count\":-1}' WHERE number = 2", &[])).await.unwrap();
+        let request = publish_request(&*t.sample(), "one", Some(2), String::new());
+        let preview = t.kernel.change_preview(&t.context(), &request).await.unwrap();
+        assert_eq!((preview.plan.gates[0].name.as_str(), preview.plan.gates[0].state), ("spec", GateState::Fail));
+        let refused = t.kernel.revision_publish(&t.context(), &*t.sample(), "one", Some(2), String::new(), key()).await.unwrap_err();
+        assert_eq!((refused.kind, refused.code), (ErrorKind::Conflict, "gate_closed"));
+        assert_eq!(refused.violations[0].pointer, "/gates/spec");
+    }
+
+    async fn every_move_of_a_resource_and_a_run_can_be_planned(db: TestDatabase) {
+        let t = TestKernel::start(&db).await;
+        t.published("one", json!({ "count": 1 })).await;
+        t.published("one", json!({ "count": 2 })).await;
+        let rollback = rollback_request(&*t.sample(), "one", 1, "why not".into()).unwrap();
+        let plan = t.kernel.plan_create(&t.context(), rollback).await.unwrap();
+        let job = t.kernel.plan_apply(&t.context(), plan.id, key()).await.unwrap().unwrap();
+        assert_eq!(t.job_ended(job.id).await.state, JobState::Succeeded);
+        let start = start_request(&*t.sample(), "one", json!({}), None).unwrap();
+        let plan = t.kernel.plan_create(&t.context(), start).await.unwrap();
+        let job = t.kernel.plan_apply(&t.context(), plan.id, key()).await.unwrap().unwrap();
+        let run = t.run_now(job.run_id.unwrap()).await;
+        assert_eq!((run.number, run.revision), (1, 3));
+        let stop = t.kernel.stop_request(&t.context(), "one#1", "enough".into()).await.unwrap();
+        let plan = t.kernel.plan_create(&t.context(), stop).await.unwrap();
+        assert_eq!(plan.plan.steps.iter().map(|step| step.name.as_str()).collect::<Vec<_>>(), ["stop", "ended"]);
+        let job = t.kernel.plan_apply(&t.context(), plan.id, key()).await.unwrap().unwrap();
+        assert_eq!(t.job_ended(job.id).await.state, JobState::Succeeded);
+        let retry = t.kernel.retry_request(&t.context(), "one#1", String::new()).await.unwrap();
+        assert_eq!(t.kernel.plan_create(&t.context(), retry).await.unwrap().plan.steps.len(), 1);
+    }
+}
