@@ -220,3 +220,33 @@ async fn sslmode_require_is_refused_by_a_server_without_tls_and_prefer_is_not() 
     let required = Store::open(&url("require"), StoreOptions::default()).await;
     assert!(matches!(required.err(), Some(StoreError::Unavailable(_))));
 }
+
+/// A process that stands still in the midst of a transaction (its machine is suspended) keeps its connections.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_stands_still_in_a_transaction_loses_its_locks() {
+    let db = TestDatabase::postgres().await;
+    let (store, other) = (store(&db).await, db.open().await);
+    store.write(|tx| insert(tx, 1)).await.unwrap();
+    let (locked, is_locked) = std::sync::mpsc::channel();
+    let (go_on, waits) = std::sync::mpsc::channel::<()>();
+    let (mut runs, first) = (0, store.clone());
+    let standing = tokio::spawn(async move {
+        first
+            .write(move |tx| -> StoreResult<u32> {
+                runs += 1;
+                tx.exec("UPDATE n SET id = id + 10", &[])?;
+                let _ = locked.send(());
+                // Stands still, until the other one has done its work; run again it goes on at once.
+                let _ = waits.recv();
+                tx.exec("UPDATE n SET id = id + 100", &[])?;
+                Ok(runs)
+            })
+            .await
+    });
+    tokio::task::spawn_blocking(move || is_locked.recv().unwrap()).await.unwrap();
+    other.write(|tx| tx.exec("UPDATE n SET id = id + 1", &[])).await.unwrap();
+    assert_eq!(ids(&other).await, [2], "nothing of the one that stands still is kept");
+    drop(go_on);
+    assert_eq!(standing.await.unwrap().unwrap(), 2, "it is run again");
+    assert_eq!(ids(&other).await, [112]);
+}

@@ -9,6 +9,10 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use super::tls;
 use crate::store::{StoreError, StoreOptions, StoreResult};
 
+/// A closure only works with the database, so nothing of it takes this long between two statements but where its whole process
+/// stands still; the locks that it holds must not hold up others for longer than a lease does.
+const IDLE_IN_TRANSACTION: Duration = Duration::from_secs(5);
+
 pub(super) struct Target {
     config: Config,
     tls: Option<MakeRustlsConnect>,
@@ -34,9 +38,9 @@ impl Target {
         config.keepalives_idle(Duration::from_secs(30));
         let write_ms = options.write_limit.as_millis();
         let read_ms = options.read_limit.as_millis();
-        // A transaction that its thread has left behind must not hold its locks for ever.
+        let idle_ms = IDLE_IN_TRANSACTION.as_millis();
         config.options(format!(
-            "{} -c statement_timeout={write_ms} -c idle_in_transaction_session_timeout=60000",
+            "{} -c statement_timeout={write_ms} -c idle_in_transaction_session_timeout={idle_ms}",
             config.get_options().unwrap_or_default()
         ));
         let mut begin_read = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY".to_owned();
