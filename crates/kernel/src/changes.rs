@@ -159,6 +159,7 @@ impl Kernel {
         if planned.plan.steps.is_empty() {
             return Ok(());
         }
+        self.failpoint(|| format!("job.asked:{}", operation.name()));
         NewJob { id: job_id, operation, plan: &planned.plan, plan_id, intended }.insert(m)
     }
 

@@ -1,7 +1,8 @@
 //! Named places at which a test lets the process die. A process that is not under test has none.
 //!
-//! `job.claimed:<operation>`, and for each step `before`, `acted` (it took effect and that is not written yet) and `committed`, as
-//! `step.acted:<operation>/<step>`; the same with `undo.` while a job is undone and `call_off.` where a step is called off.
+//! `job.asked:<operation>` in the transaction that makes the job, `job.claimed:<operation>`, and for each step `before`, `acted` (it took effect and that is not written yet) and `committed`, as
+//! `step.acted:<operation>/<step>`; the same with `undo.` while a job is undone, and `call_off.before` and
+//! `call_off.acted` where a step is called off. `commit.before` and `commit.after` surround every commit of the store.
 
 use std::{fmt, sync::Arc};
 
@@ -15,6 +16,10 @@ impl Failpoints {
     pub fn new(reached: impl Fn(&str) + Send + Sync + 'static) -> Self {
         Self(Arc::new(reached))
     }
+
+    pub(crate) fn reached(&self, name: &str) {
+        (self.0)(name);
+    }
 }
 
 impl fmt::Debug for Failpoints {
@@ -25,8 +30,8 @@ impl fmt::Debug for Failpoints {
 
 impl Kernel {
     pub(crate) fn failpoint(&self, name: impl FnOnce() -> String) {
-        if let Some(Failpoints(reached)) = &self.options.failpoints {
-            reached(&name());
+        if let Some(failpoints) = &self.options.failpoints {
+            failpoints.reached(&name());
         }
     }
 }

@@ -1,6 +1,9 @@
 //! What the planes registered. Built once at start, then read only.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use crate::{
     connections::ConnectionType,
@@ -21,6 +24,7 @@ pub struct Role {
 pub struct Registry {
     kinds: BTreeMap<&'static str, Arc<dyn Kind>>,
     operations: BTreeMap<&'static str, Arc<dyn Operation>>,
+    askable: BTreeSet<&'static str>,
     engines: BTreeMap<&'static str, Arc<dyn RunEngine>>,
     roles: Vec<Role>,
     connection_types: Vec<ConnectionType>,
@@ -37,6 +41,13 @@ impl Registry {
     pub fn operation(&mut self, operation: impl Operation) -> &mut Self {
         self.operations.insert(operation.name(), Arc::new(operation));
         self
+    }
+
+    /// An operation that callers may ask for by its name with any input, over `POST /jobs`. All others have routes of their
+    /// own, which make their input.
+    pub fn askable(&mut self, operation: impl Operation) -> &mut Self {
+        self.askable.insert(operation.name());
+        self.operation(operation)
     }
 
     pub fn engine(&mut self, engine: Arc<dyn RunEngine>) -> &mut Self {
@@ -66,6 +77,15 @@ impl Registry {
     /// By the `kind` of documents.
     pub fn find_kind(&self, kind: &str) -> Option<&Arc<dyn Kind>> {
         self.kinds.values().find(|k| k.info().kind == kind)
+    }
+
+    pub fn operations(&self) -> impl Iterator<Item = &Arc<dyn Operation>> {
+        self.operations.values()
+    }
+
+    /// The names of those that may be asked for by name.
+    pub fn askables(&self) -> &BTreeSet<&'static str> {
+        &self.askable
     }
 
     pub fn find_operation(&self, name: &str) -> Option<&Arc<dyn Operation>> {

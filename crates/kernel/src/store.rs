@@ -38,6 +38,7 @@ pub use self::simulated::{Fault, Faults, SimulatedDatabase};
 pub use self::tx::Tx;
 pub use self::value::{Column, Json, Param, Value};
 use self::work::{Queued, pack};
+use crate::failpoint::Failpoints;
 pub use crate::params;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,6 +73,8 @@ pub struct StoreOptions {
     /// The most page cache of each SQLite connection, KiB.
     pub sqlite_cache_kib: u32,
     pub migrations: MigrationSet,
+    /// Where a test lets the process die.
+    pub failpoints: Option<Failpoints>,
 }
 
 impl Default for StoreOptions {
@@ -84,6 +87,7 @@ impl Default for StoreOptions {
             sqlite_max_pages: None,
             sqlite_cache_kib: 8192,
             migrations: MigrationSet::embedded(),
+            failpoints: None,
         }
     }
 }

@@ -59,6 +59,9 @@ pub fn routes(app: &App) -> Router<App> {
         .route("/events", get(events::list))
         .route("/stream", get(stream::stream))
         .route("/audit", get(audit::list));
+    if !app.kernel.registry.askables().is_empty() {
+        api = api.route("/jobs", post(jobs::ask));
+    }
     for kind in app.kernel.registry.kinds() {
         let state = KindApp { app: app.clone(), kind: kind.clone() };
         api = api.nest(&format!("/{}", kind.info().plural), kind::routes(kind.info()).with_state(state));

@@ -18,6 +18,9 @@ use self::{route::Route, schemas::Schemas};
 pub fn document(registry: &Registry, build: &BuildInfo) -> Value {
     let mut schemas = Schemas::default();
     let mut routes: Vec<Route> = fixed::routes(&mut schemas);
+    if !registry.askables().is_empty() {
+        routes.push(fixed::ask(&mut schemas));
+    }
     for kind in registry.kinds() {
         routes.extend(kinds::routes(kind.info(), &mut schemas));
     }

@@ -159,6 +159,11 @@ pub const CODES: &[(&str, ErrorKind, &str)] = &[
     ("nothing_published", Conflict, "A run needs a published revision."),
     ("one_document", Malformed, "This address takes exactly one document."),
     (
+        "operation_not_askable",
+        NotFound,
+        "No operation of this name may be asked for by name; the detail names those that may.",
+    ),
+    (
         "operation_unknown",
         Internal,
         "A job's operation is not registered in this process: a defect, or an older binary.",

@@ -379,7 +379,11 @@ impl Kernel {
             },
         };
         // Neither a failure nor a cancel leaves behind what an attempt may have begun.
-        match guarded(&step.name, timeout, operation.call_off(&context)).await.flatten() {
+        let at = || format!("{}/{}", job.operation, step.name);
+        self.failpoint(|| format!("call_off.before:{}", at()));
+        let called_off = guarded(&step.name, timeout, operation.call_off(&context)).await.flatten();
+        self.failpoint(|| format!("call_off.acted:{}", at()));
+        match called_off {
             Ok(()) => ended(match failure {
                 Some(failure) => Ending::Failed { code: failure.code, message: failure.message },
                 None => Ending::Cancelled { reason: "cancelled on request".into() },

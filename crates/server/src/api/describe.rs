@@ -6,7 +6,7 @@ pub use super::{
     auth::{ExchangeBody, Link, Me, SignedIn},
     engines::EngineList,
     events::{EventList, EventsQuery},
-    jobs::{Accepted, JobsQuery, ReasonBody},
+    jobs::{Accepted, AskBody, JobsQuery, ReasonBody},
     kinds::KindList,
     runs::{AttemptQuery, RequestBody, RequestResult, RunsQuery, logs::LogsQuery, results::ResultList},
     stream::StreamQuery,

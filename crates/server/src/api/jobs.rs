@@ -1,4 +1,4 @@
-//! Jobs: list, read, cancel; and the reply of every request that starts one.
+//! Jobs: list, read, ask for, cancel; and the reply of every request that starts one.
 
 use axum::{
     Json,
@@ -9,15 +9,17 @@ use axum::{
 use qd_core::{error::Error, id::JobId, state::JobState};
 use qd_kernel::{
     jobs::{Job, JobFilter},
+    mutation::Act,
     page::Page,
     runs::Run,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::kind::resource::PageText;
 use crate::{
-    http::{body::Body, caller::Caller, path::Path, problem::Problem, query::Params},
+    http::{body::Body, caller::Caller, condition::Key, path::Path, problem::Problem, query::Params},
     state::App,
 };
 
@@ -39,6 +41,20 @@ pub struct Accepted {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReasonBody {
+    #[serde(default)]
+    pub reason: String,
+}
+
+/// An operation that is asked for by its name.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AskBody {
+    /// One of those that a plane lets callers ask for by name.
+    pub operation: String,
+    /// What the operation takes.
+    #[serde(default)]
+    pub input: Value,
+    /// Why, kept on the job and in the audit.
     #[serde(default)]
     pub reason: String,
 }
@@ -65,6 +81,20 @@ pub async fn get(
 ) -> Result<Json<Job>, Problem> {
     caller.may("jobs.read")?;
     Ok(Json(app.kernel.job_get(caller.scope(), job_id(&id)?).await?))
+}
+
+pub async fn ask(State(app): State<App>, caller: Caller, key: Key, body: Body) -> Result<Response, Problem> {
+    let AskBody { operation, input, reason } = body.json()?;
+    if !app.kernel.registry.askables().contains(operation.as_str()) {
+        let known: Vec<&str> = app.kernel.registry.askables().iter().copied().collect();
+        let detail =
+            format!("no operation {operation:?} may be asked for here; there are {}", known.join(", "));
+        return Err(Problem(Error::not_found("operation_not_askable", detail)));
+    }
+    let key = key.with_body(&body.bytes)?;
+    let act = Act::new("jobs", "ask").because(reason);
+    let job = app.kernel.job_create(&caller.context, act, &operation, input, key).await?;
+    Ok(accepted(job, None))
 }
 
 pub async fn cancel(

@@ -256,6 +256,13 @@ fn runs(s: &mut Schemas) -> Vec<Route> {
     ]
 }
 
+/// Only where a plane has operations that are asked for by name.
+pub fn ask(s: &mut Schemas) -> Route {
+    let (body, accepted) = (Content::Json(s.of::<AskBody>()), Content::Json(s.of::<Accepted>()));
+    let summary = "Ask for an operation by its name";
+    Route::with("post", "/api/v1/jobs", "job_ask", "jobs", summary, body, (202, accepted)).starts_job()
+}
+
 fn jobs_and_facts(s: &mut Schemas) -> Vec<Route> {
     let (jobs, events, audit, stream): (Vec<Value>, Vec<Value>, Vec<Value>, Vec<Value>) =
         (s.query::<JobsQuery>(), s.query::<EventsQuery>(), s.query::<AuditQuery>(), s.query::<StreamQuery>());

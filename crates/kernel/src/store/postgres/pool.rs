@@ -13,6 +13,7 @@ use tokio::sync::Notify;
 
 use super::target::Target;
 use super::worker::Worker;
+use crate::failpoint::Failpoints;
 use crate::store::work::Queued;
 use crate::store::{Counters, StoreError, StoreOptions, StoreResult};
 
@@ -23,6 +24,7 @@ const IDLE: Duration = Duration::from_secs(60);
 pub(super) struct Pool {
     pub target: Target,
     pub patience: Duration,
+    pub failpoints: Option<Failpoints>,
     pub counters: Arc<Counters>,
     limit: usize,
     state: Mutex<State>,
@@ -41,7 +43,8 @@ struct State {
 impl Pool {
     pub fn new(target: Target, options: &StoreOptions, counters: Arc<Counters>) -> Self {
         let (patience, limit) = (options.patience, options.connections.max(1));
-        Self { target, patience, counters, limit, state: Mutex::default(), wake: Notify::new() }
+        let failpoints = options.failpoints.clone();
+        Self { target, patience, failpoints, counters, limit, state: Mutex::default(), wake: Notify::new() }
     }
 
     pub fn submit(self: &Arc<Self>, queued: Queued) -> StoreResult<()> {

@@ -118,6 +118,12 @@ impl PgSession {
     }
 
     /// Sends what was put off, and COMMIT with it.
+    fn failpoint(&self, name: &str) {
+        if let Some(failpoints) = &self.pool.failpoints {
+            failpoints.reached(name);
+        }
+    }
+
     pub(super) fn commit(&mut self) -> StoreResult<()> {
         if !self.begun && self.later.is_empty() {
             return Ok(());
@@ -126,9 +132,11 @@ impl PgSession {
             self.fault = Some(Fault::Connection);
             return Err(StoreError::Unavailable("the connection was lost before COMMIT".into()));
         }
+        self.failpoint("commit.before");
         let start = Instant::now();
         match self.round(Last::Script("COMMIT")) {
             Ok(_) => {
+                self.failpoint("commit.after");
                 self.begun = false;
                 self.pool.counters.commit(start.elapsed());
                 Ok(())

@@ -13,6 +13,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc;
 
 use super::session::SqliteSession;
+use crate::failpoint::Failpoints;
 use crate::store::error::from_sqlite;
 use crate::store::tx::{Session, Tx};
 use crate::store::work::Queued;
@@ -27,6 +28,7 @@ pub(super) struct Writer {
     session: Session,
     counters: Arc<Counters>,
     patience: Duration,
+    failpoints: Option<Failpoints>,
     /// Only to wait on the queue with a time limit; no task runs on it.
     runtime: Runtime,
     wal_is_empty: bool,
@@ -71,6 +73,7 @@ impl Writer {
             session: Session::Sqlite(session),
             counters,
             patience: options.patience,
+            failpoints: options.failpoints.clone(),
             runtime,
             wal_is_empty: false,
         })
@@ -147,8 +150,10 @@ impl Writer {
             }
         }
         let start = Instant::now();
+        self.failpoint("commit.before");
         match self.control("COMMIT") {
             Ok(()) => {
+                self.failpoint("commit.after");
                 self.counters.commit(start.elapsed());
                 Ended::Committed(steps)
             }
@@ -206,6 +211,12 @@ impl Writer {
     fn limit(&self, limit: Option<Duration>) {
         if let Session::Sqlite(session) = &self.session {
             session.limit(limit);
+        }
+    }
+
+    fn failpoint(&self, name: &str) {
+        if let Some(failpoints) = &self.failpoints {
+            failpoints.reached(name);
         }
     }
 
