@@ -5,8 +5,11 @@
 //! context for the command line; `--token-file` is how whoever started it gets in.
 
 mod bench;
+mod five;
 mod noop;
+mod places;
 mod toy;
+mod world;
 
 use std::error::Error;
 use std::io::Write as _;
@@ -18,15 +21,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Parser;
-use qd_kernel::{KernelOptions, clock, store::StoreOptions};
+use qd_kernel::{KernelOptions, bus::NatsOptions, clock, store::StoreOptions};
 use qd_server::{Boot, BuildInfo};
 use tokio::signal::unix::{SignalKind, signal};
+
+use self::world::client::WorldClient;
 
 #[derive(Parser)]
 #[command(name = "qd-testbed", about = "The server with a toy plane, for tests and the bench.")]
 enum Words {
     /// Serve until SIGINT or SIGTERM
     Serve(Serve),
+    /// Be the outside world that a toy acts on, until killed
+    World(world::WorldArgs),
+    /// Say on standard output which operations the server has, as a JSON list of names
+    Operations,
     Bench(bench::BenchArgs),
     #[command(hide = true)]
     Hello(bench::HelloArgs),
@@ -57,12 +66,29 @@ struct Serve {
     /// Write a bearer token of the owner here, readable by this user alone
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
+    /// nats://… that joins the servers of one database
+    #[arg(long, value_name = "URL")]
+    nats_url: Option<String>,
+    /// How long a worker owns a job without a heartbeat, ms
+    #[arg(long, value_name = "N")]
+    lease_ms: Option<u64>,
+    /// Die by SIGKILL at this place, `#n`: at the n-th time; crates/testbed/src/places.rs has the places
+    #[arg(long, value_name = "PLACE")]
+    die_at: Option<String>,
+    /// A file of lines `die PLACE`, `stop PLACE`, `hold PLACE`, read at each place anew
+    #[arg(long, value_name = "FILE")]
+    places: Option<PathBuf>,
+    /// The world in which the no-op engine counts what it does
+    #[arg(long, value_name = "URL")]
+    world: Option<String>,
 }
 
 fn main() -> ExitCode {
     let served = match Words::parse() {
         Words::Supervise { dir } => return qd_pipelines::supervisor::supervise(&dir),
         Words::Serve(words) => serve(words),
+        Words::World(args) => measure(world::run(args)),
+        Words::Operations => operations(),
         Words::Bench(args) => measure(bench::run(args)),
         Words::Hello(args) => measure(bench::hello(args)),
     };
@@ -93,6 +119,14 @@ async fn serve(words: Serve) -> Result<(), Box<dyn Error>> {
     }
     // Before the server can be heard, so that a signal that comes early is not the default one.
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let failpoints = places::failpoints(words.die_at, words.places)?;
+    let five = five::Five::new()?;
+    let world = words.world.as_deref().map(WorldClient::new).transpose()?;
+    let mut kernel = KernelOptions { failpoints: failpoints.clone(), ..KernelOptions::default() };
+    kernel.nats = words.nats_url.map(|url| NatsOptions { url, credentials: None });
+    if let Some(lease) = words.lease_ms {
+        kernel.lease = Duration::from_millis(lease);
+    }
     let server = Boot {
         build: BuildInfo::new("qd-testbed"),
         data_dir: std::path::absolute(&words.data)?,
@@ -103,11 +137,11 @@ async fn serve(words: Serve) -> Result<(), Box<dyn Error>> {
         prepare: false,
         supervisor: std::env::current_exe()?,
         ray_lost_after: qd_pipelines::engine::LOST_AFTER,
-        kernel: KernelOptions::default(),
-        store: StoreOptions::default(),
+        kernel,
+        store: StoreOptions { failpoints, ..StoreOptions::default() },
         register: Box::new(|registry| {
             toy::register(registry);
-            registry.engine(Arc::new(noop::Noop::new(clock::system())));
+            registry.askable(five).engine(Arc::new(noop::Noop::new(clock::system()).counting(world)));
         }),
     }
     .start()
@@ -124,6 +158,37 @@ async fn serve(words: Serve) -> Result<(), Box<dyn Error>> {
             }
         })
         .await?;
+    Ok(())
+}
+
+/// Those of the kernel, of the planes that every server has, and of the toy plane: from the registry of a server that is made
+/// as [`serve`] makes one.
+#[tokio::main]
+async fn operations() -> Result<(), Box<dyn Error>> {
+    let data = tempfile::tempdir()?;
+    let five = five::Five::new()?;
+    let server = Boot {
+        build: BuildInfo::new("qd-testbed"),
+        data_dir: data.path().join("data"),
+        database_url: None,
+        listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+        drain_delay: Duration::ZERO,
+        public_url: None,
+        prepare: false,
+        supervisor: std::env::current_exe()?,
+        ray_lost_after: qd_pipelines::engine::LOST_AFTER,
+        kernel: KernelOptions::default(),
+        store: StoreOptions::default(),
+        register: Box::new(|registry| {
+            toy::register(registry);
+            registry.askable(five);
+        }),
+    }
+    .start()
+    .await?;
+    let names: Vec<&str> =
+        server.app.kernel.registry.operations().map(|operation| operation.name()).collect();
+    writeln!(std::io::stdout(), "{}", serde_json::json!(names))?;
     Ok(())
 }
 

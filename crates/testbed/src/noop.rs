@@ -2,7 +2,8 @@
 //!
 //! Parameters of the run make it pretend: `lines` of log, `take_ms` until the end, `fail`. What it says follows from the
 //! parameters and the cursor alone, so that after a `kill -9` of the process each line is still told once; only the time
-//! that it takes begins anew, and a stop that was asked for must be asked for again.
+//! that it takes begins anew, and a stop that was asked for must be asked for again. Where there is a world to count in
+//! ([`crate::world`]), each start and each stop is an effect there, and a stop is remembered there.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -24,6 +25,8 @@ use qd_kernel::{
 use serde_json::Value;
 use tokio::sync::watch;
 
+use crate::world::client::{Deed, WorldClient};
+
 /// The engine's registered name.
 pub const NOOP: &str = "noop";
 /// Lines told by one observation at most.
@@ -35,6 +38,7 @@ type Attempt = (RunId, u32);
 
 pub struct Noop {
     source: Source,
+    world: Option<WorldClient>,
     pretending: Mutex<HashMap<Attempt, Pretence>>,
     stops: watch::Sender<u64>,
 }
@@ -72,7 +76,30 @@ impl Wish {
 
 impl Noop {
     pub fn new(source: Source) -> Self {
-        Self { source, pretending: Mutex::default(), stops: watch::Sender::new(0) }
+        Self { source, world: None, pretending: Mutex::default(), stops: watch::Sender::new(0) }
+    }
+
+    /// Counts what it does in a world that outlives this process.
+    pub fn counting(mut self, world: Option<WorldClient>) -> Self {
+        self.world = world;
+        self
+    }
+
+    /// A stop that a process before this one was asked for.
+    async fn remember(&self, ticket: &RunTicket) -> Result<()> {
+        let Some(world) = &self.world else { return Ok(()) };
+        let key = (ticket.run_id, ticket.attempt);
+        if self.pretending().contains_key(&key) {
+            return Ok(());
+        }
+        let stopped = world.holds(&name("stop", ticket)).await?;
+        self.pretending().entry(key).or_insert_with(|| Pretence { since: Instant::now(), stopped });
+        Ok(())
+    }
+
+    async fn count(&self, what: &str, ticket: &RunTicket) -> Result<()> {
+        let Some(world) = &self.world else { return Ok(()) };
+        world.act(&Deed::once(name(what, ticket), ticket.run_id.to_string())).await.map(drop)
     }
 
     fn pretending(&self) -> MutexGuard<'_, HashMap<Attempt, Pretence>> {
@@ -122,6 +149,11 @@ impl Noop {
     }
 }
 
+/// What an attempt's start or stop is called in the world.
+fn name(what: &str, ticket: &RunTicket) -> String {
+    format!("{what}/{}/{}", ticket.run_id, ticket.attempt)
+}
+
 #[async_trait]
 impl RunEngine for Noop {
     fn name(&self) -> &'static str {
@@ -141,10 +173,12 @@ impl RunEngine for Noop {
     }
 
     async fn submit(&self, ticket: &RunTicket) -> Result<Submitted> {
+        self.count("start", ticket).await?;
         Ok(Submitted::Adopted { external_id: format!("noop-{}-{}", ticket.run_id, ticket.attempt) })
     }
 
     async fn observe(&self, ticket: &RunTicket, cursor: i64) -> Result<Observation> {
+        self.remember(ticket).await?;
         let until = Instant::now() + LOOK;
         let mut stops = self.stops.subscribe();
         loop {
@@ -163,6 +197,7 @@ impl RunEngine for Noop {
     }
 
     async fn stop(&self, ticket: &RunTicket) -> Result<()> {
+        self.count("stop", ticket).await?;
         let fresh = || Pretence { since: Instant::now(), stopped: false };
         self.pretending().entry((ticket.run_id, ticket.attempt)).or_insert_with(fresh).stopped = true;
         self.stops.send_modify(|n| *n += 1);

@@ -107,6 +107,7 @@ fn a_kind_of_one_file_is_there_everywhere() {
 
     let description = testbed.get("/openapi.json");
     assert_eq!(description["paths"]["/api/v1/toys/{name}/runs"]["post"]["operationId"], "toy_run_start");
+    assert_eq!(description["paths"]["/api/v1/jobs"]["post"]["operationId"], "job_ask");
     let of = &description["components"]["schemas"]["AnyResource"]["discriminator"]["mapping"];
     assert_eq!(of["Toy"], "#/components/schemas/ToyDetail");
     assert!(description["components"]["schemas"]["ToySpec"]["properties"]["size"].is_object());

@@ -1,0 +1,238 @@
+//! For each operation, how to ask for one of its jobs and what must be true when it has ended.
+//!
+//! A new operation finds no scenario here, and `every_operation_has_its_scenario` fails with its name.
+
+use futures::future::LocalBoxFuture;
+use serde_json::{Value, json};
+
+use super::{ledger::Ledger, stage::Stage};
+use crate::api::Ask;
+
+/// How a job ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    Succeeded,
+    /// Cancelled while its step at this index was about to act.
+    CancelledAt(usize),
+}
+
+/// A job that was asked for, and how it ended.
+pub struct Asked {
+    /// Where its server died.
+    pub place: String,
+    /// Of what its scenario made for it.
+    pub name: String,
+    pub job: Value,
+    pub end: End,
+}
+
+impl Asked {
+    pub fn id(&self) -> &str {
+        self.job["id"].as_str().expect("a job's id")
+    }
+
+    fn run(&self) -> &str {
+        self.job["run_id"].as_str().expect("a run's id")
+    }
+}
+
+pub struct Scenario {
+    pub operation: &'static str,
+    /// The actions of the audit records of one such job, sorted.
+    pub audit: &'static [&'static str],
+    /// Makes what one job needs, under this name, and answers with what to ask.
+    pub ask: for<'a> fn(&'a Stage, &'a str) -> LocalBoxFuture<'a, Ask>,
+    /// What is wrong with what the job left; nothing where all is right.
+    pub faults: fn(&Ledger, &Asked) -> Vec<String>,
+}
+
+pub const SCENARIOS: &[Scenario] = &[
+    Scenario {
+        operation: "documents.apply",
+        audit: &["documents.apply", "documents.apply"],
+        ask: |_, name| {
+            let (one, two) = (toy(&format!("{name}-one"), 1), toy(&format!("{name}-two"), 2));
+            let body = json!({ "documents": [one, two] });
+            Box::pin(async move { ask("/apply?publish=true", body, name) })
+        },
+        faults: |ledger, asked| {
+            let done = i64::from(asked.end == End::Succeeded);
+            let mut faults = vec![];
+            for (index, part) in ["one", "two"].into_iter().enumerate() {
+                let name = format!("{}-{part}", asked.name);
+                let published = ledger.published(&name);
+                expect(&mut faults, &format!("{name} is published"), i64::from(published.is_some()), done);
+                // Undone, it was published and is no more.
+                let was = match asked.end {
+                    End::Succeeded => 1,
+                    End::CancelledAt(at) => i64::from(index < at),
+                };
+                expect(
+                    &mut faults,
+                    &format!("{name} became published"),
+                    ledger.events(&name, "revision.published"),
+                    was,
+                );
+                let taken_back = ledger.events(&name, "revision.unpublished");
+                expect(&mut faults, &format!("{name} became unpublished"), taken_back, was - done);
+            }
+            faults
+        },
+    },
+    Scenario {
+        operation: "revision.publish",
+        audit: &["toys.publish"],
+        ask: |stage, name| {
+            Box::pin(async move {
+                stage.api().post("/apply", &json!({ "documents": [toy(name, 1)] })).await;
+                ask(&format!("/toys/{name}/publish"), json!({}), name)
+            })
+        },
+        faults: |ledger, asked| published_once(ledger, asked, 1, None),
+    },
+    Scenario {
+        operation: "revision.rollback",
+        audit: &["toys.rollback"],
+        ask: |stage, name| {
+            Box::pin(async move {
+                for size in 1..=2 {
+                    let body = json!({ "documents": [toy(name, size)] });
+                    stage.done(&ask("/apply?publish=true", body, &format!("{name}-{size}"))).await;
+                }
+                ask(&format!("/toys/{name}/rollback"), json!({ "to": 1, "reason": "a test" }), name)
+            })
+        },
+        faults: |ledger, asked| {
+            let mut faults = published_once(ledger, asked, 3, Some(2));
+            expect(&mut faults, "revisions", ledger.revisions(&asked.name), 3);
+            faults
+        },
+    },
+    Scenario {
+        operation: "run.start",
+        audit: &["toys.run"],
+        ask: |stage, name| {
+            Box::pin(async move {
+                stage.published("runner").await;
+                ask("/toys/runner/runs", json!({ "params": { "lines": 3 } }), name)
+            })
+        },
+        faults: |ledger, asked| {
+            let (run, done) = (asked.run(), asked.end == End::Succeeded);
+            let mut faults = vec![];
+            expect(&mut faults, "starts of the run", ledger.made(&format!("start/{run}/1")), i64::from(done));
+            let state = if done { "succeeded" } else { "stopped" };
+            expect(&mut faults, "the run's state", ledger.run(run), (state.to_owned(), 1));
+            expect(&mut faults, "ends of the run", ledger.run_events(run, &format!("run.{state}")), 1);
+            faults
+        },
+    },
+    Scenario {
+        operation: "run.retry",
+        audit: &["toys.retry"],
+        ask: |stage, name| {
+            Box::pin(async move {
+                stage.published("runner").await;
+                let first =
+                    ask("/toys/runner/runs", json!({ "params": { "fail": true } }), &format!("{name}-1"));
+                let run = stage.done(&first).await["run_id"].as_str().expect("a run").to_owned();
+                stage.run_in(&run, "failed").await;
+                ask(&format!("/runs/{run}/retry"), json!({}), name)
+            })
+        },
+        faults: |ledger, asked| {
+            let (run, done) = (asked.run(), asked.end == End::Succeeded);
+            let mut faults = vec![];
+            expect(&mut faults, "first starts of the run", ledger.made(&format!("start/{run}/1")), 1);
+            expect(
+                &mut faults,
+                "second starts of the run",
+                ledger.made(&format!("start/{run}/2")),
+                i64::from(done),
+            );
+            let state = if done { "failed" } else { "stopped" };
+            expect(&mut faults, "the run's state", ledger.run(run), (state.to_owned(), 2));
+            faults
+        },
+    },
+    Scenario {
+        operation: "run.stop",
+        audit: &["toys.stop"],
+        ask: |stage, name| {
+            Box::pin(async move {
+                stage.published("runner").await;
+                let body = json!({ "params": { "take_ms": 3_600_000 } });
+                let first = ask("/toys/runner/runs", body, &format!("{name}-1"));
+                let run = stage.done(&first).await["run_id"].as_str().expect("a run").to_owned();
+                stage.run_in(&run, "running").await;
+                ask(&format!("/runs/{run}/stop"), json!({}), name)
+            })
+        },
+        faults: |ledger, asked| {
+            let run = asked.run();
+            // Called off before it asked, or when it had asked already.
+            let stopped = asked.end != End::CancelledAt(0);
+            let mut faults = vec![];
+            expect(&mut faults, "starts of the run", ledger.made(&format!("start/{run}/1")), 1);
+            expect(
+                &mut faults,
+                "stops of the run",
+                ledger.made(&format!("stop/{run}/1")),
+                i64::from(stopped),
+            );
+            let state = if stopped { "stopped" } else { "running" };
+            expect(&mut faults, "the run's state", ledger.run(run), (state.to_owned(), 1));
+            faults
+        },
+    },
+    Scenario {
+        operation: "toy.five",
+        audit: &["jobs.ask"],
+        ask: |stage, name| {
+            let input = json!({ "name": name, "world": stage.world.url, "locks": ["b", "a"], "wait_ms": 20 });
+            let body = json!({ "operation": "toy.five", "input": input });
+            Box::pin(async move { ask("/jobs", body, name) })
+        },
+        faults: |ledger, asked| {
+            let mut faults = vec![];
+            for (index, step) in ["enter", "first", "ready", "second", "leave"].into_iter().enumerate() {
+                let name = format!("{}/{step}", asked.name);
+                let (made, present) = match asked.end {
+                    End::Succeeded => (1, true),
+                    End::CancelledAt(at) => (i64::from(index < at), false),
+                };
+                expect(&mut faults, &format!("{name} took effect"), ledger.made(&name), made);
+                expect(&mut faults, &format!("{name} stands"), ledger.stands(&name), present);
+            }
+            faults
+        },
+    },
+];
+
+fn ask(path: &str, body: Value, key: &str) -> Ask {
+    Ask { path: path.to_owned(), body, key: key.to_owned() }
+}
+
+pub fn toy(name: &str, size: u32) -> Value {
+    json!({ "apiVersion": "quarterdeck/v1", "kind": "Toy", "metadata": { "name": name }, "spec": { "size": size } })
+}
+
+fn expect<T: PartialEq + std::fmt::Debug>(faults: &mut Vec<String>, what: &str, found: T, wanted: T) {
+    if found != wanted {
+        faults.push(format!("{what}: {found:?}, not {wanted:?}"));
+    }
+}
+
+/// The revision is the published one and became so once; or the one before it still is.
+fn published_once(ledger: &Ledger, asked: &Asked, revision: i64, before: Option<i64>) -> Vec<String> {
+    let (done, mut faults) = (asked.end == End::Succeeded, vec![]);
+    expect(
+        &mut faults,
+        "the published revision",
+        ledger.published(&asked.name),
+        if done { Some(revision) } else { before },
+    );
+    let times = before.unwrap_or(0) + i64::from(done);
+    expect(&mut faults, "publishes", ledger.events(&asked.name, "revision.published"), times);
+    faults
+}
