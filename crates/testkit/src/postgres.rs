@@ -14,6 +14,10 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 use tokio::sync::OnceCell;
 use tokio_postgres::NoTls;
 
@@ -26,6 +30,7 @@ const START_LIMIT: Duration = Duration::from_secs(60);
 /// A running server, in use until this is dropped.
 pub struct Postgres {
     pub port: u16,
+    home: PathBuf,
     _user: File,
 }
 
@@ -64,7 +69,32 @@ impl Postgres {
         Database { url: url(self.port, &name), name, port: self.port }
     }
 
+    /// Takes it away as a crash does: whoever is connected is cut off, and nobody answers until [`Self::run`]. Only for a server
+    /// of the test's own.
+    pub fn crash(&self) {
+        fs::write(self.home.join("down"), "").expect("keep the server down");
+        let pid = fs::read_to_string(self.home.join("data/postmaster.pid")).expect("read the server's pid");
+        let pid = Pid::from_raw(pid.lines().next().and_then(|pid| pid.parse().ok()).expect("a pid"));
+        kill(pid, Signal::SIGQUIT).expect("end the server");
+        let until = Instant::now() + START_LIMIT;
+        while kill(pid, None).is_ok() {
+            assert!(Instant::now() < until, "Postgres does not end");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Lets it come back after [`Self::crash`]; returns when it answers.
+    pub async fn run(&self) {
+        fs::remove_file(self.home.join("down")).expect("let the server run");
+        let until = Instant::now() + START_LIMIT;
+        while run(self.port, "SELECT 1").await.is_err() {
+            assert!(Instant::now() < until, "Postgres does not come back");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
     async fn join(folder: PathBuf, linger_s: u32) -> Self {
+        let home = folder.join("cluster");
         let start = move || {
             let user = hold(&folder);
             let starting = open(&folder.join("start.lock"));
@@ -78,7 +108,7 @@ impl Postgres {
             (user, port)
         };
         let (user, port) = tokio::task::spawn_blocking(start).await.expect("start Postgres");
-        Self { port, _user: user }
+        Self { port, home, _user: user }
     }
 }
 
@@ -158,9 +188,15 @@ fn launch(folder: &Path, linger_s: u32) -> u16 {
     let server = binaries.command_line("postgres");
     let script = format!(
         "cd {home} || exit 1
-         {server} -D {home}/data -p {port} -k {home} -c listen_addresses=127.0.0.1 -c max_connections=300 \
-           -c shared_buffers=64MB -c max_wal_size=256MB > {home}/log 2>&1 9>&- &
-         server=$!
+         serve() {{
+           until [ -e gone ]; do
+             [ -e down ] || {server} -D {home}/data -p {port} -k {home} -c listen_addresses=127.0.0.1 -c max_connections=300 \
+               -c shared_buffers=64MB -c max_wal_size=256MB >> {home}/log 2>&1
+             sleep 0.05
+           done
+           touch ended
+         }}
+         serve 9>&- &
          while :; do
            flock -x 9
            [ {linger_s} = 0 ] && break
@@ -168,8 +204,8 @@ fn launch(folder: &Path, linger_s: u32) -> u16 {
            sleep {linger_s}
            flock -n -x 9 && break
          done
-         kill -QUIT $server
-         wait $server
+         touch gone
+         until [ -e ended ]; do kill -QUIT $(head -n 1 data/postmaster.pid); sleep 0.05; done
          cd / && mv {folder} {folder}.gone.$$ && rm -rf {folder}.gone.$$",
         home = quoted(&home),
         folder = quoted(folder),
