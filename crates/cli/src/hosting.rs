@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use qd_kernel::bus::NatsOptions;
+use qd_kernel::logs::place::LogStoreOptions;
 use qd_kernel::roles::{Role, Roles};
 use qd_kernel::store::StoreOptions;
 use qd_kernel::{Kernel, KernelOptions};
@@ -45,6 +46,9 @@ pub struct HostWords {
     /// Seconds for which the head of a Ray cluster may answer without knowing a run's job; then the run is lost
     #[arg(long, env = "QD_RAY_LOST_AFTER", value_name = "SECONDS", default_value_t = LOST_AFTER.as_secs())]
     pub ray_lost_after: u64,
+    /// s3://bucket/prefix?endpoint=… or file:///folder: where logs are kept, if not in the database
+    #[arg(long, env = "QD_LOG_STORE", value_name = "URL")]
+    pub log_store: Option<String>,
     /// How people reach the server, if not by the address it listens on
     #[arg(long, value_name = "URL")]
     pub public_url: Option<String>,
@@ -80,6 +84,7 @@ pub async fn start(words: &HostWords, part: &Part, listen: SocketAddr) -> Result
     let data = std::path::absolute(&words.data)?;
     let credentials = words.nats_credentials.clone();
     let nats = words.nats_url.clone().map(|url| NatsOptions { url, credentials });
+    let log_store = words.log_store.clone().map(|url| LogStoreOptions { url, keys: None });
     let boot = Boot {
         build: BuildInfo::new("qd"),
         data_dir: data.clone(),
@@ -91,7 +96,7 @@ pub async fn start(words: &HostWords, part: &Part, listen: SocketAddr) -> Result
         prepare: part.roles.has(Role::Api) || part.roles.has(Role::Worker),
         supervisor: "/proc/self/exe".into(),
         ray_lost_after: Duration::from_secs(words.ray_lost_after),
-        kernel: KernelOptions { nats, roles: part.roles, ..KernelOptions::default() },
+        kernel: KernelOptions { nats, log_store, roles: part.roles, ..KernelOptions::default() },
         store: StoreOptions::default(),
         register: Box::new(|_| {}),
     };

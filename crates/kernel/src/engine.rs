@@ -158,6 +158,11 @@ pub trait RunEngine: Send + Sync + 'static {
     /// Starts the attempt, or adopts it where it was started before.
     async fn submit(&self, ticket: &RunTicket) -> Result<Submitted>;
 
+    /// Whether this process can see an attempt of that name; where it cannot, another one can, and follows it.
+    async fn reaches(&self, _external_id: &str) -> bool {
+        true
+    }
+
     /// Waits until there is something after `cursor`, about a second at most, and returns a bounded part of it. What is told
     /// without moving the cursor (that the engine has become unknown, say) may be stored twice, so it holds no logs.
     /// An engine that cannot be reached is an error, never an end.

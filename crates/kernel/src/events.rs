@@ -4,8 +4,13 @@
 //! the [`relay`] gives positions in one place, because a sequence is drawn long before its row becomes visible and a reader
 //! that pages by it misses what commits late. Order is the outbox's, not commit order across transactions.
 
+mod consumers;
+mod dead_letters;
 mod outlet;
 mod relay;
+
+pub use consumers::{Consumer, ConsumerReading, Patience};
+pub use dead_letters::{DeadLetter, DeadLetterFilter};
 
 use qd_core::{
     error::Result,
@@ -13,7 +18,7 @@ use qd_core::{
     time::Timestamp,
 };
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
@@ -25,7 +30,7 @@ use crate::{
 };
 
 /// One fact. `pos` is dense and only grows.
-#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct Event {
     pub pos: i64,
     #[serde(rename = "type")]

@@ -18,6 +18,7 @@ use crate::{
     credentials::callers::Callers,
     failpoint::Failpoints,
     jobs::InFlight,
+    logs::place::{LogPlace, LogStoreOptions},
     operation::Operation,
     operations, params,
     registry::Registry,
@@ -35,6 +36,8 @@ pub struct KernelOptions {
     pub lease: Duration,
     /// Jobs carried out at once by this process.
     pub slots: usize,
+    /// Where log chunks go; into the database without one.
+    pub log_store: Option<LogStoreOptions>,
     /// A run's log beyond this many bytes loses its oldest chunks.
     pub max_log_bytes: i64,
     /// Logs of runs that ended longer ago than this are removed.
@@ -59,6 +62,7 @@ impl Default for KernelOptions {
             roles: Roles::ALL,
             lease: Duration::from_secs(15),
             slots: 64,
+            log_store: None,
             max_log_bytes: 256 * 1024 * 1024,
             log_retention: Duration::from_hours(24 * 90),
             event_retention: Duration::from_hours(24 * 180),
@@ -84,6 +88,10 @@ pub struct Kernel {
     pub options: Arc<KernelOptions>,
     pub(crate) in_flight: Arc<InFlight>,
     pub(crate) callers: Arc<Callers>,
+    /// Where log chunks go, if not into the database.
+    pub log_place: Option<Arc<LogPlace>>,
+    /// Who this process is among those on the same database, for as long as it lives.
+    pub(crate) process: Uuid,
     scopes: Arc<ScopeCache>,
 }
 
@@ -113,6 +121,8 @@ impl Kernel {
                 "with SQLite one process has all roles; several that share the work need --database-url postgres://…",
             ));
         }
+        let log_place = options.log_store.as_ref().map(LogPlace::open).transpose()?;
+        let process = source.uuid();
         let kernel = Self {
             store,
             registry: Arc::new(registry),
@@ -121,6 +131,8 @@ impl Kernel {
             options: Arc::new(options),
             in_flight: Arc::default(),
             callers: Arc::default(),
+            log_place,
+            process,
             scopes: Arc::default(),
         };
         kernel.tenants_bootstrap().await?;
@@ -141,7 +153,8 @@ impl Kernel {
             let nats = Nats::connect(options, self.installation().await?, &self.bus).await?;
             calls.spawn(self.clone().calls_run(nats.clone(), calls_stop.clone()));
             if roles.has(Role::Worker) {
-                set.spawn(self.clone().outlet_run(nats, stop.clone()));
+                set.spawn(self.clone().outlet_run(nats.clone(), stop.clone()));
+                set.spawn(self.clone().dead_letters_run(nats, stop.clone()));
             }
         }
         if roles.has(Role::Worker) {
@@ -149,6 +162,10 @@ impl Kernel {
             set.spawn(self.clone().heartbeat_run(stop.clone()));
             set.spawn(self.clone().relay_run(stop.clone()));
             set.spawn(self.clone().retention_run(stop.clone()));
+            set.spawn(self.clone().logs_ship_run(stop.clone()));
+            for consumer in self.registry.consumers() {
+                set.spawn(self.clone().consumer_run(consumer.clone(), stop.clone()));
+            }
         } else {
             set.spawn(self.clone().positions_run(stop.clone()));
         }

@@ -16,6 +16,7 @@ pub mod code;
 pub mod connections;
 pub mod context;
 pub mod credentials;
+mod duties;
 pub mod engine;
 pub mod events;
 pub mod failpoint;

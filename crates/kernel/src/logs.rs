@@ -2,9 +2,12 @@
 //!
 //! Lines are numbered from 1 per run, densely, across attempts; the number is a line's address and a reader's cursor. A
 //! chunk's row says which stages, streams, levels and times it holds, so that a filtered read skips what cannot match.
+//! The lines themselves stay in the row, or move to another [`place`] once the chunk takes no more.
 
 mod append;
+pub mod place;
 mod read;
+mod ship;
 
 use qd_core::time::Timestamp;
 use schemars::JsonSchema;
@@ -14,6 +17,7 @@ use crate::engine::{LogLevel, LogStream};
 
 pub(crate) use append::append;
 pub use read::{LogFilter, LogPage};
+pub(crate) use ship::{garbage, objects_of_run};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct LogRecord {

@@ -8,6 +8,7 @@ use std::{
 use crate::{
     connections::ConnectionType,
     engine::{RunEngine, clean::Clean},
+    events::Consumer,
     kind::Kind,
     operation::Operation,
 };
@@ -19,13 +20,14 @@ pub struct Role {
     pub actions: &'static [&'static str],
 }
 
-/// Kinds, operations, engines, roles and connection types by name.
+/// Kinds, operations, engines, consumers, roles and connection types by name.
 #[derive(Default, Clone)]
 pub struct Registry {
     kinds: BTreeMap<&'static str, Arc<dyn Kind>>,
     operations: BTreeMap<&'static str, Arc<dyn Operation>>,
     askable: BTreeSet<&'static str>,
     engines: BTreeMap<&'static str, Arc<dyn RunEngine>>,
+    consumers: BTreeMap<&'static str, Arc<dyn Consumer>>,
     roles: Vec<Role>,
     connection_types: Vec<ConnectionType>,
 }
@@ -52,6 +54,11 @@ impl Registry {
 
     pub fn engine(&mut self, engine: Arc<dyn RunEngine>) -> &mut Self {
         self.engines.insert(engine.name(), Arc::new(Clean(engine)));
+        self
+    }
+
+    pub fn consumer(&mut self, consumer: impl Consumer) -> &mut Self {
+        self.consumers.insert(consumer.name(), Arc::new(consumer));
         self
     }
 
@@ -98,6 +105,10 @@ impl Registry {
 
     pub fn engines(&self) -> impl Iterator<Item = &Arc<dyn RunEngine>> {
         self.engines.values()
+    }
+
+    pub fn consumers(&self) -> impl Iterator<Item = &Arc<dyn Consumer>> {
+        self.consumers.values()
     }
 
     pub fn roles(&self) -> &[Role] {

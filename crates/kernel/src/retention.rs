@@ -3,10 +3,10 @@
 
 use std::time::Duration;
 
-use qd_core::error::Result;
+use qd_core::{error::Result, id::RunId, time::Timestamp};
 use tokio_util::sync::CancellationToken;
 
-use crate::{kernel::Kernel, params};
+use crate::{kernel::Kernel, logs, params};
 
 const EVERY: Duration = Duration::from_hours(1);
 /// Rows removed by one transaction.
@@ -26,7 +26,13 @@ pub struct Swept {
 impl Kernel {
     pub(crate) async fn retention_run(self, stop: CancellationToken) {
         loop {
-            match self.retention_sweep().await {
+            let swept = async {
+                match self.duty_take("retention").await? {
+                    true => self.retention_sweep().await,
+                    false => Ok(Swept::default()),
+                }
+            };
+            match swept.await {
                 Ok(swept) if swept != Swept::default() => {
                     tracing::info!(?swept, "removed what was kept long enough")
                 }
@@ -43,16 +49,8 @@ impl Kernel {
     /// Removes what is older than its retention, in batches that do not hold the writer long.
     pub async fn retention_sweep(&self) -> Result<Swept> {
         let now = self.source.now();
-        let before = |age: Duration| now.checked_sub(age).unwrap_or(qd_core::time::Timestamp::MIN);
-        let log_chunks = self
-            .delete_batches(
-                "DELETE FROM run_log WHERE (run_id, first_line) IN (
-                   SELECT l.run_id, l.first_line FROM run_log l JOIN run u ON u.id = l.run_id
-                   WHERE l.last_at < $1 AND u.ended_at < $1 LIMIT $2)",
-                CHUNKS,
-                before(self.options.log_retention),
-            )
-            .await?;
+        let before = |age: Duration| now.checked_sub(age).unwrap_or(Timestamp::MIN);
+        let log_chunks = self.delete_log_chunks(before(self.options.log_retention)).await?;
         let events = self
             .delete_batches(
                 "DELETE FROM event WHERE pos IN (SELECT pos FROM event ORDER BY pos LIMIT $2)
@@ -77,12 +75,47 @@ impl Kernel {
         Ok(Swept { log_chunks, events, idempotency_keys, credentials })
     }
 
-    async fn delete_batches(
-        &self,
-        sql: &'static str,
-        batch: i64,
-        before: qd_core::time::Timestamp,
-    ) -> Result<u64> {
+    /// Chunks whose lines lie elsewhere leave garbage there, and with the last of them all that their run has there.
+    async fn delete_log_chunks(&self, before: Timestamp) -> Result<u64> {
+        let now = self.source.now();
+        let mut total = 0;
+        loop {
+            let removed = self
+                .store
+                .write(move |tx| -> Result<u64> {
+                    let old: Vec<(RunId, i64, Option<String>)> = tx.rows(
+                        "SELECT l.run_id, l.first_line, l.object FROM run_log l JOIN run u ON u.id = l.run_id
+                         WHERE l.last_at < $1 AND u.ended_at < $1 LIMIT $2",
+                        params![before, CHUNKS],
+                        |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+                    )?;
+                    for (run_id, first_line, object) in &old {
+                        tx.exec(
+                            "DELETE FROM run_log WHERE run_id = $1 AND first_line = $2",
+                            params![*run_id, *first_line],
+                        )?;
+                        let Some(object) = object else { continue };
+                        let rest = tx.opt(
+                            "SELECT 1 FROM run_log WHERE run_id = $1 LIMIT 1",
+                            params![*run_id],
+                            |row| row.get::<i64>(0),
+                        )?;
+                        match rest {
+                            Some(_) => logs::garbage(tx, object, now)?,
+                            None => logs::garbage(tx, &logs::objects_of_run(*run_id), now)?,
+                        }
+                    }
+                    Ok(old.len() as u64)
+                })
+                .await?;
+            total += removed;
+            if removed < CHUNKS.unsigned_abs() {
+                return Ok(total);
+            }
+        }
+    }
+
+    async fn delete_batches(&self, sql: &'static str, batch: i64, before: Timestamp) -> Result<u64> {
         let mut total = 0;
         loop {
             let removed = self

@@ -117,6 +117,10 @@ impl RunEngine for Xenna {
         self.attempt_submit(ticket).await
     }
 
+    async fn reaches(&self, external_id: &str) -> bool {
+        self.is_own(external_id).await
+    }
+
     async fn observe(&self, ticket: &RunTicket, cursor: i64) -> Result<Observation> {
         self.attempt_observe(ticket, cursor).await
     }

@@ -4,6 +4,8 @@ mod apply;
 mod audit;
 mod auth;
 mod code;
+mod consumers;
+mod dead_letters;
 pub mod describe;
 mod engines;
 mod events;
@@ -57,6 +59,9 @@ pub fn routes(app: &App) -> Router<App> {
         .route("/jobs/{id}", get(jobs::get))
         .route("/jobs/{id}/cancel", post(jobs::cancel))
         .route("/events", get(events::list))
+        .route("/consumers", get(consumers::list))
+        .route("/dead-letters", get(dead_letters::list))
+        .route("/dead-letters/{id}/redeliver", post(dead_letters::redeliver))
         .route("/stream", get(stream::stream))
         .route("/audit", get(audit::list));
     if !app.kernel.registry.askables().is_empty() {

@@ -13,7 +13,7 @@ use prometheus_client::{
     },
     registry::Registry,
 };
-use qd_kernel::store::Stats;
+use qd_kernel::{events::ConsumerReading, store::Stats};
 
 use crate::state::BuildInfo;
 
@@ -29,6 +29,11 @@ struct RouteLabels {
     route: String,
 }
 
+#[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct ConsumerLabels {
+    consumer: String,
+}
+
 pub struct Metrics {
     registry: Registry,
     requests: Family<RequestLabels, Counter>,
@@ -36,6 +41,9 @@ pub struct Metrics {
     commits: Gauge<u64, AtomicU64>,
     transactions: Gauge<u64, AtomicU64>,
     queued: Gauge<u64, AtomicU64>,
+    behind: Family<ConsumerLabels, Gauge>,
+    failures: Family<ConsumerLabels, Gauge>,
+    dead: Family<ConsumerLabels, Gauge>,
 }
 
 impl Metrics {
@@ -57,7 +65,15 @@ impl Metrics {
         registry.register("qd_store_commits", "Commits since the start", commits.clone());
         registry.register("qd_store_transactions", "Transactions since the start", transactions.clone());
         registry.register("qd_store_queue", "Transactions waiting for the database", queued.clone());
-        Self { registry, requests, durations, commits, transactions, queued }
+        let (behind, failures, dead) = (Family::default(), Family::default(), Family::default());
+        registry.register("qd_consumer_behind", "Events that the consumer has still to see", behind.clone());
+        registry.register(
+            "qd_consumer_failures",
+            "Failed attempts of the event that it is at",
+            failures.clone(),
+        );
+        registry.register("qd_consumer_dead_letters", "Events that it did not take", dead.clone());
+        Self { registry, requests, durations, commits, transactions, queued, behind, failures, dead }
     }
 
     pub fn request(&self, method: &str, route: &str, status: u16, elapsed: Duration) {
@@ -71,7 +87,14 @@ impl Metrics {
         self.durations.get_or_create(&RouteLabels { route: route.into() }).observe(elapsed.as_secs_f64());
     }
 
-    pub fn render(&self, store: &Stats) -> String {
+    /// `consumers`: none where the database does not say.
+    pub fn render(&self, store: &Stats, consumers: &[ConsumerReading]) -> String {
+        for reading in consumers {
+            let labels = ConsumerLabels { consumer: reading.name.clone() };
+            self.behind.get_or_create(&labels).set(reading.behind);
+            self.failures.get_or_create(&labels).set(reading.failures);
+            self.dead.get_or_create(&labels).set(reading.dead);
+        }
         self.commits.set(store.commits);
         self.transactions.set(store.closures);
         self.queued.set(u64::try_from(store.queued).unwrap_or(u64::MAX));

@@ -61,6 +61,8 @@ struct State {
     attempts: BTreeMap<String, Attempt>,
     unreachable: bool,
     ignore_stop: bool,
+    out_of_reach: bool,
+    asked: u32,
     observations: u32,
 }
 
@@ -100,6 +102,16 @@ impl FakeEngine {
 
     pub fn set_unreachable(&self, unreachable: bool) {
         self.state().unreachable = unreachable;
+    }
+
+    /// Its attempts can be seen by another process only.
+    pub fn set_out_of_reach(&self) {
+        self.state().out_of_reach = true;
+    }
+
+    /// How often it was asked whether it can see an attempt.
+    pub fn asked(&self) -> u32 {
+        self.state().asked
     }
 
     /// A stop is counted and has no effect.
@@ -265,6 +277,12 @@ impl RunEngine for FakeEngine {
             OnSubmit::Hang => std::future::pending().await,
         }
         Ok(Submitted::Adopted { external_id: name })
+    }
+
+    async fn reaches(&self, _external_id: &str) -> bool {
+        let mut state = self.state();
+        state.asked += 1;
+        !state.out_of_reach
     }
 
     async fn observe(&self, ticket: &RunTicket, cursor: i64) -> Result<Observation> {

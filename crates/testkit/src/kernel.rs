@@ -21,6 +21,7 @@ use qd_kernel::{
     jobs::Job,
     kernel::Tasks,
     kind::Kind,
+    logs::place::LogStoreOptions,
     mutation::Act,
     registry::Registry,
     runs::Run,
@@ -105,6 +106,14 @@ impl Build {
     /// Plans of this risk and above want a second person.
     pub fn approval(mut self, from: Risk) -> Self {
         self.options.approval = Some(from);
+        self
+    }
+
+    /// Logs go there and not into the database.
+    pub fn log_store(mut self, url: &str) -> Self {
+        // For a stand-in that takes any.
+        let keys = Some(("test".to_owned(), "test".to_owned()));
+        self.options.log_store = Some(LogStoreOptions { url: url.to_owned(), keys });
         self
     }
 

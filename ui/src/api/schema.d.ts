@@ -316,6 +316,57 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/consumers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What takes events onward, and how far each is */
+        get: operations["consumer_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/dead-letters": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Events that a consumer did not take, newest first */
+        get: operations["dead_letter_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/dead-letters/{id}/redeliver": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Send an event to its consumer again */
+        post: operations["dead_letter_redeliver"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/engines": {
         parameters: {
             query?: never;
@@ -1232,7 +1283,7 @@ export interface components {
             actors?: number | null;
         };
         Check: {
-            /** @description `store`, `bus` where processes are joined, `serving` where the process is about to end. */
+            /** @description `store`, `bus` where processes are joined, `logs` where they are kept elsewhere, `serving` where the process is about to end. */
             name: string;
             ok: boolean;
             detail: string;
@@ -1301,12 +1352,60 @@ export interface components {
              */
             output: string;
         };
+        ConsumerList: {
+            items: components["schemas"]["ConsumerReading"][];
+        };
+        /** @description How a consumer is. */
+        ConsumerReading: {
+            name: string;
+            /**
+             * Format: int64
+             * @description The position of the last event that it is done with.
+             */
+            pos: number;
+            /**
+             * Format: int64
+             * @description Events that it has still to see.
+             */
+            behind: number;
+            /**
+             * Format: int64
+             * @description Attempts that failed of the event that it is at.
+             */
+            failures: number;
+            error: components["schemas"]["JobError"] | null;
+            /**
+             * Format: date-time
+             * @description When it is tried again, while it fails.
+             */
+            due_at: string | null;
+            /**
+             * Format: int64
+             * @description Events that it did not take.
+             */
+            dead: number;
+        };
         CreateBody: {
             /**
              * @description Why, for whoever reads the history.
              * @default
              */
             message: string;
+        };
+        DeadLetter: {
+            /** Format: uuid */
+            id: string;
+            consumer: string;
+            /** @description `dead`, `due` (to be sent again) or `delivered`. */
+            state: string;
+            event: components["schemas"]["Event"];
+            /** Format: int64 */
+            attempts: number;
+            error: components["schemas"]["JobError"];
+            /** Format: date-time */
+            died_at: string;
+            /** Format: date-time */
+            delivered_at: string | null;
         };
         Document: components["schemas"]["ConnectionDocument"] | components["schemas"]["PipelineDocument"] | components["schemas"]["StageTemplateDocument"];
         EngineList: {
@@ -1555,11 +1654,16 @@ export interface components {
         };
         /** @description One page, and the cursor of the next when there is more. */
         Page3: {
-            items: components["schemas"]["AuditRecord"][];
+            items: components["schemas"]["DeadLetter"][];
             next_cursor: string | null;
         };
         /** @description One page, and the cursor of the next when there is more. */
         Page4: {
+            items: components["schemas"]["AuditRecord"][];
+            next_cursor: string | null;
+        };
+        /** @description One page, and the cursor of the next when there is more. */
+        Page5: {
             items: components["schemas"]["RevisionSummary"][];
             next_cursor: string | null;
         };
@@ -2482,7 +2586,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Page3"];
+                    "application/json": components["schemas"]["Page4"];
                 };
             };
             /** @description What went wrong */
@@ -2862,7 +2966,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Page3"];
+                    "application/json": components["schemas"]["Page4"];
                 };
             };
             /** @description What went wrong */
@@ -3005,7 +3109,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Page4"];
+                    "application/json": components["schemas"]["Page5"];
                 };
             };
             /** @description What went wrong */
@@ -3250,6 +3354,108 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["WorkingCopy"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    consumer_list: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ConsumerList"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    dead_letter_list: {
+        parameters: {
+            query: {
+                /** @description 1 to 500; 50 without. */
+                limit: string | null;
+                /** @description `next_cursor` of the page before. */
+                cursor: string | null;
+                /** @description Only those of this consumer. */
+                consumer: string | null;
+                /** @description Also those that were delivered since. */
+                delivered: boolean | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page3"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    dead_letter_redeliver: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ReasonBody"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeadLetter"];
                 };
             };
             /** @description What went wrong */
@@ -3695,7 +3901,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Page3"];
+                    "application/json": components["schemas"]["Page4"];
                 };
             };
             /** @description What went wrong */
@@ -3838,7 +4044,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Page4"];
+                    "application/json": components["schemas"]["Page5"];
                 };
             };
             /** @description What went wrong */
@@ -4746,7 +4952,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Page3"];
+                    "application/json": components["schemas"]["Page4"];
                 };
             };
             /** @description What went wrong */
@@ -4889,7 +5095,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Page4"];
+                    "application/json": components["schemas"]["Page5"];
                 };
             };
             /** @description What went wrong */

@@ -1,4 +1,7 @@
-//! `qd events`: what has happened, and with `-f` what happens, each event once.
+//! `qd events`: what has happened, and with `-f` what happens, each event once. `dead` and `redeliver` are about what a
+//! consumer did not take.
+
+mod dead;
 
 use std::collections::VecDeque;
 
@@ -18,8 +21,19 @@ use crate::output::{clean, format};
 /// Events asked for at once.
 const PAGE: usize = 500;
 
+#[derive(Debug, clap::Subcommand)]
+enum Letters {
+    /// Events that a consumer did not take, newest first
+    Dead(dead::Args),
+    /// Send one of them to its consumer again
+    Redeliver(dead::RedeliverArgs),
+}
+
 #[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct Args {
+    #[command(subcommand)]
+    letters: Option<Letters>,
     /// Go on with what happens; Ctrl-C ends it
     #[arg(short, long)]
     follow: bool,
@@ -35,6 +49,11 @@ pub struct Args {
 }
 
 pub async fn run(args: &Args, invocation: &Invocation) -> Result<Exit, Failure> {
+    match &args.letters {
+        Some(Letters::Dead(args)) => return dead::list(args, invocation).await,
+        Some(Letters::Redeliver(args)) => return dead::redeliver(args, invocation).await,
+        None => {}
+    }
     let client = invocation.client()?;
     let mut after = args.after;
     if !args.follow || args.after.is_some() {

@@ -39,6 +39,10 @@ impl RunEngine for Clean {
         Ok(submitted)
     }
 
+    async fn reaches(&self, external_id: &str) -> bool {
+        self.0.reaches(external_id).await
+    }
+
     async fn observe(&self, ticket: &RunTicket, cursor: i64) -> Result<Observation> {
         let mut seen = self.0.observe(ticket, cursor).await.map_err(error)?;
         observation(&mut seen);

@@ -139,7 +139,7 @@ impl Kernel {
     }
 
     /// Events of every tenant after a position: for what serves all of them.
-    async fn events_of_all(&self, after: i64, limit: u32) -> Result<Vec<(Scope, Event)>> {
+    pub(super) async fn events_of_all(&self, after: i64, limit: u32) -> Result<Vec<(Scope, Event)>> {
         self.store
             .read(move |tx| -> Result<Vec<(Scope, Event)>> {
                 Ok(tx.rows(

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use qd_core::{error::Result, id::RunId};
+use qd_core::{error::Result, id::RunId, time::Timestamp};
 
-use super::StoredLine;
+use super::{StoredLine, ship::garbage};
 use crate::{engine::LogLine, params, store::Tx};
 
 /// A tail chunk smaller than this takes the next lines in, so that a slow log is not a row per line.
-const MERGE_BELOW: i64 = 8 * 1024;
+pub(super) const MERGE_BELOW: i64 = 8 * 1024;
 /// A batch is cut into chunks of about this size.
 const CHUNK: usize = 64 * 1024;
 
@@ -20,6 +20,7 @@ struct Tail {
     stages: String,
     streams: String,
     max_level: i64,
+    moved: bool,
 }
 
 /// Appends within the transaction that moves the reader's cursor and holds the run's row, so that each line is kept once.
@@ -30,12 +31,13 @@ pub(crate) fn append(
     attempt: i64,
     lines: &[LogLine],
     max_bytes: i64,
+    now: Timestamp,
 ) -> Result<()> {
     if lines.is_empty() {
         return Ok(());
     }
     let tail = tx.opt(
-        "SELECT first_line, lines, attempt, bytes, stages, streams, max_level FROM run_log WHERE run_id = $1
+        "SELECT first_line, lines, attempt, bytes, stages, streams, max_level, object IS NOT NULL FROM run_log WHERE run_id = $1
          ORDER BY first_line DESC LIMIT 1",
         params![run_id],
         |row| {
@@ -47,6 +49,7 @@ pub(crate) fn append(
                 stages: row.get(4)?,
                 streams: row.get(5)?,
                 max_level: row.get(6)?,
+                moved: row.get(7)?,
             })
         },
     )?;
@@ -58,7 +61,10 @@ pub(crate) fn append(
     let mut next = known + 1;
     let mut rest = lines;
     let goes_on = |tail: &Tail| {
-        tail.attempt == attempt && tail.bytes < MERGE_BELOW && tail.first_line + tail.lines == next
+        tail.attempt == attempt
+            && !tail.moved
+            && tail.bytes < MERGE_BELOW
+            && tail.first_line + tail.lines == next
     };
     if let Some(tail) = tail.filter(goes_on) {
         let (chunk, left) = cut(rest);
@@ -92,7 +98,7 @@ pub(crate) fn append(
         rest = left;
     }
     if grew {
-        bytes -= trim(tx, run_id, bytes - max_bytes)?;
+        bytes -= trim(tx, run_id, bytes - max_bytes, now)?;
     }
     tx.exec_later(
         "UPDATE run SET log_lines = $2, log_bytes = $3 WHERE id = $1",
@@ -106,8 +112,8 @@ struct Chunk {
     stages: BTreeSet<String>,
     streams: BTreeSet<String>,
     max_level: i64,
-    first_at: qd_core::time::Timestamp,
-    last_at: qd_core::time::Timestamp,
+    first_at: Timestamp,
+    last_at: Timestamp,
     body: String,
 }
 
@@ -119,7 +125,7 @@ impl Chunk {
 
 /// Takes lines from the front until a chunk is full.
 fn cut(lines: &[LogLine]) -> (Chunk, &[LogLine]) {
-    let at = lines.first().map_or(qd_core::time::Timestamp::EPOCH, |line| line.at);
+    let at = lines.first().map_or(Timestamp::EPOCH, |line| line.at);
     let mut chunk = Chunk {
         lines: 0,
         stages: BTreeSet::new(),
@@ -190,16 +196,19 @@ fn join(set: &BTreeSet<String>) -> String {
 }
 
 /// Removes the oldest chunks until `over` bytes are gone; how many went. The newest chunk stays, however large.
-fn trim(tx: &mut Tx<'_>, run_id: RunId, over: i64) -> Result<i64> {
+fn trim(tx: &mut Tx<'_>, run_id: RunId, over: i64, now: Timestamp) -> Result<i64> {
     let mut gone = 0;
     while gone < over {
-        let oldest: Vec<(i64, i64)> = tx.rows(
-            "SELECT first_line, bytes FROM run_log WHERE run_id = $1 ORDER BY first_line LIMIT 2",
+        let oldest: Vec<(i64, i64, Option<String>)> = tx.rows(
+            "SELECT first_line, bytes, object FROM run_log WHERE run_id = $1 ORDER BY first_line LIMIT 2",
             params![run_id],
-            |row| Ok((row.get(0)?, row.get(1)?)),
+            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
         )?;
-        let [(first_line, bytes), _] = oldest[..] else { break };
-        tx.exec("DELETE FROM run_log WHERE run_id = $1 AND first_line = $2", params![run_id, first_line])?;
+        let [(first_line, bytes, object), _] = &oldest[..] else { break };
+        if let Some(object) = object {
+            garbage(tx, object, now)?;
+        }
+        tx.exec("DELETE FROM run_log WHERE run_id = $1 AND first_line = $2", params![run_id, *first_line])?;
         gone += bytes;
     }
     Ok(gone)

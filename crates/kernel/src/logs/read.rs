@@ -1,6 +1,11 @@
 //! Reading a run's log by line number, forwards or back from the end, with filters.
 
-use qd_core::{error::Result, id::RunId, time::Timestamp};
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use qd_core::{
+    error::{Error, Result},
+    id::RunId,
+    time::Timestamp,
+};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -51,6 +56,15 @@ struct Chunk {
     attempt: i64,
     bytes: i64,
     body: String,
+    /// Where the lines are, if not in the body.
+    object: Option<String>,
+}
+
+/// Which chunks come next.
+#[derive(Clone, Copy)]
+enum Range {
+    From(i64),
+    Before(i64),
 }
 
 impl Kernel {
@@ -63,7 +77,45 @@ impl Kernel {
         after: i64,
         limit: u32,
     ) -> Result<LogPage> {
-        self.store.read(move |tx| forwards(tx, scope, run_id, &filter, after, limit as usize)).await
+        let limit = limit as usize;
+        let wanted = filter.clone();
+        let (first, last, mut found) = self
+            .store
+            .read(move |tx| -> Result<_> {
+                let (first, last) = bounds(tx, scope, run_id)?;
+                // The chunk that holds the line itself may hold the ones after it.
+                let from: i64 = tx.one(
+                    "SELECT COALESCE(MAX(first_line), 0) FROM run_log WHERE run_id = $1 AND first_line <= $2",
+                    params![run_id, after.saturating_add(1)],
+                    |row| row.get(0),
+                )?;
+                Ok((first, last, chunks(tx, run_id, &wanted, Range::From(from))?))
+            })
+            .await?;
+        let mut page = LogPage { items: vec![], next: None, first, last };
+        let mut scanned = 0;
+        loop {
+            let Some(newest) = found.last().map(|chunk| chunk.first_line) else { return Ok(page) };
+            let mut read = newest;
+            for chunk in self.bodies(run_id, found).await? {
+                scanned += chunk.bytes;
+                for record in records(&chunk)? {
+                    read = record.n;
+                    if record.n > after && matches(&record, &filter) {
+                        if page.items.len() == limit {
+                            page.next = page.items.last().map(|line| line.n);
+                            return Ok(page);
+                        }
+                        page.items.push(record);
+                    }
+                }
+            }
+            if scanned > SCAN_BYTES {
+                page.next = Some(read);
+                return Ok(page);
+            }
+            found = self.chunks(run_id, &filter, Range::From(newest + 1)).await?;
+        }
     }
 
     /// The lines before a number (`None`: the end), the newest of them; still in ascending order.
@@ -75,91 +127,90 @@ impl Kernel {
         before: Option<i64>,
         limit: u32,
     ) -> Result<LogPage> {
-        self.store
-            .read(move |tx| back(tx, scope, run_id, &filter, before.unwrap_or(i64::MAX), limit as usize))
+        let (limit, before) = (limit as usize, before.unwrap_or(i64::MAX));
+        let wanted = filter.clone();
+        let (first, last, mut found) = self
+            .store
+            .read(move |tx| -> Result<_> {
+                let (first, last) = bounds(tx, scope, run_id)?;
+                Ok((first, last, chunks(tx, run_id, &wanted, Range::Before(before))?))
+            })
+            .await?;
+        let mut page = LogPage { items: vec![], next: None, first, last };
+        let (mut until, mut scanned) = (before, 0);
+        'all: while !found.is_empty() {
+            for chunk in self.bodies(run_id, found).await? {
+                (until, scanned) = (chunk.first_line, scanned + chunk.bytes);
+                for record in records(&chunk)?.into_iter().rev() {
+                    if record.n < before && matches(&record, &filter) {
+                        if page.items.len() == limit {
+                            page.next = page.items.last().map(|line| line.n);
+                            break 'all;
+                        }
+                        page.items.push(record);
+                    }
+                }
+            }
+            if scanned > SCAN_BYTES {
+                page.next = Some(until);
+                break;
+            }
+            found = self.chunks(run_id, &filter, Range::Before(until)).await?;
+        }
+        page.items.reverse();
+        Ok(page)
+    }
+
+    async fn chunks(&self, run_id: RunId, filter: &LogFilter, range: Range) -> Result<Vec<Chunk>> {
+        let filter = filter.clone();
+        self.store.read(move |tx| chunks(tx, run_id, &filter, range)).await
+    }
+
+    /// Fetches the lines of the chunks whose rows do not hold them.
+    async fn bodies(&self, run_id: RunId, chunks: Vec<Chunk>) -> Result<Vec<Chunk>> {
+        if chunks.iter().all(|chunk| chunk.object.is_none()) {
+            return Ok(chunks);
+        }
+        stream::iter(chunks)
+            .map(async |mut chunk| {
+                if let Some(object) = &chunk.object {
+                    chunk.body = self.body_of(run_id, chunk.first_line, object).await?;
+                }
+                Ok(chunk)
+            })
+            .buffered(8)
+            .try_collect()
             .await
     }
-}
 
-fn forwards(
-    tx: &mut Tx<'_>,
-    scope: Scope,
-    run_id: RunId,
-    filter: &LogFilter,
-    after: i64,
-    limit: usize,
-) -> Result<LogPage> {
-    let (first, last) = bounds(tx, scope, run_id)?;
-    let mut page = LogPage { items: vec![], next: None, first, last };
-    // The chunk that holds the line itself may hold the ones after it.
-    let mut from: i64 = tx.one(
-        "SELECT COALESCE(MAX(first_line), 0) FROM run_log WHERE run_id = $1 AND first_line <= $2",
-        params![run_id, after.saturating_add(1)],
-        |row| row.get(0),
-    )?;
-    let mut scanned = 0;
-    loop {
-        let chunks =
-            chunks(tx, run_id, filter, " AND first_line >= ?", from, " ORDER BY first_line LIMIT ?")?;
-        let Some(newest) = chunks.last().map(|chunk| chunk.first_line) else { return Ok(page) };
-        let mut read = newest;
-        for chunk in chunks {
-            scanned += chunk.bytes;
-            for record in records(&chunk)? {
-                read = record.n;
-                if record.n > after && matches(&record, filter) {
-                    if page.items.len() == limit {
-                        page.next = page.items.last().map(|line| line.n);
-                        return Ok(page);
-                    }
-                    page.items.push(record);
-                }
-            }
+    async fn body_of(&self, run_id: RunId, first_line: i64, object: &str) -> Result<String> {
+        let Some(place) = &self.log_place else {
+            let detail =
+                "the lines are in an object store that this process does not know: start it with --log-store";
+            return Err(Error::unavailable("log_store_unknown", detail));
+        };
+        if let Some(body) = place.get(object).await? {
+            return Ok(body);
         }
-        from = newest + 1;
-        if scanned > SCAN_BYTES {
-            page.next = Some(read);
-            return Ok(page);
+        // Trimmed since its row was read: no lines. Else the store has lost them.
+        let row = self
+            .store
+            .read(move |tx| -> Result<Option<i64>> {
+                Ok(tx.opt(
+                    "SELECT first_line FROM run_log WHERE run_id = $1 AND first_line = $2",
+                    params![run_id, first_line],
+                    |row| row.get(0),
+                )?)
+            })
+            .await?;
+        match row {
+            None => Ok(String::new()),
+            Some(_) => Err(Error::internal(
+                "log_chunk_missing",
+                format!("the log store {} has lost the lines from {first_line} on ({object})", place.name),
+            )),
         }
     }
-}
-
-fn back(
-    tx: &mut Tx<'_>,
-    scope: Scope,
-    run_id: RunId,
-    filter: &LogFilter,
-    before: i64,
-    limit: usize,
-) -> Result<LogPage> {
-    let (first, last) = bounds(tx, scope, run_id)?;
-    let mut page = LogPage { items: vec![], next: None, first, last };
-    let (mut until, mut scanned) = (before, 0);
-    'all: loop {
-        let chunks =
-            chunks(tx, run_id, filter, " AND first_line < ?", until, " ORDER BY first_line DESC LIMIT ?")?;
-        if chunks.is_empty() {
-            break;
-        }
-        for chunk in chunks {
-            (until, scanned) = (chunk.first_line, scanned + chunk.bytes);
-            for record in records(&chunk)?.into_iter().rev() {
-                if record.n < before && matches(&record, filter) {
-                    if page.items.len() == limit {
-                        page.next = page.items.last().map(|line| line.n);
-                        break 'all;
-                    }
-                    page.items.push(record);
-                }
-            }
-        }
-        if scanned > SCAN_BYTES {
-            page.next = Some(until);
-            break;
-        }
-    }
-    page.items.reverse();
-    Ok(page)
 }
 
 /// The oldest and the newest line that are kept of a run of the scope.
@@ -183,19 +234,16 @@ fn bounds(tx: &mut Tx<'_>, scope: Scope, run_id: RunId) -> Result<(i64, i64)> {
     Ok((first.unwrap_or(0), last.unwrap_or(0)))
 }
 
-fn chunks(
-    tx: &mut Tx<'_>,
-    run_id: RunId,
-    filter: &LogFilter,
-    range: &str,
-    bound: i64,
-    order: &str,
-) -> Result<Vec<Chunk>> {
+fn chunks(tx: &mut Tx<'_>, run_id: RunId, filter: &LogFilter, range: Range) -> Result<Vec<Chunk>> {
+    let (range, bound, order) = match range {
+        Range::From(line) => (" AND first_line >= ?", line, " ORDER BY first_line LIMIT ?"),
+        Range::Before(line) => (" AND first_line < ?", line, " ORDER BY first_line DESC LIMIT ?"),
+    };
     let position = match tx.backend() {
         Backend::Sqlite => "instr",
         Backend::Postgres => "strpos",
     };
-    let mut query = Query::new("SELECT first_line, attempt, bytes, body FROM run_log WHERE");
+    let mut query = Query::new("SELECT first_line, attempt, bytes, body, object FROM run_log WHERE");
     query.push(" run_id = ?", run_id).push(range, bound);
     if let Some(attempt) = filter.attempt {
         query.push(" AND attempt = ?", attempt);
@@ -211,7 +259,13 @@ fn chunks(
     }
     query.push(order, CHUNKS_AT_ONCE);
     Ok(query.rows(tx, |row| {
-        Ok(Chunk { first_line: row.get(0)?, attempt: row.get(1)?, bytes: row.get(2)?, body: row.get(BODY)? })
+        Ok(Chunk {
+            first_line: row.get(0)?,
+            attempt: row.get(1)?,
+            bytes: row.get(2)?,
+            body: row.get(BODY)?,
+            object: row.get(4)?,
+        })
     })?)
 }
 

@@ -75,7 +75,7 @@ fn write(
     if moved == 0 {
         return Ok(false);
     }
-    logs::append(m.tx, run_id, attempt, &seen.logs, max_log_bytes)?;
+    logs::append(m.tx, run_id, attempt, &seen.logs, max_log_bytes, m.now)?;
     charts::append(m.tx, run_id, attempt, &seen.points)?;
     numbers(m, run_id, seen)?;
     let mut state = run.state;
@@ -154,6 +154,8 @@ fn finish(
         "UPDATE run_attempt SET state = $3, code = $4, message = $5, exit_code = $6, ended_at = $7 WHERE run_id = $1 AND attempt = $2",
         params![run.id, run.attempt, end.state.as_str(), end.code, end.message, end.exit_code, end.at],
     )?;
+    // Nobody follows it any more, also where its observer does not live to say so.
+    m.tx.exec_later("DELETE FROM run_observer WHERE run_id = $1", params![run.id])?;
     let data = json!({
         "number": run.number, "attempt": run.attempt, "code": end.code, "message": end.message, "results": seen.results,
         "failure": seen.failure,

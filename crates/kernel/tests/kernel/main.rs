@@ -4,6 +4,7 @@
 
 mod apply;
 mod bus;
+mod consumers;
 mod credentials;
 mod drain;
 mod events;
@@ -11,6 +12,7 @@ mod idempotency;
 mod jobs;
 mod jobs_crash;
 mod locks;
+mod log_places;
 mod logs;
 mod mutation;
 mod observer;

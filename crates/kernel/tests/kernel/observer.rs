@@ -1,15 +1,77 @@
 //! What an engine tells is stored once, whoever looked and however often.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use qd_core::state::RunState;
 use qd_core::time::Timestamp;
 use qd_kernel::engine::{LogLine, Observation, RunEnd};
 use qd_kernel::events::EventFilter;
-use qd_kernel::store::Backend;
-use qd_testkit::engine::line;
-use qd_testkit::{TestKernel, both_stores, eventually};
+use qd_kernel::runs::Run;
+use qd_kernel::store::{Backend, StoreResult};
+use qd_testkit::engine::{OnSubmit, line};
+use qd_testkit::{FakeEngine, TestDatabase, TestKernel, both_stores, eventually};
 use serde_json::{Value, json};
+
+async fn leases_lost(t: &TestKernel) {
+    let lost: StoreResult<u64> = t.kernel.store.write(|tx| tx.exec("DELETE FROM run_observer", &[])).await;
+    lost.unwrap();
+}
+
+async fn texts(t: &TestKernel, run: &Run) -> Vec<String> {
+    let page = t.kernel.log_after(t.scope, run.id, Default::default(), 0, 1000).await.unwrap();
+    page.items.into_iter().map(|line| line.text).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_several_observers_one_follows_a_run_and_another_when_it_is_gone() {
+    let db = TestDatabase::postgres().await;
+    let lease = Duration::from_secs(1);
+    let mut first = TestKernel::build().lease(lease).on(&db).await;
+    first.published("one", json!({})).await;
+    let (_, run) = first.run("one").await;
+    first.run_in(run.id, RunState::Running).await;
+    let second = TestKernel::build().lease(lease).engine(&first.engine).on(&db).await;
+    let name = first.external(&run);
+    for n in 0..20 {
+        first.engine.log(&name, [line(format!("line {n}"))]);
+        eventually("the line is stored", async || (texts(&second, &run).await.len() > n).then_some(())).await;
+        assert_eq!(first.engine.watching(), 1, "one alone follows it");
+    }
+    first.crash_tasks();
+    first.engine.log(&name, [line("after the crash")]);
+    second.engine.end(&name, RunState::Succeeded);
+    second.run_in(run.id, RunState::Succeeded).await;
+    let expected = (0..20).map(|n| format!("line {n}")).chain(["after the crash".into()]);
+    assert_eq!(texts(&second, &run).await, expected.collect::<Vec<_>>());
+    eventually("its lease is given back", async || {
+        (second.number("SELECT count(*) FROM run_observer").await == 0).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_that_one_observer_alone_can_reach_is_left_to_it() {
+    let db = TestDatabase::postgres().await;
+    let far = Arc::new(FakeEngine::default());
+    far.set_out_of_reach();
+    let near = TestKernel::build().on(&db).await;
+    near.published("one", json!({})).await;
+    let mut elsewhere = TestKernel::build().engine(&far).idle().on(&db).await;
+    near.engine.on_submit([OnSubmit::AdoptUnstarted]);
+    let (job, run) = near.run("one").await;
+    near.job_ended(job.id).await;
+    // Nobody holds the run when the other one looks.
+    elsewhere.start_tasks().await;
+    eventually("the other one has looked", async || {
+        leases_lost(&near).await;
+        (far.asked() > 0).then_some(())
+    })
+    .await;
+    near.engine.end(&near.external(&run), RunState::Succeeded);
+    near.run_in(run.id, RunState::Succeeded).await;
+    assert_eq!(far.observations(), 0);
+}
 
 both_stores! {
     async fn two_observers_of_one_run_store_each_thing_once(db: TestDatabase) {
@@ -24,7 +86,14 @@ both_stores! {
         let (_, run) = first.run("one").await;
         first.run_in(run.id, RunState::Running).await;
         let name = first.external(&run);
-        eventually("both watch", async || (first.engine.watching() == 2).then_some(())).await;
+        eventually("both watch", async || {
+            if first.kernel.store.backend() == Backend::Postgres {
+                // Whose lease is lost watches on until it notices.
+                leases_lost(&first).await;
+            }
+            (first.engine.watching() == 2).then_some(())
+        })
+        .await;
         for burst in 0..200 {
             first.engine.log(&name, (0..10).map(|n| line(format!("line {}", burst * 10 + n + 1))));
             first.engine.fact(&name, "run.noted", json!({ "burst": burst }));

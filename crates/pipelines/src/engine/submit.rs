@@ -254,6 +254,13 @@ impl Xenna {
         Err(Error::unavailable("another_servers_run", detail))
     }
 
+    /// Whether the attempt was started in this data folder. Where the folder cannot say its name, its observation will say why.
+    pub(super) async fn is_own(&self, external_id: &str) -> bool {
+        let folder =
+            external_id.strip_prefix(XENNA).and_then(|rest| rest.strip_prefix('/')?.split('/').next());
+        self.folder_id().await.map_or(true, |own| folder == Some(&own))
+    }
+
     /// The data folder's name, which goes where the folder goes.
     async fn folder_id(&self) -> Result<String> {
         let (file, new) = (self.folders.id(), self.clock.uuid());

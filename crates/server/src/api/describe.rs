@@ -4,6 +4,8 @@ pub use super::{
     apply::{ApplyQuery, ApplyResult},
     audit::AuditQuery,
     auth::{ExchangeBody, Link, Me, SignedIn},
+    consumers::ConsumerList,
+    dead_letters::DeadLettersQuery,
     engines::EngineList,
     events::{EventList, EventsQuery},
     jobs::{Accepted, AskBody, JobsQuery, ReasonBody},

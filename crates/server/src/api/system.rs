@@ -22,7 +22,7 @@ pub struct Health {
 
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Check {
-    /// `store`, `bus` where processes are joined, `serving` where the process is about to end.
+    /// `store`, `bus` where processes are joined, `logs` where they are kept elsewhere, `serving` where the process is about to end.
     pub name: &'static str,
     pub ok: bool,
     pub detail: String,
@@ -47,13 +47,21 @@ pub async fn ready(State(app): State<App>, parts: Parts) -> Result<Response, Pro
     // Without the bus work goes on by polling: it is shown, and takes nobody out of service.
     let bus =
         app.kernel.bus.link().map(|link| Check { name: "bus", ok: link.connected, detail: link.detail });
+    // Without its place a log stays in the database: that is shown, and takes nobody out of service.
+    let logs = app.kernel.log_place.as_ref().map(|place| match place.problem() {
+        None => Check { name: "logs", ok: true, detail: format!("kept in {}", place.name) },
+        Some(why) => {
+            Check { name: "logs", ok: false, detail: format!("{} cannot be reached: {why}", place.name) }
+        }
+    });
     let leaving = app.draining.is_cancelled().then(|| Check {
         name: "serving",
         ok: false,
         detail: "stopping: takes no further connections soon".into(),
     });
     let ready = store.ok && leaving.is_none();
-    let ready = Ready { ready, checks: std::iter::once(store).chain(bus).chain(leaving).collect() };
+    let ready =
+        Ready { ready, checks: std::iter::once(store).chain(bus).chain(logs).chain(leaving).collect() };
     let status = if ready.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     Ok((status, Json(ready)).into_response())
 }
@@ -64,7 +72,9 @@ pub async fn version(State(app): State<App>) -> Json<BuildInfo> {
 
 pub async fn metrics(State(app): State<App>, parts: Parts) -> Result<Response, Problem> {
     off_loopback(&app, parts).await?;
-    let text = app.metrics.render(&app.kernel.store.stats());
+    // Without the database the rest is told all the same.
+    let consumers = app.kernel.consumer_list().await.unwrap_or_default();
+    let text = app.metrics.render(&app.kernel.store.stats(), &consumers);
     Ok(([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text)
         .into_response())
 }

@@ -1,6 +1,8 @@
 //! The routes that do not depend on kinds.
 
-use qd_kernel::{audit::AuditRecord, code::CodeInfo, jobs::Job, logs::LogRecord, page::Page, runs::Run};
+use qd_kernel::{
+    audit::AuditRecord, code::CodeInfo, events::DeadLetter, jobs::Job, logs::LogRecord, page::Page, runs::Run,
+};
 use serde_json::{Value, json};
 
 use super::{
@@ -266,7 +268,7 @@ pub fn ask(s: &mut Schemas) -> Route {
 fn jobs_and_facts(s: &mut Schemas) -> Vec<Route> {
     let (jobs, events, audit, stream): (Vec<Value>, Vec<Value>, Vec<Value>, Vec<Value>) =
         (s.query::<JobsQuery>(), s.query::<EventsQuery>(), s.query::<AuditQuery>(), s.query::<StreamQuery>());
-    let reason = s.of::<ReasonBody>();
+    let (reason, dead) = (s.of::<ReasonBody>(), s.query::<DeadLettersQuery>());
     vec![
         Route::get(
             "/api/v1/jobs",
@@ -289,7 +291,7 @@ fn jobs_and_facts(s: &mut Schemas) -> Vec<Route> {
             "job_cancel",
             "jobs",
             "Ask a job to end early",
-            Content::Json(reason),
+            Content::Json(reason.clone()),
             (202, Content::Json(s.of::<Accepted>())),
         ),
         Route::get(
@@ -300,6 +302,30 @@ fn jobs_and_facts(s: &mut Schemas) -> Vec<Route> {
             Content::JsonOrStream(s.of::<EventList>()),
         )
         .query(events),
+        Route::get(
+            "/api/v1/consumers",
+            "consumer_list",
+            "events",
+            "What takes events onward, and how far each is",
+            Content::Json(s.of::<ConsumerList>()),
+        ),
+        Route::get(
+            "/api/v1/dead-letters",
+            "dead_letter_list",
+            "events",
+            "Events that a consumer did not take, newest first",
+            Content::Json(s.of::<Page<DeadLetter>>()),
+        )
+        .query(dead),
+        Route::with(
+            "post",
+            "/api/v1/dead-letters/{id}/redeliver",
+            "dead_letter_redeliver",
+            "events",
+            "Send an event to its consumer again",
+            Content::Json(reason),
+            (202, Content::Json(s.of::<DeadLetter>())),
+        ),
         Route::get(
             "/api/v1/stream",
             "stream",
