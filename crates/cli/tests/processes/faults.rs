@@ -40,7 +40,7 @@ impl Caller {
         let (status, headers) = (reply.status(), reply.headers().clone());
         let body: Value = reply.json().await.expect("JSON");
         if status.is_success() {
-            return Ok(body["jobs"][0]["id"].as_str().unwrap_or_else(|| panic!("{body}")).to_owned());
+            return Ok(body["job"]["id"].as_str().unwrap_or_else(|| panic!("{body}")).to_owned());
         }
         assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "{body}");
         assert!(headers.contains_key("retry-after"), "{headers:?}");

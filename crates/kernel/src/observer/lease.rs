@@ -7,11 +7,7 @@ use std::collections::HashSet;
 
 use qd_core::{error::Result, id::RunId, time::Timestamp};
 
-use crate::{
-    kernel::Kernel,
-    params,
-    store::in_list,
-};
+use crate::{kernel::Kernel, params, store::in_list};
 
 impl Kernel {
     /// Those of the runs that this process may follow now: nobody else does, or whoever did is gone.
