@@ -138,7 +138,7 @@ impl Kernel {
             .write(move |tx| -> Result<()> {
                 tx.exec(
                     "UPDATE job_queue SET due_at = $1
-                     WHERE EXISTS (SELECT 1 FROM job WHERE job.id = job_queue.job_id AND job.state = 'running')",
+                     WHERE EXISTS (SELECT 1 FROM job WHERE job.id = job_queue.job_id AND job.state IN ('running', 'undoing'))",
                     params![now],
                 )?;
                 Ok(())
