@@ -44,6 +44,8 @@ pub struct KernelOptions {
     pub log_retention: Duration,
     /// Events older than this are removed.
     pub event_retention: Duration,
+    /// Jobs that ended longer ago than this are removed, and plans that nobody could apply any more.
+    pub job_retention: Duration,
     /// How long an idempotency key is remembered; 24 hours at least.
     pub idempotency_retention: Duration,
     /// How long a plan may wait to be applied.
@@ -66,6 +68,7 @@ impl Default for KernelOptions {
             max_log_bytes: 256 * 1024 * 1024,
             log_retention: Duration::from_hours(24 * 90),
             event_retention: Duration::from_hours(24 * 180),
+            job_retention: Duration::from_hours(24 * 180),
             idempotency_retention: Duration::from_hours(48),
             plan_ttl: Duration::from_hours(24 * 7),
             approval: None,

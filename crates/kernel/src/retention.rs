@@ -3,10 +3,14 @@
 
 use std::time::Duration;
 
-use qd_core::{error::Result, id::RunId, time::Timestamp};
+use qd_core::{
+    error::Result,
+    id::{JobId, RunId},
+    time::Timestamp,
+};
 use tokio_util::sync::CancellationToken;
 
-use crate::{kernel::Kernel, logs, params};
+use crate::{kernel::Kernel, logs, params, store::in_list};
 
 const EVERY: Duration = Duration::from_hours(1);
 /// Rows removed by one transaction.
@@ -20,6 +24,8 @@ pub struct Swept {
     pub log_chunks: u64,
     pub events: u64,
     pub idempotency_keys: u64,
+    pub jobs: u64,
+    pub plans: u64,
     pub credentials: u64,
 }
 
@@ -72,7 +78,42 @@ impl Kernel {
         let credentials = self
             .delete_batches("DELETE FROM credential WHERE hash IN (SELECT hash FROM credential WHERE expires_at < $1 LIMIT $2)", BATCH, now)
             .await?;
-        Ok(Swept { log_chunks, events, idempotency_keys, credentials })
+        let jobs = self.jobs_delete(before(self.options.job_retention)).await?;
+        let plans = self
+            .delete_batches(
+                "DELETE FROM plan WHERE id IN (SELECT id FROM plan WHERE expires_at < $1 AND created_at < $1 LIMIT $2)",
+                BATCH,
+                before(self.options.job_retention),
+            )
+            .await?;
+        Ok(Swept { log_chunks, events, idempotency_keys, jobs, plans, credentials })
+    }
+
+    /// Jobs that ended before then, with their steps; a run's own record of its job is its number.
+    async fn jobs_delete(&self, before: Timestamp) -> Result<u64> {
+        let mut total = 0;
+        loop {
+            let removed = self
+                .store
+                .write(move |tx| -> Result<u64> {
+                    let old: Vec<JobId> = tx.rows(
+                        "SELECT id FROM job WHERE ended_at < $1 ORDER BY ended_at LIMIT $2",
+                        params![before, BATCH],
+                        |row| row.get(0),
+                    )?;
+                    if old.is_empty() {
+                        return Ok(0);
+                    }
+                    let (list, args) = in_list(&old, 1);
+                    tx.exec(&format!("DELETE FROM job_step WHERE job_id IN ({list})"), &args)?;
+                    Ok(tx.exec(&format!("DELETE FROM job WHERE id IN ({list})"), &args)?)
+                })
+                .await?;
+            total += removed;
+            if removed < BATCH.unsigned_abs() {
+                return Ok(total);
+            }
+        }
     }
 
     /// Chunks whose lines lie elsewhere leave garbage there, and with the last of them all that their run has there.

@@ -35,6 +35,7 @@ pub use self::schema::{
     Difference, ForeignKey, LogicalColumn, LogicalIndex, LogicalSchema, LogicalTable, LogicalType,
 };
 pub use self::simulated::{Fault, Faults, SimulatedDatabase};
+pub use self::sqlite::Rewrite;
 pub use self::tx::Tx;
 pub use self::value::{Column, Json, Param, Value};
 use self::work::{Queued, pack};

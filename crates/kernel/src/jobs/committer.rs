@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use qd_core::{
-    error::{Error, Result},
+    error::{Error, ErrorKind, Result},
     id::JobId,
     state::JobState,
     time::Timestamp,
@@ -82,11 +82,13 @@ impl Kernel {
                         let _ = answer.send(Ok(outcome));
                     }
                 }
-                // One of them may be to blame: each is tried alone.
-                Err(_) if done.len() > 1 => self.commit_alone(done, answers).await,
+                // One of them may be to blame: each is tried alone. What was written all the same is seen then.
+                Err(error) if done.len() > 1 && error.kind != ErrorKind::Unavailable => {
+                    self.commit_alone(done, answers).await;
+                }
                 Err(error) => {
-                    if let Some(answer) = answers.into_iter().next() {
-                        let _ = answer.send(Err(error));
+                    for answer in answers {
+                        let _ = answer.send(Err(Error::new(error.kind, error.code, error.detail.clone())));
                     }
                 }
             }
@@ -109,27 +111,45 @@ impl Kernel {
 
 /// The jobs whose results were written, and of those that go on whether somebody asked to cancel them.
 fn write(tx: &mut Tx<'_>, done: &[Done], now: Timestamp) -> Result<BTreeMap<JobId, bool>> {
-    let held = held(tx, done)?;
-    let done: Vec<&Done> = done.iter().filter(|done| held.contains(&done.job.id)).collect();
+    let places = places(tx, done)?;
+    let place = |done: &&Done| match places.get(&done.job.id) {
+        Some((token, step)) if *token == done.job.token => Some(step - index(done)),
+        _ => None,
+    };
+    // One whose answer was lost is here again, and is not counted twice.
+    let again: Vec<&Done> = done.iter().filter(|done| place(done) == Some(1)).collect();
+    let done: Vec<&Done> = done.iter().filter(|done| place(done) == Some(0)).collect();
     let (ended, going): (Vec<&Done>, Vec<&Done>) = done.iter().copied().partition(|done| done.last);
     steps_done(tx, &done, now)?;
-    let cancelled = go_on(tx, &going, now)?;
+    go_on(tx, &going, now)?;
     end(tx, &ended, now)?;
-    Ok(done.iter().map(|done| (done.job.id, cancelled.contains(&done.job.id))).collect())
+    let on: Vec<JobId> = going.iter().chain(&again).map(|done| done.job.id).collect();
+    let cancelled = asked_to_cancel(tx, &on)?;
+    Ok(done.iter().chain(&again).map(|done| (done.job.id, cancelled.contains(&done.job.id))).collect())
 }
 
-/// Those of whose jobs the leases still are the workers', with their places in the queue locked.
-fn held(tx: &mut Tx<'_>, done: &[Done]) -> Result<BTreeSet<JobId>> {
+/// Where the jobs stand in the queue, locked: token and step.
+fn places(tx: &mut Tx<'_>, done: &[Done]) -> Result<BTreeMap<JobId, (i64, i64)>> {
     let ids: Vec<JobId> = done.iter().map(|done| done.job.id).collect();
     let (list, args) = in_list(&ids, 1);
     let sql = format!(
-        "SELECT job_id, token FROM job_queue WHERE job_id IN ({list}) ORDER BY job_id{}",
+        "SELECT job_id, token, step FROM job_queue WHERE job_id IN ({list}) ORDER BY job_id{}",
         tx.backend().for_update()
     );
-    let tokens: BTreeMap<JobId, i64> =
-        tx.rows(&sql, &args, |row| Ok((row.get(0)?, row.get(1)?)))?.into_iter().collect();
-    let held = done.iter().filter(|done| tokens.get(&done.job.id) == Some(&done.job.token));
-    Ok(held.map(|done| done.job.id).collect())
+    Ok(tx.rows(&sql, &args, |row| Ok((row.get(0)?, (row.get(1)?, row.get(2)?))))?.into_iter().collect())
+}
+
+/// Which of the jobs somebody asked to cancel, read after their places are held.
+fn asked_to_cancel(tx: &mut Tx<'_>, ids: &[JobId]) -> Result<BTreeSet<JobId>> {
+    if ids.is_empty() {
+        return Ok(BTreeSet::new());
+    }
+    let (list, args) = in_list(ids, 1);
+    let asked =
+        tx.rows(&format!("SELECT id, cancel_requested FROM job WHERE id IN ({list})"), &args, |row| {
+            Ok((row.get::<JobId>(0)?, row.get::<bool>(1)?))
+        })?;
+    Ok(asked.into_iter().filter(|(_, asked)| *asked).map(|(id, _)| id).collect())
 }
 
 fn steps_done(tx: &mut Tx<'_>, done: &[&Done], now: Timestamp) -> Result<()> {
@@ -154,9 +174,9 @@ fn steps_done(tx: &mut Tx<'_>, done: &[&Done], now: Timestamp) -> Result<()> {
     Ok(())
 }
 
-/// The next step of each is under way. Answers which jobs somebody asked to cancel, read after their places are held.
-fn go_on(tx: &mut Tx<'_>, going: &[&Done], now: Timestamp) -> Result<BTreeSet<JobId>> {
-    let Some(last) = going.last().copied() else { return Ok(BTreeSet::new()) };
+/// The next step of each is under way.
+fn go_on(tx: &mut Tx<'_>, going: &[&Done], now: Timestamp) -> Result<()> {
+    let Some(last) = going.last().copied() else { return Ok(()) };
     let ids: Vec<JobId> = going.iter().map(|done| done.job.id).collect();
     let (list, args) = in_list(&ids, 1);
     tx.exec_later(&format!("UPDATE job_queue SET step = step + 1 WHERE job_id IN ({list})"), &args)?;
@@ -177,11 +197,7 @@ fn go_on(tx: &mut Tx<'_>, going: &[&Done], now: Timestamp) -> Result<BTreeSet<Jo
         ),
         &step_args,
     )?;
-    let asked =
-        tx.rows(&format!("SELECT id, cancel_requested FROM job WHERE id IN ({list})"), &args, |row| {
-            Ok((row.get::<JobId>(0)?, row.get::<bool>(1)?))
-        })?;
-    Ok(asked.into_iter().filter(|(_, asked)| *asked).map(|(id, _)| id).collect())
+    Ok(())
 }
 
 fn end(tx: &mut Tx<'_>, ended: &[&Done], now: Timestamp) -> Result<()> {

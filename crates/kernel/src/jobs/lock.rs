@@ -163,7 +163,8 @@ pub(super) fn release(tx: &mut Tx<'_>, jobs: &[&Claimed], now: Timestamp) -> Res
     // Sorted over all of them: in the order in which they are taken.
     let mut keys: BTreeMap<String, JobId> = BTreeMap::new();
     for job in jobs.iter().filter(|job| !job.locks.is_empty()) {
-        if job.waited_for_lock {
+        // One that never got its keys may have been claimed to be cancelled, by a worker that died then.
+        if job.waited_for_lock || job.fences.is_empty() {
             tx.exec("DELETE FROM job_lock_wait WHERE job_id = $1", params![job.id])?;
         }
         keys.extend(keys_of(job).into_iter().map(|key| (key, job.id)));

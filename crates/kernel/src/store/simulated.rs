@@ -10,7 +10,7 @@ use rusqlite::Connection;
 
 use super::{
     StoreError, StoreResult,
-    sqlite::SqliteSession,
+    sqlite::{Rewrite, SqliteSession},
     tx::{Session, Tx},
     work::Queued,
 };
@@ -35,12 +35,14 @@ pub trait Faults: Send + Sync + 'static {
 pub struct SimulatedDatabase(Arc<Mutex<Session>>);
 
 impl SimulatedDatabase {
-    /// An empty one.
-    pub fn open() -> StoreResult<Self> {
+    /// An empty one; `planted` is a bug that the simulation is to find.
+    pub fn open(planted: Option<Rewrite>) -> StoreResult<Self> {
         let connection = Connection::open_in_memory()?;
         connection.set_prepared_statement_cache_capacity(256);
         connection.execute_batch("PRAGMA foreign_keys=ON; PRAGMA trusted_schema=OFF")?;
-        Ok(Self(Arc::new(Mutex::new(Session::Sqlite(SqliteSession::new(connection)?)))))
+        let mut session = SqliteSession::new(connection)?;
+        session.rewrite = planted;
+        Ok(Self(Arc::new(Mutex::new(Session::Sqlite(session)))))
     }
 }
 

@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, OpenFlags};
 use tokio::sync::mpsc;
 
+pub use self::session::Rewrite;
 pub(super) use self::session::SqliteSession;
 use super::work::Queued;
 use super::{Counters, StoreError, StoreOptions, StoreResult};

@@ -66,6 +66,7 @@ both_stores! {
         let head = t.kernel.events_head().await.unwrap();
         let swept = t.kernel.retention_sweep().await.unwrap();
         assert_eq!((swept.log_chunks, swept.events as i64), (1, events));
+        assert_eq!(swept.jobs, 3, "one to publish and two to start, and not the young one");
         assert_eq!(t.kernel.events_tail().await.unwrap(), events + 1);
         assert_eq!(t.kernel.events_head().await.unwrap(), head);
         assert_eq!(lines(active.id).await, 1, "the log of a run that has not ended stays, however old");

@@ -16,14 +16,19 @@ const STEPS: i32 = 20_000;
 pub(in crate::store) struct SqliteSession {
     pub connection: Connection,
     deadline: Arc<Deadline>,
+    /// Puts another statement in place of one, where a simulation plants a bug.
+    pub rewrite: Option<Rewrite>,
 }
+
+/// Answers the statement to run instead.
+pub type Rewrite = fn(&str) -> Option<String>;
 
 impl SqliteSession {
     pub fn new(mut connection: Connection) -> StoreResult<Self> {
         let deadline = Arc::new(Deadline { start: Instant::now(), nanos: AtomicU64::new(u64::MAX) });
         let watch = deadline.clone();
         connection.progress_handler(STEPS, Some(move || watch.is_over()))?;
-        Ok(Self { connection, deadline })
+        Ok(Self { connection, deadline, rewrite: None })
     }
 
     /// From now on statements fail with `Timeout` after `limit`.
@@ -72,7 +77,8 @@ impl SqliteSession {
         if self.deadline.is_over() {
             return Err(StoreError::Timeout("the closure's time is used up".into()));
         }
-        let mut statement = self.connection.prepare_cached(sql)?;
+        let planted = self.rewrite.and_then(|rewrite| rewrite(sql));
+        let mut statement = self.connection.prepare_cached(planted.as_deref().unwrap_or(sql))?;
         bind(&mut statement, values)?;
         Ok(statement)
     }
