@@ -4,6 +4,8 @@
 //! The kernel is the real one, on SQLite in memory; what is simulated is around it. `QD_SIM_SEED=n` runs one seed and tells
 //! what happened; `QD_SIM_SEEDS=n` runs so many.
 
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test may fail by panicking")]
+
 mod checks;
 mod dice;
 mod process;
