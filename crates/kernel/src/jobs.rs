@@ -8,6 +8,7 @@ mod claim;
 mod commit;
 mod committer;
 mod detail;
+mod failing;
 mod hand_over;
 mod lock;
 mod undo;

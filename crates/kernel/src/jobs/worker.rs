@@ -293,7 +293,11 @@ impl Kernel {
                 }
                 // What the step wants to write is refused, and would be again: the job fails with that reason.
                 Err(error) if !matches!(error.kind, ErrorKind::Unavailable | ErrorKind::Internal) => {
-                    job.failure = Some(JobError { code: error.code.into(), message: error.detail });
+                    let failure = JobError { code: error.code.into(), message: error.detail };
+                    if !self.failure_keep(job, &failure).await? {
+                        return Ok(());
+                    }
+                    job.failure = Some(failure);
                     continue;
                 }
                 Err(error) => return Err(error),
@@ -378,6 +382,16 @@ impl Kernel {
                 }
             },
         };
+        if let Some(failure) = failure.as_ref().filter(|_| job.failure.is_none()) {
+            let lost = match self.failure_keep(job, failure).await {
+                Ok(true) => None,
+                Ok(false) => Some("another worker holds this job now".to_owned()),
+                Err(error) => Some(error.detail),
+            };
+            if let Some(error) = lost {
+                return Commit::Retry { after: BACKOFF_FIRST, error };
+            }
+        }
         // Neither a failure nor a cancel leaves behind what an attempt may have begun.
         let at = || format!("{}/{}", job.operation, step.name);
         self.failpoint(|| format!("call_off.before:{}", at()));

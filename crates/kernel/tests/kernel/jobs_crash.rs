@@ -4,7 +4,10 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use qd_core::state::{JobState, RunState};
+use qd_core::{
+    error::Error,
+    state::{JobState, RunState},
+};
 use qd_kernel::operation::Outcome;
 use qd_testkit::engine::OnSubmit;
 use qd_testkit::scripted::Call;
@@ -87,6 +90,34 @@ both_stores! {
         let job = t.job_ended(id).await;
         assert_eq!((job.state, job.error.unwrap().code.as_str()), (JobState::Failed, "attempts_exhausted"));
         assert_eq!(world.tries("deadly"), 2);
+    }
+
+    async fn what_failed_is_not_run_again_when_its_worker_dies_calling_it_off(db: TestDatabase) {
+        let world = World::default();
+        let failing = |hangs: bool| {
+            let (runs, calls) = (world.clone(), world.clone());
+            Scripted::new(move |_| {
+                runs.effect("run");
+                async { Outcome::Fatal(Error::invalid("nonsense", "that cannot be")) }
+            })
+            .on_call_off(move |_| {
+                calls.effect("called off");
+                async move {
+                    if hangs {
+                        std::future::pending::<()>().await;
+                    }
+                    Ok(())
+                }
+            })
+        };
+        let first = TestKernel::build().scripted(failing(true)).lease(LEASE).on(&db).await;
+        let id = first.job(&["a"]).await;
+        eventually("it is called off", async || (world.effects("called off") == 1).then_some(())).await;
+        first.crash().await;
+        let second = TestKernel::build().scripted(failing(false)).lease(LEASE).on(&db).await;
+        let job = second.job_ended(id).await;
+        assert_eq!((job.state, job.error.unwrap().code.as_str()), (JobState::Failed, "nonsense"));
+        assert_eq!((world.effects("run"), world.effects("called off")), (1, 2));
     }
 
     async fn a_start_that_hangs_in_the_engine_is_adopted_after_the_crash(db: TestDatabase) {

@@ -78,9 +78,12 @@ pub async fn judge(
         }
     }
     histories(db, &jobs, &mut verdict.faults).await;
-    let made = |effect: &&Value| effect["made"].as_u64() > Some(1);
-    verdict.doubled +=
-        world["effects"].as_object().map_or(0, |effects| effects.values().filter(made).count());
+    for (name, effect) in world["effects"].as_object().into_iter().flatten() {
+        if effect["made"].as_u64() > Some(1) {
+            verdict.doubled += 1;
+            verdict.faults.push(format!("{name} took effect more than once: {effect}"));
+        }
+    }
     let list = |name: &str| world[name].as_array().cloned().unwrap_or_default();
     verdict.doubled += list("claimed_twice").len();
     verdict.overlaps = list("overlaps").len() + list("outside").len();
