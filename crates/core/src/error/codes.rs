@@ -59,12 +59,12 @@ pub const CODES: &[(&str, ErrorKind, &str)] = &[
     ("code_too_large", TooLarge, "The code has more bytes or more files than an archive may hold."),
     ("code_unpack", Internal, "A code archive could not be unpacked: the disk, or a defect."),
     ("code_verify", Internal, "The check of an uploaded archive ended abnormally: a defect."),
-    ("consumer_timeout", Unavailable, "A consumer took longer over an event than it may; it is tried again."),
     (
         "connection_not_found",
         Invalid,
         "The target of the run is no published connection to a Ray cluster; publish it, or choose another target.",
     ),
+    ("consumer_timeout", Unavailable, "A consumer took longer over an event than it may; it is tried again."),
     (
         "control_character",
         Malformed,
