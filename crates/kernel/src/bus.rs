@@ -5,7 +5,7 @@ pub(crate) mod nats;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use qd_core::id::RunId;
+use qd_core::id::{JobId, RunId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::sync::{Notify, broadcast, watch};
@@ -21,6 +21,17 @@ pub struct Progress {
     pub run_id: RunId,
     pub progress: Option<Value>,
     pub serving: Option<Value>,
+    /// Another process saw it, and told everybody.
+    #[serde(skip)]
+    pub(crate) relayed: bool,
+}
+
+/// A job came to another of its steps, which is no event: whoever shows it looks again. At most once.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct JobMoved {
+    #[serde(skip)]
+    pub scope: Scope,
+    pub job_id: JobId,
     /// Another process saw it, and told everybody.
     #[serde(skip)]
     pub(crate) relayed: bool,
@@ -58,6 +69,7 @@ pub struct Bus {
     events: watch::Sender<u64>,
     logs: watch::Sender<u64>,
     progress: broadcast::Sender<Progress>,
+    jobs_moved: broadcast::Sender<JobMoved>,
     relayed: bool,
     outgoing: Arc<Outgoing>,
     link: watch::Sender<Option<Link>>,
@@ -73,6 +85,7 @@ impl Bus {
             events: watch::Sender::new(0),
             logs: watch::Sender::new(0),
             progress: broadcast::Sender::new(256),
+            jobs_moved: broadcast::Sender::new(256),
             relayed,
             outgoing: Arc::default(),
             link: watch::Sender::new(None),
@@ -172,6 +185,16 @@ impl Bus {
         let _ = self.progress.send(progress);
     }
 
+    /// A job of this process came to another of its steps.
+    pub(crate) fn job_moved(&self, scope: Scope, job_id: JobId) {
+        self.job_seen(JobMoved { scope, job_id, relayed: false });
+    }
+
+    fn job_seen(&self, moved: JobMoved) {
+        // An error only says that nobody listens.
+        let _ = self.jobs_moved.send(moved);
+    }
+
     pub(crate) async fn outbox_filled(&self) {
         self.outbox.notified().await;
     }
@@ -196,5 +219,9 @@ impl Bus {
 
     pub fn follow_progress(&self) -> broadcast::Receiver<Progress> {
         self.progress.subscribe()
+    }
+
+    pub fn follow_jobs(&self) -> broadcast::Receiver<JobMoved> {
+        self.jobs_moved.subscribe()
     }
 }

@@ -45,6 +45,8 @@ pub struct Preview {
     pub plan: Plan,
     /// What an approval would be given to.
     pub hash: Digest,
+    /// Whether a second person must approve such a plan before it is applied.
+    pub needs_approval: bool,
     #[serde(skip)]
     pub resolved: Value,
 }
@@ -62,7 +64,8 @@ impl Kernel {
             self.store.read(move |tx| -> Result<Preview> {
                 let planned = kernel.plan_in(tx, scope, &*operation, &input, &preflight, false)?;
                 let (_, hash) = canonical(&planned.plan)?;
-                Ok(Preview { plan: planned.plan, hash, resolved: planned.resolved })
+                let needs_approval = kernel.needs_approval(planned.plan.risk());
+                Ok(Preview { plan: planned.plan, hash, needs_approval, resolved: planned.resolved })
             })
         })
         .await

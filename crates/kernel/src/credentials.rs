@@ -4,6 +4,7 @@
 //! neither a copy of the database nor the time of a comparison gives one away. Accounts for people come later.
 
 pub(crate) mod callers;
+mod token;
 
 use std::time::Duration;
 

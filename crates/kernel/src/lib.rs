@@ -19,6 +19,7 @@ pub mod credentials;
 mod duties;
 pub mod engine;
 pub mod events;
+pub mod explain;
 pub mod failpoint;
 pub mod idempotency;
 pub mod jobs;

@@ -5,6 +5,7 @@
 
 mod apply;
 mod decide;
+mod list;
 
 use qd_core::{
     error::{Error, Result},
@@ -22,11 +23,12 @@ use crate::{
     context::{Context, Scope},
     kernel::Kernel,
     mutation::{Act, Mutation, Object, Subject},
-    page::{Page, PageRequest},
     params,
-    query::Query,
     store::{Json, Row, StoreResult, Tx},
 };
+
+pub(crate) use apply::text as moved_text;
+pub use list::{PlanFilter, PlanSummary};
 
 /// A plan as it is kept.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
@@ -58,12 +60,6 @@ pub struct StoredPlan {
     pub(crate) action: String,
 }
 
-/// Which plans to list; empty means all of the scope.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct PlanFilter {
-    pub state: Option<PlanState>,
-}
-
 const COLUMNS: &str = "id, operation, state, hash, risk, body, input, reason, created_by, created_at, expires_at, decided_by, decided_at,
   decision, stale, job_id, action";
 
@@ -91,47 +87,6 @@ impl Kernel {
     pub async fn plan_get(&self, scope: Scope, id: PlanId) -> Result<StoredPlan> {
         let kernel = self.clone();
         self.store.read(move |tx| find(tx, &kernel, scope, id, "")).await
-    }
-
-    /// Newest first.
-    pub async fn plan_list(
-        &self,
-        scope: Scope,
-        filter: PlanFilter,
-        page: PageRequest,
-    ) -> Result<Page<StoredPlan>> {
-        let (before, fetch, kernel) = (page.after_uuid("plans")?, page.fetch(), self.clone());
-        let now = self.source.now();
-        let items = self
-            .store
-            .read(move |tx| -> Result<Vec<StoredPlan>> {
-                let mut query = Query::new(&format!("SELECT {COLUMNS} FROM plan WHERE"));
-                query.push(" project_id = ?", scope.project_id);
-                match filter.state {
-                    Some(PlanState::Expired) => {
-                        query.push(
-                            " AND (state = 'expired' OR (state IN ('open', 'approved') AND expires_at <= ?))",
-                            now,
-                        );
-                    }
-                    Some(state @ (PlanState::Open | PlanState::Approved)) => {
-                        query
-                            .push(" AND state = ?", state.as_str().to_owned())
-                            .push(" AND expires_at > ?", now);
-                    }
-                    Some(state) => {
-                        query.push(" AND state = ?", state.as_str().to_owned());
-                    }
-                    None => {}
-                }
-                if let Some(before) = before {
-                    query.push(" AND id < ?", before);
-                }
-                query.push(" ORDER BY id DESC LIMIT ?", fetch);
-                Ok(query.rows(tx, |row| read(row, &kernel))?)
-            })
-            .await?;
-        Ok(page.cut("plans", items, |plan| plan.id.to_string()))
     }
 }
 
@@ -183,6 +138,14 @@ fn find(tx: &mut Tx<'_>, kernel: &Kernel, scope: Scope, id: PlanId, for_update: 
         .ok_or_else(|| Error::not_found("plan_not_found", format!("there is no plan {id} here")))
 }
 
+/// One that nobody used in time is expired, whether that was written yet or not.
+fn shown(stored: PlanState, expires_at: Timestamp, now: Timestamp) -> PlanState {
+    match stored {
+        PlanState::Open | PlanState::Approved if expires_at <= now => PlanState::Expired,
+        state => state,
+    }
+}
+
 fn with_id(id: PlanId, mut data: Value) -> Value {
     data["plan_id"] = json!(id);
     data
@@ -190,13 +153,12 @@ fn with_id(id: PlanId, mut data: Value) -> Value {
 
 fn read(row: &Row<'_>, kernel: &Kernel) -> StoreResult<StoredPlan> {
     let (stored, expires_at): (PlanState, Timestamp) = (row.get(2)?, row.get(10)?);
-    let over = matches!(stored, PlanState::Open | PlanState::Approved) && expires_at <= kernel.source.now();
     let Json(plan): Json<Plan> = row.get(5)?;
     let risk = plan.risk();
     Ok(StoredPlan {
         id: row.get(0)?,
         operation: row.get(1)?,
-        state: if over { PlanState::Expired } else { stored },
+        state: shown(stored, expires_at, kernel.source.now()),
         hash: row.get(3)?,
         risk,
         plan,

@@ -9,9 +9,11 @@ mod dead_letters;
 pub mod describe;
 mod engines;
 mod events;
+mod explain;
 mod jobs;
 pub mod kind;
 mod kinds;
+pub mod plans;
 mod runs;
 mod stream;
 mod system;
@@ -41,6 +43,7 @@ pub fn routes(app: &App) -> Router<App> {
         .route("/auth/exchange", post(auth::exchange))
         .route("/auth/sign-out", post(auth::sign_out))
         .route("/auth/links", post(auth::link))
+        .route("/auth/tokens", post(auth::token))
         .route("/kinds", get(kinds::list))
         .route("/engines", get(engines::list))
         .route("/apply", post(apply::apply))
@@ -58,6 +61,12 @@ pub fn routes(app: &App) -> Router<App> {
         .route("/jobs", get(jobs::list))
         .route("/jobs/{id}", get(jobs::get))
         .route("/jobs/{id}/cancel", post(jobs::cancel))
+        .route("/plans", get(plans::list).post(plans::create))
+        .route("/plans/{id}", get(plans::get))
+        .route("/plans/{id}/approve", post(plans::approve))
+        .route("/plans/{id}/reject", post(plans::reject))
+        .route("/plans/{id}/apply", post(plans::apply))
+        .route("/explain/{*object}", get(explain::explain))
         .route("/events", get(events::list))
         .route("/consumers", get(consumers::list))
         .route("/dead-letters", get(dead_letters::list))

@@ -12,6 +12,7 @@ mod http {
     mod access;
     mod bodies;
     mod coverage;
+    mod plans;
     mod resources;
     mod runs;
     mod storm;

@@ -89,6 +89,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/auth/tokens": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Make a token for another named principal; for the owner alone */
+        post: operations["auth_token"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/code/{digest}": {
         parameters: {
             query?: never;
@@ -172,6 +189,23 @@ export interface paths {
         get: operations["connection_events"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/connections/{name}/plan": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Plan to publish a revision, to be looked at and applied by id */
+        post: operations["connection_plan"];
         delete?: never;
         options?: never;
         head?: never;
@@ -401,6 +435,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/explain/{object}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Why jobs/<id>, runs/<id>, plans/<id> or <kind>/<name> is in its state: a sentence and its evidence */
+        get: operations["explain"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/jobs": {
         parameters: {
             query?: never;
@@ -425,7 +476,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** One job with its steps */
+        /** One job with its steps, its plan, its locks and what was recorded of it */
         get: operations["job_get"];
         put?: never;
         post?: never;
@@ -551,6 +602,23 @@ export interface paths {
         get: operations["pipeline_events"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/pipelines/{name}/plan": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Plan to publish a revision, to be looked at and applied by id */
+        post: operations["pipeline_plan"];
         delete?: never;
         options?: never;
         head?: never;
@@ -707,6 +775,92 @@ export interface paths {
         /** Save the draft; it may be invalid */
         put: operations["pipeline_working_copy_put"];
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/plans": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Plans, newest first */
+        get: operations["plan_list"];
+        put?: never;
+        /** Plan a change and keep the plan, to be looked at, decided on and applied by id */
+        post: operations["plan_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/plans/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One plan */
+        get: operations["plan_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/plans/{id}/apply": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Carry a plan out, unless something moved since it was made; 200 where no job is needed */
+        post: operations["plan_apply"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/plans/{id}/approve": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Approve somebody else's plan, by the hash of what was looked at */
+        post: operations["plan_approve"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/plans/{id}/reject": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Reject a plan */
+        post: operations["plan_reject"];
         delete?: never;
         options?: never;
         head?: never;
@@ -948,6 +1102,23 @@ export interface paths {
         get: operations["stagetemplate_events"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/stagetemplates/{name}/plan": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Plan to publish a revision, to be looked at and applied by id */
+        post: operations["stagetemplate_plan"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1211,6 +1382,11 @@ export interface components {
             /** @description Refused without a `reason`, which is kept on job and audit. */
             reason: boolean;
         };
+        Affected: {
+            kind: string;
+            name: string;
+            why: string;
+        };
         AnyResource: components["schemas"]["ConnectionDetail"] | components["schemas"]["PipelineDetail"] | components["schemas"]["StageTemplateDetail"];
         /** @description What applying one document did, or would do. */
         Applied: {
@@ -1219,7 +1395,7 @@ export interface components {
             outcome: components["schemas"]["ApplyOutcome"];
             /**
              * Format: int64
-             * @description The newest revision afterwards; none in a dry run that would create one.
+             * @description The newest revision afterwards.
              */
             revision: number | null;
             /** @description Against the newest revision before; metadata under `/metadata`, the spec under `/spec`. */
@@ -1229,8 +1405,16 @@ export interface components {
         ApplyOutcome: "created" | "changed" | "unchanged";
         ApplyResult: {
             items: components["schemas"]["Applied"][];
-            /** @description The jobs that publish what changed. */
-            jobs: components["schemas"]["Job"][];
+            /** @description The job that publishes what changed, where anything did. */
+            job: components["schemas"]["Job"] | null;
+            /** @description Of a dry run: what would be done. */
+            plan?: components["schemas"]["Preview"] | null;
+        };
+        ApproveBody: {
+            /** @description Of the plan that was looked at: an approval is given to its hash. */
+            hash: string;
+            /** @default  */
+            reason: string;
         };
         AuditObject: {
             kind: string;
@@ -1453,9 +1637,32 @@ export interface components {
              */
             after: number;
         };
+        /** @description One fact that the sentence rests on. */
+        Evidence: {
+            what: string;
+            value: unknown;
+            /**
+             * Format: date-time
+             * @description Since when it is so, or when it was read.
+             */
+            at: string | null;
+        };
         ExchangeBody: {
             /** @description The part after `#code=` of a sign-in link. */
             code: string;
+        };
+        /** @description The answer to: why is it in this state? */
+        Explanation: {
+            /** @description `jobs/<id>`, `runs/curate#42`, `plans/<id>`, `pipelines/curate` */
+            object: string;
+            sentence: string;
+            evidence: components["schemas"]["Evidence"][];
+        };
+        Gate: {
+            name: string;
+            state: ("pass" | "fail") | "unknown";
+            /** @description Why it passes or fails, with the numbers. */
+            evidence: string;
         };
         Health: {
             status: string;
@@ -1465,8 +1672,8 @@ export interface components {
             id: string;
             operation: string;
             /**
-             * @description A wait ends by being claimed again (`running`), by cancel, or by a time-out (`failed`, or `undoing`). A queued job fails
-             *     when nothing here can carry it out. A job whose worker died stays `running` and is claimed under a new fencing
+             * @description A wait ends by being claimed again (`running`), by cancel, or by a time-out (`failed`, or `undoing`). A queued job waits
+             *     for a lock before it ever runs, and fails when nothing here can carry it out. A job whose worker died stays `running` and is claimed under a new fencing
              *     token; one that is undoing stays `undoing` while its undo waits, so that nobody takes it for going forward.
              * @enum {string}
              */
@@ -1491,9 +1698,62 @@ export interface components {
             request_id: string;
             correlation_id: string;
         };
+        JobDetail: {
+            /** Format: uuid */
+            id: string;
+            operation: string;
+            /**
+             * @description A wait ends by being claimed again (`running`), by cancel, or by a time-out (`failed`, or `undoing`). A queued job waits
+             *     for a lock before it ever runs, and fails when nothing here can carry it out. A job whose worker died stays `running` and is claimed under a new fencing
+             *     token; one that is undoing stays `undoing` while its undo waits, so that nobody takes it for going forward.
+             * @enum {string}
+             */
+            state: "queued" | "running" | "waiting" | "succeeded" | "failed" | "cancelled" | "undoing" | "undone";
+            resource: components["schemas"]["JobResource"] | null;
+            /** Format: uuid */
+            run_id: string | null;
+            reason: string;
+            created_by: string;
+            /** Format: date-time */
+            created_at: string;
+            /** Format: date-time */
+            started_at: string | null;
+            /** Format: date-time */
+            ended_at: string | null;
+            /** @description What a waiting job waits for, or why a step is tried again. */
+            waiting_for: string | null;
+            /** @description Why it failed, or, while its step is called off, why it will. */
+            error: components["schemas"]["JobError"] | null;
+            cancel_requested: boolean;
+            steps: components["schemas"]["JobStep"][];
+            request_id: string;
+            correlation_id: string;
+            /**
+             * Format: uuid
+             * @description The stored plan that it applies; none where the change was asked for directly.
+             */
+            plan_id: string | null;
+            plan_hash: string;
+            plan: components["schemas"]["Plan"];
+            locks: components["schemas"]["JobLock"][];
+            audit: components["schemas"]["AuditRecord"][];
+            /** @description Oldest first, 200 at most. */
+            events: components["schemas"]["Event"][];
+        };
         JobError: {
             code: string;
             message: string;
+        };
+        /** @description A key of the job's plan. */
+        JobLock: {
+            key: string;
+            /** @description Whether the job has it. */
+            held: boolean;
+            /**
+             * Format: uuid
+             * @description The job that has it; none where it is free.
+             */
+            holder: string | null;
         };
         JobResource: {
             kind: string;
@@ -1649,21 +1909,26 @@ export interface components {
         };
         /** @description One page, and the cursor of the next when there is more. */
         Page2: {
-            items: components["schemas"]["Job"][];
+            items: components["schemas"]["PlanSummary"][];
             next_cursor: string | null;
         };
         /** @description One page, and the cursor of the next when there is more. */
         Page3: {
-            items: components["schemas"]["DeadLetter"][];
+            items: components["schemas"]["Job"][];
             next_cursor: string | null;
         };
         /** @description One page, and the cursor of the next when there is more. */
         Page4: {
-            items: components["schemas"]["AuditRecord"][];
+            items: components["schemas"]["DeadLetter"][];
             next_cursor: string | null;
         };
         /** @description One page, and the cursor of the next when there is more. */
         Page5: {
+            items: components["schemas"]["AuditRecord"][];
+            next_cursor: string | null;
+        };
+        /** @description One page, and the cursor of the next when there is more. */
+        Page6: {
             items: components["schemas"]["RevisionSummary"][];
             next_cursor: string | null;
         };
@@ -2066,6 +2331,153 @@ export interface components {
                 artifacts: string[];
             };
         };
+        Plan: {
+            /** @description `revision.publish`, `run.start`, … */
+            operation: string;
+            /** @description Digest of the canonical JSON of the operation's input; holds the revision's hash where one is published. */
+            input_hash: string;
+            /** @description In the order in which they are carried out. */
+            steps: components["schemas"]["PlanStep"][];
+            /** @description What was checked while planning. */
+            gates: components["schemas"]["Gate"][];
+            /** @description What must still be so when the plan is applied. */
+            preconditions: components["schemas"]["Precondition"][];
+            /** @description What will be so afterwards, one sentence each. */
+            postconditions: string[];
+            /** @description What else will feel it. */
+            affected: components["schemas"]["Affected"][];
+            /**
+             * @description Keys that the change holds while it is carried out, sorted: `pipelines/curate` of the project, `tenant:quota` of the
+             *     whole tenant. Two changes with a key in common are carried out one after the other.
+             */
+            locks: string[];
+        };
+        /** @description The reply to a plan that was applied. */
+        PlanApplied: {
+            plan: components["schemas"]["StoredPlan"];
+            /** @description None where there was nothing for a job to do. */
+            job: components["schemas"]["Job"] | null;
+        };
+        /** @description A change that is to be planned. */
+        PlanBody: {
+            /** @constant */
+            operation: "apply";
+            /** @description As in `POST /apply`. */
+            documents: unknown[];
+            /**
+             * @description Publishes what is new.
+             * @default false
+             */
+            publish: boolean;
+            /** @default  */
+            message: string;
+        } | {
+            /** @constant */
+            operation: "publish";
+            /** @description `Pipeline` or `pipelines` */
+            kind: string;
+            name: string;
+            /**
+             * Format: int64
+             * @description The newest revision where absent.
+             */
+            revision: number | null;
+            /** @default  */
+            reason: string;
+        } | {
+            /** @constant */
+            operation: "rollback";
+            kind: string;
+            name: string;
+            /**
+             * Format: int64
+             * @description The revision whose spec is wanted back.
+             */
+            to: number;
+            reason: string;
+        } | {
+            /** @constant */
+            operation: "run";
+            kind: string;
+            name: string;
+            /** @default {} */
+            params: unknown;
+            /**
+             * Format: int64
+             * @description The published revision where absent.
+             */
+            revision: number | null;
+        } | {
+            /** @constant */
+            operation: "stop";
+            /** @description An id or a reference (`curate#42`). */
+            run: string;
+            /** @default  */
+            reason: string;
+        } | {
+            /** @constant */
+            operation: "retry";
+            /** @description An id or a reference (`curate#42`). */
+            run: string;
+            /** @default  */
+            reason: string;
+        };
+        PlanStep: {
+            /** @description Stable within the operation; the job's step has the same name. */
+            name: string;
+            /** @description For people. */
+            title: string;
+            /** @description What it acts on: `pipelines/curate`. */
+            target: string;
+            changes: components["schemas"]["Change"][];
+            /** @enum {string} */
+            risk: "low" | "medium" | "high";
+        };
+        /** @description A plan as lists show it. */
+        PlanSummary: {
+            /** Format: uuid */
+            id: string;
+            operation: string;
+            /**
+             * @description `open` is applied at once where no approval is asked for. A plan becomes `stale` when one of its preconditions
+             *     moved and `expired` when nobody used it in time, approved or not; neither comes back, a new plan is made.
+             * @enum {string}
+             */
+            state: "open" | "approved" | "applied" | "rejected" | "stale" | "expired";
+            hash: string;
+            /** @enum {string} */
+            risk: "low" | "medium" | "high";
+            /** @description What its steps act on, each once. */
+            targets: string[];
+            /** Format: uint */
+            steps: number;
+            reason: string;
+            created_by: string;
+            /** Format: date-time */
+            created_at: string;
+            /** Format: date-time */
+            expires_at: string;
+            needs_approval: boolean;
+            decided_by: string | null;
+            /** Format: date-time */
+            decided_at: string | null;
+            stale: string | null;
+            /** Format: uuid */
+            job_id: string | null;
+        };
+        Precondition: {
+            /** @description What is looked at: `pipelines/curate published revision`. */
+            subject: string;
+            expected: unknown;
+        };
+        /** @description What a change would do; nothing was written. */
+        Preview: {
+            plan: components["schemas"]["Plan"];
+            /** @description What an approval would be given to. */
+            hash: string;
+            /** @description Whether a second person must approve such a plan before it is applied. */
+            needs_approval: boolean;
+        };
         /** @enum {string} */
         PrincipalKind: "user" | "service" | "system";
         /** @description The body of every error. */
@@ -2443,10 +2855,60 @@ export interface components {
              */
             revision: number | null;
         };
+        /** @description A plan as it is kept. */
+        StoredPlan: {
+            /** Format: uuid */
+            id: string;
+            operation: string;
+            /**
+             * @description `open` is applied at once where no approval is asked for. A plan becomes `stale` when one of its preconditions
+             *     moved and `expired` when nobody used it in time, approved or not; neither comes back, a new plan is made.
+             * @enum {string}
+             */
+            state: "open" | "approved" | "applied" | "rejected" | "stale" | "expired";
+            /** @description SHA-256 of the plan's canonical JSON: what an approval is given to. */
+            hash: string;
+            /** @enum {string} */
+            risk: "low" | "medium" | "high";
+            plan: components["schemas"]["Plan"];
+            /** @description What was asked for. */
+            input: unknown;
+            reason: string;
+            created_by: string;
+            /** Format: date-time */
+            created_at: string;
+            /** Format: date-time */
+            expires_at: string;
+            /** @description Whether a second person must approve it before it can be applied. */
+            needs_approval: boolean;
+            /** @description Who approved or rejected it. */
+            decided_by: string | null;
+            /** Format: date-time */
+            decided_at: string | null;
+            decision: string | null;
+            /** @description Why it can no longer be applied, where something moved. */
+            stale: string | null;
+            /**
+             * Format: uuid
+             * @description The job that carries it out.
+             */
+            job_id: string | null;
+        };
         Tenant: {
             /** Format: uuid */
             id: string;
             name: string;
+        };
+        /** @description Shown once: only its hash is kept. */
+        Token: {
+            token: string;
+            principal: components["schemas"]["MyPrincipal"];
+        };
+        TokenBody: {
+            /** @description Who the token is for; made where there is nobody of that name. */
+            name: string;
+            /** @description `PLATFORM_ADMIN` where absent and the principal is new. */
+            role: string | null;
         };
         ValidateBody: {
             /** @description The working copy's spec where absent. */
@@ -2510,7 +2972,7 @@ export interface operations {
             query: {
                 /** @description Says what would happen and writes nothing. */
                 dry_run: boolean;
-                /** @description Publishes what changed, a job each; wants an Idempotency-Key. */
+                /** @description Publishes what changed, by one job; wants an Idempotency-Key. */
                 publish: boolean;
                 /** @description Why, for whoever reads the history. */
                 message: string;
@@ -2586,7 +3048,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Page4"];
+                    "application/json": components["schemas"]["Page5"];
                 };
             };
             /** @description What went wrong */
@@ -2677,6 +3139,39 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    auth_token: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TokenBody"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Token"];
+                };
             };
             /** @description What went wrong */
             default: {
@@ -2966,7 +3461,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Page4"];
+                    "application/json": components["schemas"]["Page5"];
                 };
             };
             /** @description What went wrong */
@@ -3018,12 +3513,50 @@ export interface operations {
             };
         };
     };
-    connection_publish: {
+    connection_plan: {
         parameters: {
             query?: never;
-            header: {
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PublishBody"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StoredPlan"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    connection_publish: {
+        parameters: {
+            query: {
+                /** @description Answers 200 with the plan of the change and writes nothing; wants no Idempotency-Key. */
+                dry_run: boolean;
+            };
+            header?: {
                 /** @description 1 to 255 visible characters, such as a new UUID: a repeat with the same key starts nothing twice. */
-                "Idempotency-Key": string;
+                "Idempotency-Key"?: string;
             };
             path: {
                 name: string;
@@ -3036,6 +3569,15 @@ export interface operations {
             };
         };
         responses: {
+            /** @description What it would do; nothing was written */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Preview"];
+                };
+            };
             /** @description Done */
             202: {
                 headers: {
@@ -3109,7 +3651,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Page5"];
+                    "application/json": components["schemas"]["Page6"];
                 };
             };
             /** @description What went wrong */
@@ -3227,10 +3769,13 @@ export interface operations {
     };
     connection_rollback: {
         parameters: {
-            query?: never;
-            header: {
+            query: {
+                /** @description Answers 200 with the plan of the change and writes nothing; wants no Idempotency-Key. */
+                dry_run: boolean;
+            };
+            header?: {
                 /** @description 1 to 255 visible characters, such as a new UUID: a repeat with the same key starts nothing twice. */
-                "Idempotency-Key": string;
+                "Idempotency-Key"?: string;
             };
             path: {
                 name: string;
@@ -3243,6 +3788,15 @@ export interface operations {
             };
         };
         responses: {
+            /** @description What it would do; nothing was written */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Preview"];
+                };
+            };
             /** @description Done */
             202: {
                 headers: {
@@ -3420,7 +3974,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Page3"];
+                    "application/json": components["schemas"]["Page4"];
                 };
             };
             /** @description What went wrong */
@@ -3535,6 +4089,37 @@ export interface operations {
             };
         };
     };
+    explain: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                object: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Explanation"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
     job_list: {
         parameters: {
             query: {
@@ -3543,8 +4128,8 @@ export interface operations {
                 /** @description `next_cursor` of the page before. */
                 cursor: string | null;
                 /**
-                 * @description A wait ends by being claimed again (`running`), by cancel, or by a time-out (`failed`, or `undoing`). A queued job fails
-                 *     when nothing here can carry it out. A job whose worker died stays `running` and is claimed under a new fencing
+                 * @description A wait ends by being claimed again (`running`), by cancel, or by a time-out (`failed`, or `undoing`). A queued job waits
+                 *     for a lock before it ever runs, and fails when nothing here can carry it out. A job whose worker died stays `running` and is claimed under a new fencing
                  *     token; one that is undoing stays `undoing` while its undo waits, so that nobody takes it for going forward.
                  */
                 state: "queued" | "running" | "waiting" | "succeeded" | "failed" | "cancelled" | "undoing" | "undone" | null;
@@ -3561,7 +4146,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Page2"];
+                    "application/json": components["schemas"]["Page3"];
                 };
             };
             /** @description What went wrong */
@@ -3592,7 +4177,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Job"];
+                    "application/json": components["schemas"]["JobDetail"];
                 };
             };
             /** @description What went wrong */
@@ -3901,7 +4486,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Page4"];
+                    "application/json": components["schemas"]["Page5"];
                 };
             };
             /** @description What went wrong */
@@ -3953,12 +4538,50 @@ export interface operations {
             };
         };
     };
-    pipeline_publish: {
+    pipeline_plan: {
         parameters: {
             query?: never;
-            header: {
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PublishBody"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StoredPlan"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    pipeline_publish: {
+        parameters: {
+            query: {
+                /** @description Answers 200 with the plan of the change and writes nothing; wants no Idempotency-Key. */
+                dry_run: boolean;
+            };
+            header?: {
                 /** @description 1 to 255 visible characters, such as a new UUID: a repeat with the same key starts nothing twice. */
-                "Idempotency-Key": string;
+                "Idempotency-Key"?: string;
             };
             path: {
                 name: string;
@@ -3971,6 +4594,15 @@ export interface operations {
             };
         };
         responses: {
+            /** @description What it would do; nothing was written */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Preview"];
+                };
+            };
             /** @description Done */
             202: {
                 headers: {
@@ -4044,7 +4676,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Page5"];
+                    "application/json": components["schemas"]["Page6"];
                 };
             };
             /** @description What went wrong */
@@ -4162,10 +4794,13 @@ export interface operations {
     };
     pipeline_rollback: {
         parameters: {
-            query?: never;
-            header: {
+            query: {
+                /** @description Answers 200 with the plan of the change and writes nothing; wants no Idempotency-Key. */
+                dry_run: boolean;
+            };
+            header?: {
                 /** @description 1 to 255 visible characters, such as a new UUID: a repeat with the same key starts nothing twice. */
-                "Idempotency-Key": string;
+                "Idempotency-Key"?: string;
             };
             path: {
                 name: string;
@@ -4178,6 +4813,15 @@ export interface operations {
             };
         };
         responses: {
+            /** @description What it would do; nothing was written */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Preview"];
+                };
+            };
             /** @description Done */
             202: {
                 headers: {
@@ -4242,10 +4886,13 @@ export interface operations {
     };
     pipeline_run_start: {
         parameters: {
-            query?: never;
-            header: {
+            query: {
+                /** @description Answers 200 with the plan of the change and writes nothing; wants no Idempotency-Key. */
+                dry_run: boolean;
+            };
+            header?: {
                 /** @description 1 to 255 visible characters, such as a new UUID: a repeat with the same key starts nothing twice. */
-                "Idempotency-Key": string;
+                "Idempotency-Key"?: string;
             };
             path: {
                 name: string;
@@ -4258,6 +4905,15 @@ export interface operations {
             };
         };
         responses: {
+            /** @description What it would do; nothing was written */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Preview"];
+                };
+            };
             /** @description Done */
             202: {
                 headers: {
@@ -4369,6 +5025,228 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["WorkingCopy"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    plan_list: {
+        parameters: {
+            query: {
+                /** @description 1 to 500; 50 without. */
+                limit: string | null;
+                /** @description `next_cursor` of the page before. */
+                cursor: string | null;
+                /**
+                 * @description `open` is applied at once where no approval is asked for. A plan becomes `stale` when one of its preconditions
+                 *     moved and `expired` when nobody used it in time, approved or not; neither comes back, a new plan is made.
+                 */
+                state: "open" | "approved" | "applied" | "rejected" | "stale" | "expired" | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page2"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    plan_create: {
+        parameters: {
+            query: {
+                /** @description Of YAML documents: publishes what is new. */
+                publish: boolean;
+                /** @description Of YAML documents: why, for whoever reads the history. */
+                message: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PlanBody"];
+                "application/yaml": components["schemas"]["PlanBody"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StoredPlan"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    plan_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StoredPlan"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    plan_apply: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description 1 to 255 visible characters, such as a new UUID: a repeat with the same key starts nothing twice. */
+                "Idempotency-Key": string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PlanApplied"];
+                };
+            };
+            /** @description Done */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PlanApplied"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    plan_approve: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ApproveBody"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StoredPlan"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    plan_reject: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ReasonBody"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StoredPlan"];
                 };
             };
             /** @description What went wrong */
@@ -4676,10 +5554,13 @@ export interface operations {
     };
     run_retry: {
         parameters: {
-            query?: never;
-            header: {
+            query: {
+                /** @description Answers 200 with the plan of the change and writes nothing; wants no Idempotency-Key. */
+                dry_run: boolean;
+            };
+            header?: {
                 /** @description 1 to 255 visible characters, such as a new UUID: a repeat with the same key starts nothing twice. */
-                "Idempotency-Key": string;
+                "Idempotency-Key"?: string;
             };
             path: {
                 id: string;
@@ -4692,6 +5573,15 @@ export interface operations {
             };
         };
         responses: {
+            /** @description What it would do; nothing was written */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Preview"];
+                };
+            };
             /** @description Done */
             202: {
                 headers: {
@@ -4714,10 +5604,13 @@ export interface operations {
     };
     run_stop: {
         parameters: {
-            query?: never;
-            header: {
+            query: {
+                /** @description Answers 200 with the plan of the change and writes nothing; wants no Idempotency-Key. */
+                dry_run: boolean;
+            };
+            header?: {
                 /** @description 1 to 255 visible characters, such as a new UUID: a repeat with the same key starts nothing twice. */
-                "Idempotency-Key": string;
+                "Idempotency-Key"?: string;
             };
             path: {
                 id: string;
@@ -4730,6 +5623,15 @@ export interface operations {
             };
         };
         responses: {
+            /** @description What it would do; nothing was written */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Preview"];
+                };
+            };
             /** @description Done */
             202: {
                 headers: {
@@ -4952,7 +5854,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Page4"];
+                    "application/json": components["schemas"]["Page5"];
                 };
             };
             /** @description What went wrong */
@@ -5004,12 +5906,50 @@ export interface operations {
             };
         };
     };
-    stagetemplate_publish: {
+    stagetemplate_plan: {
         parameters: {
             query?: never;
-            header: {
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PublishBody"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StoredPlan"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    stagetemplate_publish: {
+        parameters: {
+            query: {
+                /** @description Answers 200 with the plan of the change and writes nothing; wants no Idempotency-Key. */
+                dry_run: boolean;
+            };
+            header?: {
                 /** @description 1 to 255 visible characters, such as a new UUID: a repeat with the same key starts nothing twice. */
-                "Idempotency-Key": string;
+                "Idempotency-Key"?: string;
             };
             path: {
                 name: string;
@@ -5022,6 +5962,15 @@ export interface operations {
             };
         };
         responses: {
+            /** @description What it would do; nothing was written */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Preview"];
+                };
+            };
             /** @description Done */
             202: {
                 headers: {
@@ -5095,7 +6044,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Page5"];
+                    "application/json": components["schemas"]["Page6"];
                 };
             };
             /** @description What went wrong */
@@ -5213,10 +6162,13 @@ export interface operations {
     };
     stagetemplate_rollback: {
         parameters: {
-            query?: never;
-            header: {
+            query: {
+                /** @description Answers 200 with the plan of the change and writes nothing; wants no Idempotency-Key. */
+                dry_run: boolean;
+            };
+            header?: {
                 /** @description 1 to 255 visible characters, such as a new UUID: a repeat with the same key starts nothing twice. */
-                "Idempotency-Key": string;
+                "Idempotency-Key"?: string;
             };
             path: {
                 name: string;
@@ -5229,6 +6181,15 @@ export interface operations {
             };
         };
         responses: {
+            /** @description What it would do; nothing was written */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Preview"];
+                };
+            };
             /** @description Done */
             202: {
                 headers: {

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use futures::StreamExt as _;
 use qd_core::{
     error::{Error, Result},
-    id::{ProjectId, RunId, TenantId},
+    id::{JobId, ProjectId, RunId, TenantId},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -19,7 +19,7 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::{Bus, Call, Link, Progress};
+use super::{Bus, Call, JobMoved, Link, Progress};
 use crate::{context::Scope, kernel::Kernel};
 
 const CONNECT: Duration = Duration::from_secs(5);
@@ -58,6 +58,14 @@ struct Seen {
     run_id: RunId,
     progress: Option<Value>,
     serving: Option<Value>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Moved {
+    from: Uuid,
+    tenant_id: TenantId,
+    project_id: ProjectId,
+    job_id: JobId,
 }
 
 impl Nats {
@@ -130,14 +138,15 @@ impl Kernel {
     /// Passes calls on to the other processes of this database, and takes theirs, until cancelled.
     pub(crate) async fn calls_run(self, nats: Nats, stop: CancellationToken) {
         let me = self.source.uuid();
-        let (calls, progress) = (nats.subject("call"), nats.subject("progress"));
+        let (calls, progress, steps) = (nats.subject("call"), nats.subject("progress"), nats.subject("step"));
         loop {
             let subscribed = tokio::try_join!(
                 nats.client.subscribe(calls.clone()),
-                nats.client.subscribe(progress.clone())
+                nats.client.subscribe(progress.clone()),
+                nats.client.subscribe(steps.clone())
             );
-            let Ok((mut called, mut seen)) = subscribed else { return };
-            let mut local = self.bus.follow_progress();
+            let Ok((mut called, mut seen, mut stepped)) = subscribed else { return };
+            let (mut local, mut jobs) = (self.bus.follow_progress(), self.bus.follow_jobs());
             loop {
                 tokio::select! {
                     () = stop.cancelled() => {
@@ -154,6 +163,19 @@ impl Kernel {
                         Ok(_) | Err(RecvError::Lagged(_)) => {}
                         Err(RecvError::Closed) => return,
                     },
+                    moved = jobs.recv() => match moved {
+                        Ok(moved) if !moved.relayed => send(&nats, &steps, &Moved::of(me, moved)).await,
+                        Ok(_) | Err(RecvError::Lagged(_)) => {}
+                        Err(RecvError::Closed) => return,
+                    },
+                    message = stepped.next() => {
+                        let Some(message) = message else { break };
+                        if let Ok(moved) = serde_json::from_slice::<Moved>(&message.payload)
+                            && moved.from != me
+                        {
+                            self.bus.job_seen(moved.job());
+                        }
+                    }
                     message = called.next() => {
                         let Some(message) = message else { break };
                         match serde_json::from_slice::<Called>(&message.payload) {
@@ -173,6 +195,17 @@ impl Kernel {
                 }
             }
         }
+    }
+}
+
+impl Moved {
+    fn of(from: Uuid, JobMoved { scope, job_id, .. }: JobMoved) -> Self {
+        Self { from, tenant_id: scope.tenant_id, project_id: scope.project_id, job_id }
+    }
+
+    fn job(self) -> JobMoved {
+        let scope = Scope { tenant_id: self.tenant_id, project_id: self.project_id };
+        JobMoved { scope, job_id: self.job_id, relayed: true }
     }
 }
 

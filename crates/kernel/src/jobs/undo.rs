@@ -106,6 +106,7 @@ impl Kernel {
             }
             self.failpoint(|| format!("undo.committed:{}", at(job)));
             let Some(next) = next else { return Ok(()) };
+            self.bus.job_moved(job.context.scope, job.id);
             if let Some(step) = job.steps.get_mut(job.step) {
                 step.state = StepState::Undone;
             }

@@ -278,6 +278,9 @@ impl Kernel {
             };
             match committed {
                 Ok(Committed::Yes { cancel_requested }) => {
+                    if goes_on {
+                        self.bus.job_moved(job.context.scope, job.id);
+                    }
                     let name = job.steps.get(job.step).map_or("", |step| step.name.as_str());
                     self.failpoint(|| format!("step.committed:{}/{name}", job.operation));
                     job.cancel_requested |= cancel_requested;

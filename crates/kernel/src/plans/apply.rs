@@ -146,13 +146,7 @@ fn subject(plan: &StoredPlan) -> String {
 
 /// Says of each thing that moved from what to what.
 fn stale_error(moved: &[Moved]) -> Error {
-    let said: Vec<String> = moved
-        .iter()
-        .map(|m| match &m.from {
-            Value::Null => format!("{}: {}", m.subject, text(&m.to)),
-            from => format!("{}: from {} to {}", m.subject, text(from), text(&m.to)),
-        })
-        .collect();
+    let said: Vec<String> = moved.iter().map(one).collect();
     let violations = moved
         .iter()
         .zip(&said)
@@ -160,11 +154,28 @@ fn stale_error(moved: &[Moved]) -> Error {
             Violation::new(format!("/{}", m.subject.trim_start_matches('/')), "moved", said.clone())
         })
         .collect();
-    Error::conflict("plan_stale", format!("the plan is stale: {}", said.join("; ")))
-        .with_violations(violations)
+    Error::conflict("plan_stale", format!("the plan is stale: {}", text(moved))).with_violations(violations)
 }
 
-fn text(value: &Value) -> String {
+/// All that moved, in one clause. What was looked at before and is not now, or the other way round, follows from the rest
+/// where there is any.
+pub(crate) fn text(moved: &[Moved]) -> String {
+    let both: Vec<String> = moved.iter().filter(|m| !m.from.is_null() && !m.to.is_null()).map(one).collect();
+    match both.is_empty() {
+        true => moved.iter().map(one).collect::<Vec<_>>().join("; "),
+        false => both.join("; "),
+    }
+}
+
+/// `pipelines/curate published revision: from 1 to 3`
+fn one(moved: &Moved) -> String {
+    match &moved.from {
+        Value::Null => format!("{}: {}", moved.subject, word(&moved.to)),
+        from => format!("{}: from {} to {}", moved.subject, word(from), word(&moved.to)),
+    }
+}
+
+fn word(value: &Value) -> String {
     match value {
         Value::Null => "nothing".into(),
         Value::String(text) => text.clone(),

@@ -10,6 +10,7 @@ use qd_kernel::engine::Observation;
 use qd_kernel::mutation::{Act, Object, Subject};
 use qd_kernel::operation::Outcome;
 use qd_kernel::store::{Store, StoreOptions};
+use qd_testkit::kernel::key;
 use qd_testkit::{Nats, Scripted, TestDatabase, TestKernel, both_stores, eventually};
 use serde_json::json;
 use uuid::Uuid;
@@ -86,6 +87,23 @@ async fn one_process_calls_another() {
             one.engine.see(&one.external(&run), progress);
             let newest = tokio::time::timeout(Duration::from_millis(50), heard.recv()).await.ok()?.ok()?;
             (newest.run_id == run.id && newest.scope == one.scope).then_some(())
+        })
+        .await;
+    }
+
+    // The same of a job that came to its next step.
+    let mut here = [one.kernel.bus.follow_jobs(), two.kernel.bus.follow_jobs()];
+    for heard in &mut here {
+        eventually("each process hears of a step", async || {
+            let (context, sample) = (one.context(), one.sample());
+            let publish = one.kernel.revision_publish(&context, &*sample, "one", None, String::new(), key());
+            let job = publish.await.unwrap();
+            loop {
+                let moved = tokio::time::timeout(Duration::from_secs(1), heard.recv()).await.ok()?.ok()?;
+                if moved.job_id == job.id && moved.scope == one.scope {
+                    return Some(());
+                }
+            }
         })
         .await;
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use qd_core::error::ErrorKind;
-use qd_kernel::access::PLATFORM_ADMIN;
+use qd_kernel::access::{PLATFORM_ADMIN, VIEWER};
 use qd_testkit::{ManualClock, TestKernel, both_stores};
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -76,6 +76,31 @@ both_stores! {
             assert!(stored.iter().all(|hash| hash.len() == 32 && *hash != bytes && hash != secret.as_bytes()));
         }
         assert_eq!(t.number("SELECT count(*) FROM audit WHERE action = 'links.create'").await, 1);
+    }
+
+    async fn only_the_owner_makes_tokens_for_others(db: TestDatabase) {
+        let t = TestKernel::build().idle().on(&db).await;
+        let owner = t.context_as("owner", PLATFORM_ADMIN);
+        let (made, token) = t.kernel.token_create(&owner, "second", None).await.unwrap();
+        assert_eq!((made.name.as_str(), made.role.as_str()), ("second", PLATFORM_ADMIN));
+        assert_eq!(t.kernel.authenticate(&token).await.unwrap(), made);
+        let (again, other) = t.kernel.token_create(&owner, "second", Some(PLATFORM_ADMIN)).await.unwrap();
+        assert_eq!(again.id, made.id);
+        assert_ne!(other, token);
+        let (viewer, _) = t.kernel.token_create(&owner, "looks", Some(VIEWER)).await.unwrap();
+        assert_eq!(viewer.role, VIEWER);
+        let second = t.context_as("second", PLATFORM_ADMIN);
+        for (context, name, role, code) in [
+            (&second, "third", None, "owner_only"),
+            (&t.context_as("looks", VIEWER), "third", None, "action_denied"),
+            (&owner, "looks", Some(PLATFORM_ADMIN), "already_exists"),
+            (&owner, "third", Some("king"), "role_not_found"),
+            (&owner, "No Name", None, "malformed_name"),
+        ] {
+            assert_eq!(t.kernel.token_create(context, name, role).await.unwrap_err().code, code, "{name} {role:?}");
+        }
+        assert_eq!(t.number("SELECT count(*) FROM principal WHERE name = 'third'").await, 0);
+        assert_eq!(t.number("SELECT count(*) FROM audit WHERE action = 'tokens.create'").await, 3);
     }
 }
 

@@ -8,6 +8,7 @@ mod consumers;
 mod credentials;
 mod drain;
 mod events;
+mod explain;
 mod idempotency;
 mod jobs;
 mod jobs_crash;

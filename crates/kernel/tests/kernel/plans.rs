@@ -2,7 +2,7 @@
 
 use qd_core::error::ErrorKind;
 use qd_core::plan::{GateState, Risk};
-use qd_core::state::{JobState, PlanState};
+use qd_core::state::{JobState, PlanState, RunState};
 use qd_kernel::access::{PLATFORM_ADMIN, VIEWER};
 use qd_kernel::page::PageRequest;
 use qd_kernel::plans::PlanFilter;
@@ -138,7 +138,8 @@ both_stores! {
         let start = start_request(&*t.sample(), "one", json!({}), None).unwrap();
         let plan = t.kernel.plan_create(&t.context(), start).await.unwrap();
         let job = t.kernel.plan_apply(&t.context(), plan.id, key()).await.unwrap().unwrap();
-        let run = t.run_now(job.run_id.unwrap()).await;
+        // A plan to stop it rests on its state.
+        let run = t.run_in(job.run_id.unwrap(), RunState::Running).await;
         assert_eq!((run.number, run.revision), (1, 3));
         let stop = t.kernel.stop_request(&t.context(), "one#1", "enough".into()).await.unwrap();
         let plan = t.kernel.plan_create(&t.context(), stop).await.unwrap();

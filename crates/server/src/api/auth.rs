@@ -43,6 +43,22 @@ pub struct Link {
     pub expires_at: Option<Timestamp>,
 }
 
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TokenBody {
+    /// Who the token is for; made where there is nobody of that name.
+    pub name: String,
+    /// `PLATFORM_ADMIN` where absent and the principal is new.
+    pub role: Option<String>,
+}
+
+/// Shown once: only its hash is kept.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Token {
+    pub token: String,
+    pub principal: MyPrincipal,
+}
+
 /// Who one is, as clients see it.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct MyPrincipal {
@@ -97,6 +113,17 @@ pub async fn link(State(app): State<App>, caller: Caller) -> Result<impl IntoRes
         StatusCode::CREATED,
         [(header::CACHE_CONTROL, "no-store")],
         Json(Link { code: link.secret, url, expires_at: link.expires_at }),
+    ))
+}
+
+/// A token for another named principal; for the owner alone.
+pub async fn token(State(app): State<App>, caller: Caller, body: Body) -> Result<impl IntoResponse, Problem> {
+    let TokenBody { name, role } = body.json()?;
+    let (principal, token) = app.kernel.token_create(&caller.context, &name, role.as_deref()).await?;
+    Ok((
+        StatusCode::CREATED,
+        [(header::CACHE_CONTROL, "no-store")],
+        Json(Token { token, principal: principal.into() }),
     ))
 }
 

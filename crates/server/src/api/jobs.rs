@@ -8,7 +8,8 @@ use axum::{
 };
 use qd_core::{error::Error, id::JobId, state::JobState};
 use qd_kernel::{
-    jobs::{Job, JobFilter},
+    changes::Request,
+    jobs::{Job, JobDetail, JobFilter},
     mutation::Act,
     page::Page,
     runs::Run,
@@ -19,7 +20,15 @@ use serde_json::Value;
 
 use super::kind::resource::PageText;
 use crate::{
-    http::{body::Body, caller::Caller, condition::Key, path::Path, problem::Problem, query::Params},
+    http::{
+        body::Body,
+        caller::Caller,
+        condition::MaybeKey,
+        dry_run::{DryRun, preview},
+        path::Path,
+        problem::Problem,
+        query::Params,
+    },
     state::App,
 };
 
@@ -74,16 +83,23 @@ pub async fn list(
     Ok(Json(app.kernel.job_list(caller.scope(), JobFilter { state: query.state }, query.page.page()?).await?))
 }
 
+/// With its plan, its locks and what was recorded of it; lists have the short form.
 pub async fn get(
     State(app): State<App>,
     caller: Caller,
     Path(id): Path<String>,
-) -> Result<Json<Job>, Problem> {
+) -> Result<Json<JobDetail>, Problem> {
     caller.may("jobs.read")?;
-    Ok(Json(app.kernel.job_get(caller.scope(), job_id(&id)?).await?))
+    Ok(Json(app.kernel.job_detail(caller.scope(), job_id(&id)?).await?))
 }
 
-pub async fn ask(State(app): State<App>, caller: Caller, key: Key, body: Body) -> Result<Response, Problem> {
+pub async fn ask(
+    State(app): State<App>,
+    caller: Caller,
+    key: MaybeKey,
+    Params(query): Params<DryRun>,
+    body: Body,
+) -> Result<Response, Problem> {
     let AskBody { operation, input, reason } = body.json()?;
     if !app.kernel.registry.askables().contains(operation.as_str()) {
         let known: Vec<&str> = app.kernel.registry.askables().iter().copied().collect();
@@ -91,8 +107,11 @@ pub async fn ask(State(app): State<App>, caller: Caller, key: Key, body: Body) -
             format!("no operation {operation:?} may be asked for here; there are {}", known.join(", "));
         return Err(Problem(Error::not_found("operation_not_askable", detail)));
     }
-    let key = key.with_body(&body.bytes)?;
     let act = Act::new("jobs", "ask").because(reason);
+    if query.dry_run {
+        return preview(&app.kernel, &caller, Request { act, operation, input }).await;
+    }
+    let key = key.with_body(&body.bytes)?;
     let job = app.kernel.job_create(&caller.context, act, &operation, input, key).await?;
     Ok(accepted(job, None))
 }

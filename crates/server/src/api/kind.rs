@@ -27,6 +27,7 @@ pub fn routes(info: &KindInfo) -> Router<KindApp> {
         .route("/{name}/revisions/{number}/diff", get(revisions::diff))
         .route("/{name}/publish", post(publish::publish))
         .route("/{name}/rollback", post(publish::rollback))
+        .route("/{name}/plan", post(publish::plan))
         .route("/{name}/events", get(history::events))
         .route("/{name}/audit", get(history::audit));
     if info.runnable() {

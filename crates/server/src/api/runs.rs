@@ -22,7 +22,15 @@ use super::{
     kind::resource::PageText,
 };
 use crate::{
-    http::{body::Body, caller::Caller, condition::Key, path::Path, problem::Problem, query::Params},
+    http::{
+        body::Body,
+        caller::Caller,
+        condition::MaybeKey,
+        dry_run::{DryRun, preview},
+        path::Path,
+        problem::Problem,
+        query::Params,
+    },
     state::App,
 };
 
@@ -80,11 +88,16 @@ pub async fn get(
 pub async fn stop(
     State(app): State<App>,
     caller: Caller,
-    key: Key,
+    key: MaybeKey,
     Path(id): Path<String>,
+    Params(query): Params<DryRun>,
     body: Body,
 ) -> Result<Response, Problem> {
     let ReasonBody { reason } = body.json()?;
+    if query.dry_run {
+        let request = app.kernel.stop_request(&caller.context, &id, reason).await?;
+        return preview(&app.kernel, &caller, request).await;
+    }
     let key = key.with_body(&body.bytes)?;
     let (job, run) = app.kernel.run_stop(&caller.context, &id, reason, key).await?;
     Ok(accepted(job, Some(run)))
@@ -93,11 +106,16 @@ pub async fn stop(
 pub async fn retry(
     State(app): State<App>,
     caller: Caller,
-    key: Key,
+    key: MaybeKey,
     Path(id): Path<String>,
+    Params(query): Params<DryRun>,
     body: Body,
 ) -> Result<Response, Problem> {
     let ReasonBody { reason } = body.json()?;
+    if query.dry_run {
+        let request = app.kernel.retry_request(&caller.context, &id, reason).await?;
+        return preview(&app.kernel, &caller, request).await;
+    }
     let key = key.with_body(&body.bytes)?;
     let (job, run) = app.kernel.run_retry(&caller.context, &id, reason, key).await?;
     Ok(accepted(job, Some(run)))

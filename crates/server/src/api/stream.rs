@@ -1,7 +1,8 @@
 //! One stream for a browser: the events of the scope, the newest numbers of its runs, and the log of the run in view.
 //!
 //! A frame's id is `<event position>.<log line>`, so that one `Last-Event-ID` resumes both without gap or repeat. Progress
-//! frames carry no id: they are the newest numbers and nothing is lost when one is missed.
+//! frames carry no id: they are the newest numbers and nothing is lost when one is missed. So do `job` frames, which say that a
+//! job came to another of its steps; its waits and its end are events.
 
 use std::time::Duration;
 
@@ -156,8 +157,10 @@ impl<'a> Writer<'a> {
         let mut events_moved = self.app.kernel.bus.follow_events();
         let mut logs_grew = self.app.kernel.bus.follow_logs();
         let mut progress = self.app.kernel.bus.follow_progress();
+        let mut jobs_moved = self.app.kernel.bus.follow_jobs();
         if !self.topics.multiplexed {
             progress = progress.resubscribe();
+            jobs_moved = jobs_moved.resubscribe();
         }
         self.gaps().await?;
         loop {
@@ -176,6 +179,11 @@ impl<'a> Writer<'a> {
                 _ = logs_grew.changed(), if self.topics.log.is_some() && !self.log_ended => {}
                 newest = progress.recv(), if self.topics.multiplexed => match newest {
                     Ok(newest) if newest.scope == self.scope => self.frames.send("progress", None, &newest).await?,
+                    Ok(_) | Err(RecvError::Lagged(_)) => {}
+                    Err(RecvError::Closed) => return Ok(()),
+                },
+                moved = jobs_moved.recv(), if self.topics.multiplexed => match moved {
+                    Ok(moved) if moved.scope == self.scope => self.frames.send("job", None, &moved).await?,
                     Ok(_) | Err(RecvError::Lagged(_)) => {}
                     Err(RecvError::Closed) => return Ok(()),
                 },

@@ -85,6 +85,24 @@ impl Key {
     }
 }
 
+/// The same for a route that can also say what it would do: then it starts nothing, and needs no key.
+pub struct MaybeKey(Option<Key>);
+
+impl MaybeKey {
+    pub fn with_body(self, body: &[u8]) -> Result<IdempotencyKey, Problem> {
+        self.0.ok_or_else(Key::required)?.with_body(body)
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for MaybeKey {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let Ok(uri) = OriginalUri::from_request_parts(parts, state).await;
+        Ok(Self(Key::optional(&parts.headers, &parts.method, &uri)))
+    }
+}
+
 impl<S: Send + Sync> FromRequestParts<S> for Key {
     type Rejection = Problem;
 

@@ -1,7 +1,15 @@
 //! The routes that do not depend on kinds.
 
 use qd_kernel::{
-    audit::AuditRecord, code::CodeInfo, events::DeadLetter, jobs::Job, logs::LogRecord, page::Page, runs::Run,
+    audit::AuditRecord,
+    code::CodeInfo,
+    events::DeadLetter,
+    explain::Explanation,
+    jobs::{Job, JobDetail},
+    logs::LogRecord,
+    page::Page,
+    plans::{PlanSummary, StoredPlan},
+    runs::Run,
 };
 use serde_json::{Value, json};
 
@@ -16,6 +24,7 @@ pub fn routes(s: &mut Schemas) -> Vec<Route> {
     out.extend(auth(s));
     out.extend(documents(s));
     out.extend(runs(s));
+    out.extend(plans(s));
     out.extend(jobs_and_facts(s));
     out
 }
@@ -100,6 +109,15 @@ fn auth(s: &mut Schemas) -> Vec<Route> {
             "Make a one-time sign-in link for oneself",
             Content::None,
             (201, Content::Json(s.of::<Link>())),
+        ),
+        Route::with(
+            "post",
+            "/api/v1/auth/tokens",
+            "auth_token",
+            "auth",
+            "Make a token for another named principal; for the owner alone",
+            Content::Json(s.of::<TokenBody>()),
+            (201, Content::Json(s.of::<Token>())),
         ),
         Route::get(
             "/api/v1/me",
@@ -203,7 +221,7 @@ fn runs(s: &mut Schemas) -> Vec<Route> {
             Content::Json(reason.clone()),
             (202, Content::Json(accepted.clone())),
         )
-        .starts_job(),
+        .starts_job_or_previews(s),
         Route::with(
             "post",
             "/api/v1/runs/{id}/retry",
@@ -213,7 +231,7 @@ fn runs(s: &mut Schemas) -> Vec<Route> {
             Content::Json(reason),
             (202, Content::Json(accepted)),
         )
-        .starts_job(),
+        .starts_job_or_previews(s),
         Route::get(
             "/api/v1/runs/{id}/logs",
             "run_logs",
@@ -262,7 +280,70 @@ fn runs(s: &mut Schemas) -> Vec<Route> {
 pub fn ask(s: &mut Schemas) -> Route {
     let (body, accepted) = (Content::Json(s.of::<AskBody>()), Content::Json(s.of::<Accepted>()));
     let summary = "Ask for an operation by its name";
-    Route::with("post", "/api/v1/jobs", "job_ask", "jobs", summary, body, (202, accepted)).starts_job()
+    Route::with("post", "/api/v1/jobs", "job_ask", "jobs", summary, body, (202, accepted))
+        .starts_job_or_previews(s)
+}
+
+fn plans(s: &mut Schemas) -> Vec<Route> {
+    let (list, create) = (s.query::<PlansQuery>(), s.query::<PlanQuery>());
+    let (plan, reason) = (s.of::<StoredPlan>(), s.of::<ReasonBody>());
+    vec![
+        Route::get(
+            "/api/v1/plans",
+            "plan_list",
+            "plans",
+            "Plans, newest first",
+            Content::Json(s.of::<Page<PlanSummary>>()),
+        )
+        .query(list),
+        Route::with(
+            "post",
+            "/api/v1/plans",
+            "plan_create",
+            "plans",
+            "Plan a change and keep the plan, to be looked at, decided on and applied by id",
+            Content::Documents(s.of::<PlanBody>()),
+            (201, Content::Json(plan.clone())),
+        )
+        .query(create),
+        Route::get("/api/v1/plans/{id}", "plan_get", "plans", "One plan", Content::Json(plan.clone())),
+        Route::with(
+            "post",
+            "/api/v1/plans/{id}/approve",
+            "plan_approve",
+            "plans",
+            "Approve somebody else's plan, by the hash of what was looked at",
+            Content::Json(s.of::<ApproveBody>()),
+            (200, Content::Json(plan.clone())),
+        ),
+        Route::with(
+            "post",
+            "/api/v1/plans/{id}/reject",
+            "plan_reject",
+            "plans",
+            "Reject a plan",
+            Content::Json(reason),
+            (200, Content::Json(plan)),
+        ),
+        Route::with(
+            "post",
+            "/api/v1/plans/{id}/apply",
+            "plan_apply",
+            "plans",
+            "Carry a plan out, unless something moved since it was made; 200 where no job is needed",
+            Content::None,
+            (202, Content::Json(s.of::<PlanApplied>())),
+        )
+        .starts_job()
+        .also(&[200]),
+        Route::get(
+            "/api/v1/explain/{object}",
+            "explain",
+            "plans",
+            "Why jobs/<id>, runs/<id>, plans/<id> or <kind>/<name> is in its state: a sentence and its evidence",
+            Content::Json(s.of::<Explanation>()),
+        ),
+    ]
 }
 
 fn jobs_and_facts(s: &mut Schemas) -> Vec<Route> {
@@ -282,8 +363,8 @@ fn jobs_and_facts(s: &mut Schemas) -> Vec<Route> {
             "/api/v1/jobs/{id}",
             "job_get",
             "jobs",
-            "One job with its steps",
-            Content::Json(s.of::<Job>()),
+            "One job with its steps, its plan, its locks and what was recorded of it",
+            Content::Json(s.of::<JobDetail>()),
         ),
         Route::with(
             "post",

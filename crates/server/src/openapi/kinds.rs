@@ -5,6 +5,7 @@ use qd_kernel::{
     audit::AuditRecord,
     kind::KindInfo,
     page::Page,
+    plans::StoredPlan,
     registry::Registry,
     resources::{MetadataPatch, Resource, WorkingCopy},
     revisions::{Revision, RevisionDiff, RevisionSummary},
@@ -153,7 +154,7 @@ pub fn routes(info: &KindInfo, s: &mut Schemas) -> Vec<Route> {
             Content::Json(s.of::<publish::PublishBody>()),
             (202, Content::Json(accepted.clone())),
         )
-        .starts_job(),
+        .starts_job_or_previews(s),
         Route::with(
             "post",
             &format!("{one}/rollback"),
@@ -163,7 +164,16 @@ pub fn routes(info: &KindInfo, s: &mut Schemas) -> Vec<Route> {
             Content::Json(s.of::<publish::RollbackBody>()),
             (202, Content::Json(accepted.clone())),
         )
-        .starts_job(),
+        .starts_job_or_previews(s),
+        Route::with(
+            "post",
+            &format!("{one}/plan"),
+            &id("plan"),
+            plural,
+            "Plan to publish a revision, to be looked at and applied by id",
+            Content::Json(s.of::<publish::PublishBody>()),
+            (201, Content::Json(s.of::<StoredPlan>())),
+        ),
         Route::get(
             &format!("{one}/events"),
             &id("events"),
@@ -203,7 +213,7 @@ pub fn routes(info: &KindInfo, s: &mut Schemas) -> Vec<Route> {
                 Content::Json(s.of::<runs::StartBody>()),
                 (202, Content::Json(accepted)),
             )
-            .starts_job(),
+            .starts_job_or_previews(s),
         );
     }
     out

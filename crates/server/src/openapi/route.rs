@@ -1,9 +1,10 @@
 //! One route as the description says it.
 
+use qd_kernel::changes::Preview;
 use serde_json::{Value, json};
 
 use super::schemas::Schemas;
-use crate::http::problem::ProblemBody;
+use crate::http::{dry_run::DryRun, problem::ProblemBody};
 
 /// What a body or reply looks like.
 pub enum Content {
@@ -36,6 +37,8 @@ pub struct Route {
     pub reply: Content,
     /// Other successful statuses that come with the same reply.
     pub also: &'static [u16],
+    /// What a dry run answers with 200.
+    pub preview: Option<Value>,
     pub if_match: bool,
     pub idempotent: Option<Need>,
     /// Needs no token.
@@ -55,6 +58,7 @@ impl Route {
             status: 200,
             reply,
             also: &[],
+            preview: None,
             if_match: false,
             idempotent: None,
             public: false,
@@ -87,6 +91,13 @@ impl Route {
     pub fn starts_job(mut self) -> Self {
         self.idempotent = Some(Need::Always);
         self
+    }
+
+    /// The same, but for `?dry_run=true`, which says what would happen.
+    pub fn starts_job_or_previews(mut self, s: &mut Schemas) -> Self {
+        self.query.extend(s.query::<DryRun>());
+        self.preview = Some(s.of::<Preview>());
+        self.may_start_jobs()
     }
 
     /// Starts jobs where the query asks for it.
@@ -136,6 +147,12 @@ impl Route {
         });
         for status in self.also {
             operation["responses"][status.to_string()] = response(&self.reply);
+        }
+        if let Some(schema) = &self.preview {
+            operation["responses"]["200"] = json!({
+                "description": "What it would do; nothing was written",
+                "content": { "application/json": { "schema": schema } },
+            });
         }
         match &self.body {
             Content::Json(schema) => {

@@ -47,6 +47,7 @@ struct Things {
     server: TestServer,
     run: String,
     job: String,
+    plan: String,
     code: qd_pipelines::code::Packed,
 }
 
@@ -61,7 +62,9 @@ impl Things {
         std::fs::write(folder.path().join("a.py"), "").unwrap();
         let code = qd_pipelines::code::pack(folder.path()).unwrap();
         let job = started["job"]["id"].as_str().unwrap().to_owned();
-        Self { server, run, job, code }
+        let (_, plan) = server.post("/api/v1/samples/one/plan", json!({ "revision": 1 })).await;
+        let plan = plan["id"].as_str().unwrap().to_owned();
+        Self { server, run, job, plan, code }
     }
 
     async fn routes(&self) -> Vec<Route> {
@@ -82,14 +85,19 @@ impl Things {
 
     /// A request that only the caller's rights can stand against.
     fn request(&self, route: &Route) -> RequestBuilder {
-        let id = if route.path.contains("/jobs/") { &self.job } else { &self.run };
+        let id = match route.path.split('/').nth(3) {
+            Some("jobs") => &self.job,
+            Some("plans") => &self.plan,
+            _ => &self.run,
+        };
         let path = route
             .path
             .replace("{id}", id)
             .replace("{name}", "one")
             .replace("{number}", "1")
             .replace("{digest}", self.code.digest.as_str())
-            .replace("{path}", "out.jsonl");
+            .replace("{path}", "out.jsonl")
+            .replace("{object}", "samples/one");
         let path = if path.ends_with("/diff") { format!("{path}?from=1") } else { path };
         let request = self.server.client.request(route.method.clone(), self.server.url(&path));
         let request = request.header("if-match", "\"1\"").header("idempotency-key", "key");
@@ -100,6 +108,10 @@ impl Things {
             "working-copy" => json!({ "spec": {} }),
             "rollback" => json!({ "to": 1, "reason": "why" }),
             "requests" => json!({ "item": 1 }),
+            "plans" => json!({ "operation": "publish", "kind": "Sample", "name": "one" }),
+            "reject" => json!({ "reason": "why" }),
+            "approve" => json!({ "hash": "sha256:0" }),
+            "tokens" => json!({ "name": "second" }),
             "exchange" => json!({ "code": "qdl_none" }),
             "samples" => document("new", json!({})),
             _ => json!({}),
@@ -175,7 +187,7 @@ async fn what_another_tenant_has_is_not_found() {
     let mut asked = 0;
     for route in things.routes().await {
         // An archive of code that is uploaded is nobody else's.
-        let foreign = route.path.contains("{name}") || route.path.contains("{id}");
+        let foreign = ["{name}", "{id}", "{object}"].iter().any(|part| route.path.contains(part));
         if !foreign && route.name() != "get /api/v1/code/{digest}" {
             continue;
         }

@@ -73,6 +73,37 @@ fn lengths() -> impl Iterator<Item = usize> {
 }
 
 #[tokio::test]
+async fn a_job_that_comes_to_its_next_step_is_told_without_an_event() {
+    let server = TestServer::start().await;
+    server.published("one", json!({})).await;
+    let mut stream = open(&server, "/api/v1/stream", None).await;
+    let mut started = vec![];
+    // At most once: what moved before the stream listened is not told, so another job is asked for then.
+    for n in 0..20 {
+        let key = format!("again-{n}");
+        let (_, reply) = server.start_job("/api/v1/samples/one/publish", &key, json!({})).await;
+        let job = reply["job"]["id"].clone();
+        started.push(job.clone());
+        loop {
+            let frame = stream.next().await.expect("the stream goes on");
+            if frame.event == "job" {
+                assert!(started.contains(&frame.data["job_id"]), "{frame:?}");
+                assert_eq!(
+                    (frame.data.as_object().unwrap().len(), frame.id),
+                    (1, None),
+                    "nothing resumes from it"
+                );
+                return;
+            }
+            if frame.data["type"] == "job.succeeded" && frame.data["job_id"] == job {
+                break;
+            }
+        }
+    }
+    panic!("no step was told");
+}
+
+#[tokio::test]
 async fn a_log_stream_dropped_a_hundred_times_has_each_line_once() {
     const LINES: i64 = 10_000;
     let server = TestServer::start().await;

@@ -4,7 +4,7 @@ use axum::{Json, extract::State, response::Response};
 use qd_core::state::RunState;
 use qd_kernel::{
     page::Page,
-    runs::{Run, RunFilter},
+    runs::{Run, RunFilter, start_request},
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -13,7 +13,15 @@ use serde_json::{Value, json};
 use super::resource::PageText;
 use crate::{
     api::jobs::accepted,
-    http::{body::Body, caller::Caller, condition::Key, path::Path, problem::Problem, query::Params},
+    http::{
+        body::Body,
+        caller::Caller,
+        condition::MaybeKey,
+        dry_run::{DryRun, preview},
+        path::Path,
+        problem::Problem,
+        query::Params,
+    },
     state::KindApp,
 };
 
@@ -55,13 +63,17 @@ pub async fn list(
 pub async fn start(
     State(kind): State<KindApp>,
     caller: Caller,
-    key: Key,
+    key: MaybeKey,
     Path(name): Path<String>,
+    Params(query): Params<DryRun>,
     body: Body,
 ) -> Result<Response, Problem> {
+    let (kernel, of) = (&kind.app.kernel, &*kind.kind);
     let StartBody { params, revision } = body.json()?;
+    if query.dry_run {
+        return preview(kernel, &caller, start_request(of, &name, params, revision)?).await;
+    }
     let key = key.with_body(&body.bytes)?;
-    let (job, run) =
-        kind.app.kernel.run_start(&caller.context, &*kind.kind, &name, params, revision, key).await?;
+    let (job, run) = kernel.run_start(&caller.context, of, &name, params, revision, key).await?;
     Ok(accepted(job, Some(run)))
 }

@@ -1,0 +1,143 @@
+//! Plans over HTTP: a dry run writes nothing; a plan is decided on by somebody else and applied by id; what moved refuses it.
+
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use super::support::{TestServer, answer, document};
+
+/// A second named principal.
+async fn second(server: &TestServer) -> String {
+    let (status, made) = server.post("/api/v1/auth/tokens", json!({ "name": "second" })).await;
+    assert_eq!(status, StatusCode::CREATED, "{made}");
+    made["token"].as_str().unwrap().to_owned()
+}
+
+async fn as_second(server: &TestServer, token: &str, path: &str, body: Value) -> (StatusCode, Value) {
+    answer(server.client.post(server.url(path)).bearer_auth(token).json(&body)).await
+}
+
+/// What a change writes.
+async fn rows(server: &TestServer) -> i64 {
+    let sql = "SELECT (SELECT count(*) FROM audit) + (SELECT count(*) FROM job) + (SELECT count(*) FROM plan) + (SELECT count(*) FROM event)";
+    server.kernel.store.read(move |tx| tx.one(sql, &[], |row| row.get(0))).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_dry_run_shows_the_plan_and_writes_nothing() {
+    let server = TestServer::start().await;
+    server.published("one", json!({})).await;
+    let (_, started) = server.start_job("/api/v1/samples/one/runs", "run", json!({})).await;
+    server.run_is(started["run"]["id"].as_str().unwrap(), "running").await;
+    server.job_ended(started["job"]["id"].as_str().unwrap()).await;
+    let before = rows(&server).await;
+    for (path, body, operation) in [
+        ("samples/one/publish", json!({ "revision": 1 }), "revision.publish"),
+        ("samples/one/rollback", json!({ "to": 1, "reason": "why not" }), "revision.rollback"),
+        ("samples/one/runs", json!({}), "run.start"),
+        ("runs/one%231/stop", json!({}), "run.stop"),
+    ] {
+        // Without a key: nothing is started.
+        let (status, preview) = server.post(&format!("/api/v1/{path}?dry_run=true"), body.clone()).await;
+        assert_eq!((status, &preview["plan"]["operation"]), (StatusCode::OK, &json!(operation)), "{preview}");
+        assert!(preview["hash"].as_str().unwrap().starts_with("sha256:"), "{preview}");
+        let (status, problem) = server.post(&format!("/api/v1/{path}"), body).await;
+        assert_eq!((status, &problem["code"]), (StatusCode::BAD_REQUEST, &json!("idempotency_key_required")));
+    }
+    let documents = json!({ "documents": [document("two", json!({}))] });
+    let (_, applied) = server.post("/api/v1/apply?dry_run=true&publish=true", documents).await;
+    assert_eq!(applied["plan"]["plan"]["operation"], "documents.apply", "{applied}");
+    assert_eq!(rows(&server).await, before);
+    server.start_job("/api/v1/runs/one%231/stop", "stop", json!({})).await;
+    server.run_is("one%231", "stopped").await;
+    let (_, preview) = server.post("/api/v1/runs/one%231/retry?dry_run=true", json!({})).await;
+    assert_eq!(preview["plan"]["operation"], "run.retry", "{preview}");
+}
+
+#[tokio::test]
+async fn a_plan_is_approved_by_somebody_else_and_applied_once() {
+    let server = TestServer::start().await;
+    let body = json!({ "operation": "apply", "publish": true, "documents": [document("one", json!({}))] });
+    let (status, plan) = server.post("/api/v1/plans", body).await;
+    assert_eq!((status, &plan["state"]), (StatusCode::CREATED, &json!("open")), "{plan}");
+    let path = format!("/api/v1/plans/{}", plan["id"].as_str().unwrap());
+    let (status, own) = server.post(&format!("{path}/approve"), json!({ "hash": plan["hash"] })).await;
+    assert_eq!((status, &own["code"]), (StatusCode::FORBIDDEN, &json!("own_plan")));
+    let token = second(&server).await;
+    let body = json!({ "hash": plan["hash"], "reason": "looks right" });
+    let (status, approved) = as_second(&server, &token, &format!("{path}/approve"), body).await;
+    assert_eq!((status, &approved["decided_by"]), (StatusCode::OK, &json!("second")), "{approved}");
+    assert_eq!(server.post(&format!("{path}/apply"), json!({})).await.1["code"], "idempotency_key_required");
+    let request = server.request(Method::POST, &format!("{path}/apply")).header("idempotency-key", "a");
+    let reply = request.send().await.unwrap();
+    assert_eq!(reply.status(), StatusCode::ACCEPTED);
+    let location = reply.headers()["location"].to_str().unwrap().to_owned();
+    let applied: Value = serde_json::from_str(&reply.text().await.unwrap()).unwrap();
+    let job = applied["job"]["id"].as_str().unwrap();
+    assert_eq!((location, &applied["plan"]["state"]), (format!("/api/v1/jobs/{job}"), &json!("applied")));
+    assert_eq!(
+        server.start_job(&format!("{path}/apply"), "a", json!({})).await.0,
+        StatusCode::UNPROCESSABLE_ENTITY
+    );
+    assert_eq!(server.start_job(&format!("{path}/apply"), "b", json!({})).await.1["code"], "plan_applied");
+    let detail = server.job_ended(job).await;
+    assert_eq!((&detail["state"], &detail["plan_id"]), (&json!("succeeded"), &plan["id"]));
+    assert_eq!((&detail["plan"], &detail["plan_hash"]), (&plan["plan"], &plan["hash"]));
+    assert_eq!(detail["locks"], json!([{ "key": "samples/one", "held": false, "holder": null }]));
+    assert_eq!(detail["audit"][0]["action"], "documents.apply");
+    let types: Vec<&str> =
+        detail["events"].as_array().unwrap().iter().filter_map(|e| e["type"].as_str()).collect();
+    assert!(types.contains(&"job.queued") && types.contains(&"job.succeeded"), "{types:?}");
+    let (_, listed) = server.get("/api/v1/plans?state=applied").await;
+    assert_eq!(
+        (&listed["items"][0]["targets"], &listed["items"][0]["steps"]),
+        (&json!(["samples/one"]), &json!(1))
+    );
+    assert!(listed["items"][0].get("plan").is_none());
+    assert_eq!(server.get("/api/v1/plans?state=open").await.1["items"], json!([]));
+}
+
+#[tokio::test]
+async fn what_moved_refuses_a_plan_and_explains_it() {
+    let server = TestServer::start().await;
+    server.published("one", json!({})).await;
+    let (_, plan) = server.post("/api/v1/samples/one/plan", json!({})).await;
+    let id = plan["id"].as_str().unwrap();
+    let body = json!({ "documents": [document("one", json!({ "wants": "size" }))] });
+    let (_, second) = server.start_job("/api/v1/apply?publish=true", "second", body).await;
+    server.job_ended(second["job"]["id"].as_str().unwrap()).await;
+    let (status, refused) = server.start_job(&format!("/api/v1/plans/{id}/apply"), "a", json!({})).await;
+    assert_eq!((status, &refused["code"]), (StatusCode::CONFLICT, &json!("plan_stale")), "{refused}");
+    assert!(
+        refused["detail"].as_str().unwrap().contains("samples/one newest revision: from 1 to 2"),
+        "{refused}"
+    );
+    let (status, why) = server.get(&format!("/api/v1/explain/plans/{id}")).await;
+    assert_eq!(status, StatusCode::OK, "{why}");
+    assert!(why["sentence"].as_str().unwrap().starts_with("It is stale and can never be applied"), "{why}");
+    assert_eq!(why["evidence"][0]["what"], "state");
+    let (_, why) = server.get("/api/v1/explain/samples/one").await;
+    assert!(why["sentence"].as_str().unwrap().starts_with("Revision 2 is the published one"), "{why}");
+    assert_eq!(server.get("/api/v1/explain/nonsense").await.1["code"], "malformed_object");
+}
+
+#[tokio::test]
+async fn documents_of_yaml_are_planned_and_what_is_malformed_is_told() {
+    let server = TestServer::start().await;
+    let yaml = "apiVersion: quarterdeck/v1\nkind: Sample\nmetadata: {name: one}\nspec: {}\n";
+    let request =
+        server.request(Method::POST, "/api/v1/plans?publish=true").header("content-type", "application/yaml");
+    let (status, plan) = answer(request.body(yaml)).await;
+    assert_eq!((status, &plan["operation"]), (StatusCode::CREATED, &json!("documents.apply")), "{plan}");
+    for (body, code) in [
+        (json!({ "operation": "explode" }), "bad_body"),
+        (json!({ "operation": "publish", "kind": "Sample", "name": "one", "colour": "red" }), "bad_body"),
+        (json!({ "operation": "publish", "kind": "Nothing", "name": "one" }), "resource_not_found"),
+        (
+            json!({ "operation": "rollback", "kind": "samples", "name": "one", "to": 1, "reason": "" }),
+            "reason_required",
+        ),
+        (json!({ "operation": "stop", "run": "one#9" }), "run_not_found"),
+    ] {
+        assert_eq!(server.post("/api/v1/plans", body.clone()).await.1["code"], code, "{body}");
+    }
+}
