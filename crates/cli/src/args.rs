@@ -10,7 +10,7 @@ use crate::verbs;
     name = "qd",
     version,
     about = "One control plane for data and ML: pipelines, runs, and everything underneath.",
-    after_help = "Exit codes: 0 done · 1 the run failed, or diff found differences · 2 error · 3 the run could not start · 4 the run was stopped · 64 wrong usage.\nEnvironment: QD_SERVER, QD_TOKEN, QD_CONFIG, NO_COLOR.",
+    after_help = "Exit codes: 0 done · 1 the run failed, the job failed or was undone, or diff found differences · 2 error · 3 the run could not start · 4 the run was stopped · 64 wrong usage.\nEnvironment: QD_SERVER, QD_TOKEN, QD_CONFIG, NO_COLOR.",
     arg_required_else_help = true,
     propagate_version = false,
     max_term_width = 110
@@ -37,7 +37,17 @@ pub enum Verb {
     Serve(verbs::serve::Args),
     /// Create or update what documents describe
     Apply(verbs::apply::Args),
-    /// List resources, runs, jobs, engines or kinds, or show one
+    /// What a change would do, kept for somebody else to approve and to be applied by id
+    Plan(verbs::plan::Args),
+    /// List plans
+    Plans(verbs::plans::Args),
+    /// Approve somebody else's plan
+    Approve(verbs::approve::Args),
+    /// Reject a plan
+    Reject(verbs::approve::RejectArgs),
+    /// Why something is in the state that it is in, in one sentence
+    Explain(verbs::explain::Args),
+    /// List resources, runs, jobs, plans, engines or kinds, or show one
     #[command(visible_alias = "list")]
     Get(verbs::get::Args),
     /// Everything about one thing, for reading
@@ -95,6 +105,9 @@ pub struct JobWords {
     /// Wait until the job has ended
     #[arg(long)]
     pub wait: bool,
+    /// Say what would happen, and write nothing
+    #[arg(long, conflicts_with_all = ["wait", "idempotency_key"])]
+    pub dry_run: bool,
     /// How to print the job that was made; with --wait, what it came to
     #[arg(short, long, value_enum, default_value_t = Format::Name)]
     pub output: Format,
@@ -109,6 +122,9 @@ pub struct PublishWords {
     /// Return as soon as the job is made
     #[arg(long)]
     pub no_wait: bool,
+    /// Say what would happen, and write nothing
+    #[arg(long, conflicts_with_all = ["no_wait", "idempotency_key"])]
+    pub dry_run: bool,
     /// How to print the job
     #[arg(short, long, value_enum, default_value_t = Format::Name)]
     pub output: Format,
@@ -146,6 +162,24 @@ mod tests {
             "qd stop curate#4 --reason enough --wait",
             "qd logs curate#4 -f --stage load --level warning --tail 20",
             "qd logs curate#4 --since-line 7 --json",
+            "qd plan -f spec.yaml --publish -o yaml",
+            "qd plan publish pipelines/curate --revision 3 --reason why",
+            "qd plan rollback pipeline curate --to 2 --reason broken -o json",
+            "qd plan run pipelines/curate -p a=1",
+            "qd plan stop curate#4 -o name",
+            "qd plan retry curate#4",
+            "qd plans --state open",
+            "qd get plans",
+            "qd approve 0193 --hash sha256:ab --reason fine",
+            "qd reject plans/0193 --reason no",
+            "qd apply --plan 0193 --no-wait",
+            "qd apply -f a --publish --dry-run",
+            "qd publish pipelines/curate --dry-run",
+            "qd run pipelines/curate --dry-run",
+            "qd explain jobs/0193",
+            "qd explain curate#4 -o json",
+            "qd auth token --as second --role viewer",
+            "qd serve --require-approval medium",
             "qd jobs",
             "qd jobs cancel 0193",
             "qd events -f --after 10",
@@ -165,6 +199,12 @@ mod tests {
             "qd",
             "qd frobnicate",
             "qd apply",
+            "qd apply --plan 0193 -f a",
+            "qd plan",
+            "qd reject 0193",
+            "qd explain",
+            "qd auth token --role viewer",
+            "qd serve --require-approval some",
             "qd rollback pipelines/x --to 2",
             "qd diff",
             "qd diff pipelines/x -f spec.yaml",

@@ -1,6 +1,6 @@
 //! The exit codes of `qd`, in one place.
 //!
-//! Scripts depend on them: 0 done, 1 the run failed (or `diff` found differences), 2 an error, 3 the run could not
+//! Scripts depend on them: 0 done, 1 the run failed or the job ended otherwise than it should: failed, cancelled or undone (or `diff` found differences), 2 an error, 3 the run could not
 //! start, 4 the run was stopped, 64 wrong usage (as in sysexits), 130 detached by Ctrl-C while waiting,
 //! 141 the reader of standard output went away.
 
@@ -18,7 +18,7 @@ impl From<Exit> for ExitCode {
 
 impl Exit {
     pub const OK: Self = Self(0);
-    /// The run failed.
+    /// The run failed, or the job failed, was cancelled or was undone.
     pub const FAILED: Self = Self(1);
     /// `diff` found differences.
     pub const DIFFERS: Self = Self(1);

@@ -9,6 +9,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use qd_core::plan::Risk;
 use qd_kernel::bus::NatsOptions;
 use qd_kernel::logs::place::LogStoreOptions;
 use qd_kernel::roles::{Role, Roles};
@@ -63,10 +64,19 @@ pub struct Part {
     /// Seconds for which a stopping server that is no longer /ready goes on taking connections, so that a balancer sees it
     #[arg(long, env = "QD_DRAIN_DELAY", default_value_t = 0, value_name = "SECONDS")]
     pub drain_delay: u16,
+    /// Changes of this risk and above (low, medium, high) want a plan that a second person approved
+    #[arg(long, env = "QD_REQUIRE_APPROVAL", value_parser = risk, value_name = "RISK")]
+    pub require_approval: Option<Risk>,
 }
 
 fn roles(words: &str) -> Result<Roles, String> {
     words.parse().map_err(|error: qd_core::error::Error| error.detail)
+}
+
+fn risk(word: &str) -> Result<Risk, String> {
+    let known = [Risk::Low, Risk::Medium, Risk::High];
+    let found = known.into_iter().find(|risk| risk.as_str() == word);
+    found.ok_or_else(|| "a risk is low, medium or high".into())
 }
 
 /// A server that runs in the background of this process.
@@ -96,7 +106,13 @@ pub async fn start(words: &HostWords, part: &Part, listen: SocketAddr) -> Result
         prepare: part.roles.has(Role::Api) || part.roles.has(Role::Worker),
         supervisor: "/proc/self/exe".into(),
         ray_lost_after: Duration::from_secs(words.ray_lost_after),
-        kernel: KernelOptions { nats, log_store, roles: part.roles, ..KernelOptions::default() },
+        kernel: KernelOptions {
+            nats,
+            log_store,
+            roles: part.roles,
+            approval: part.require_approval,
+            ..KernelOptions::default()
+        },
         store: StoreOptions::default(),
         register: Box::new(|_| {}),
     };

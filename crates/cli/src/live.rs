@@ -4,6 +4,7 @@
 //! five times a second. So a lost event costs a moment, never a wrong picture. Ctrl-C detaches: nothing is cancelled.
 
 pub mod job;
+pub mod job_table;
 pub mod narrator;
 pub mod run;
 pub mod screen;

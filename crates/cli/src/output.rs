@@ -9,6 +9,7 @@ pub mod format;
 pub mod lists;
 pub mod object;
 pub mod paint;
+pub mod plan;
 pub mod table;
 
 use std::borrow::Cow;

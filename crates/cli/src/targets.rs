@@ -1,6 +1,6 @@
 //! How a command names what it works on: `kind/name`, `kind name`, `curate#42`, an id.
 //!
-//! Kinds come from the server's registry, so a kind that the server knows needs no line here. Runs, jobs, engines and
+//! Kinds come from the server's registry, so a kind that the server knows needs no line here. Runs, jobs, plans, engines and
 //! kinds themselves are no kinds of resources but can be listed the same way.
 
 use serde_json::Value;
@@ -16,6 +16,7 @@ pub enum Noun {
     Resource(Kind),
     Runs,
     Jobs,
+    Plans,
     Engines,
     Kinds,
 }
@@ -25,6 +26,7 @@ pub async fn noun(client: &Client, word: &str) -> Result<Noun, Failure> {
     Ok(match word.to_ascii_lowercase().as_str() {
         "run" | "runs" => Noun::Runs,
         "job" | "jobs" => Noun::Jobs,
+        "plan" | "plans" => Noun::Plans,
         "engine" | "engines" => Noun::Engines,
         "kind" | "kinds" => Noun::Kinds,
         _ => Noun::Resource(kind(client, word).await?),
@@ -45,7 +47,7 @@ fn pick_kind(kinds: Vec<Kind>, word: &str) -> Result<Kind, Failure> {
         wanted == plural || wanted == kind.kind.to_ascii_lowercase() || format!("{wanted}s") == plural
     };
     kinds.into_iter().find(matches).ok_or_else(|| {
-        known.extend(["runs", "jobs", "engines", "kinds"].map(str::to_owned));
+        known.extend(["runs", "jobs", "plans", "engines", "kinds"].map(str::to_owned));
         Failure::usage(format!("{word:?} is no kind; there are: {}", known.join(", ")))
     })
 }
@@ -177,7 +179,7 @@ mod tests {
         let failure = pick_kind(kinds(), "pipes").unwrap_err();
         assert_eq!(
             failure.to_string(),
-            "\"pipes\" is no kind; there are: pipelines, namespacepolicies, runs, jobs, engines, kinds"
+            "\"pipes\" is no kind; there are: pipelines, namespacepolicies, runs, jobs, plans, engines, kinds"
         );
     }
 

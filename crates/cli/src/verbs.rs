@@ -1,6 +1,7 @@
 //! The verbs, one a file. Each has its words (`Args`) and one function that carries it out.
 
 pub mod apply;
+pub mod approve;
 pub mod audit;
 pub mod auth;
 pub mod completion;
@@ -9,10 +10,13 @@ pub mod describe;
 pub mod diff;
 pub mod doctor;
 pub mod events;
+pub mod explain;
 pub mod get;
 pub mod history;
 pub mod jobs;
 pub mod logs;
+pub mod plan;
+pub mod plans;
 pub mod publish;
 pub mod request;
 pub mod results;
@@ -37,6 +41,11 @@ use crate::invocation::Invocation;
 pub async fn dispatch(verb: Verb, invocation: &Invocation) -> Result<ExitCode, Failure> {
     let exit = match verb {
         Verb::Apply(args) => apply::run(&args, invocation).await,
+        Verb::Plan(args) => plan::run(&args, invocation).await,
+        Verb::Plans(args) => plans::run(&args, invocation).await,
+        Verb::Approve(args) => approve::run(&args, invocation).await,
+        Verb::Reject(args) => approve::reject(&args, invocation).await,
+        Verb::Explain(args) => explain::run(&args, invocation).await,
         Verb::Get(args) => get::run(&args, invocation).await,
         Verb::Describe(args) => describe::run(&args, invocation).await,
         Verb::Diff(args) => diff::run(&args, invocation).await,

@@ -3,6 +3,8 @@
 //! Lenient on purpose: an older or newer server may leave fields out or add some. `-o json` never goes through
 //! these types, it prints the answer itself.
 
+pub mod plan;
+
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
@@ -273,8 +275,16 @@ pub struct Job {
     pub ended_at: Option<String>,
     pub waiting_for: Option<String>,
     pub error: Option<JobError>,
+    pub cancel_requested: bool,
     pub steps: Vec<Step>,
     pub correlation_id: Option<String>,
+    /// From here on only where one job is asked for.
+    pub plan_id: Option<String>,
+    pub plan_hash: Option<String>,
+    pub plan: plan::Plan,
+    pub locks: Vec<plan::JobLock>,
+    pub audit: Vec<AuditRecord>,
+    pub events: Vec<Event>,
 }
 
 impl Job {
@@ -369,6 +379,8 @@ pub struct Change {
 pub struct Applied {
     pub items: Vec<AppliedItem>,
     pub job: Option<Job>,
+    /// Of a dry run.
+    pub plan: Option<plan::Preview>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]

@@ -1,8 +1,11 @@
-//! Waiting for a job, saying what it waits for and which step it is at.
+//! Waiting for a job: a step table redrawn in place on a terminal, a line per change elsewhere.
 
 use std::time::Duration;
 
-use super::{Turn, Watch};
+use console::Term;
+
+use super::screen::Screen;
+use super::{Turn, Watch, job_table};
 use crate::client::shapes::Job;
 use crate::client::{Client, segment};
 use crate::exit::Exit;
@@ -14,37 +17,70 @@ use crate::output::{clean, object};
 /// Follows a job to its end; `None` after Ctrl-C.
 pub async fn follow(invocation: &Invocation, client: &Client, id: &str) -> Result<Option<Job>, Failure> {
     let path = format!("/api/v1/jobs/{}", segment(id));
-    let spinner = spinner(invocation);
-    let mut told = String::new();
+    let mut show = Show::new(invocation);
     let mut watch =
-        Watch::new(client, None, |event| event.job_id.as_deref() == Some(id), Duration::from_secs(1));
+        Watch::new(client, None, |event| event.job_id.as_deref() == Some(id), Duration::from_millis(500));
+    let mut seen: Option<Job> = None;
     let ended = loop {
         match watch.next().await? {
             Turn::Look => {
                 let look = client.fetch::<Job>(&path);
                 let Some(job) = watch.unless_interrupted(look).await else { break None };
                 let job = job?;
-                let line = line_of(&job);
-                if line != told {
-                    match &spinner {
-                        Some(spinner) => spinner.set_message(line.clone()),
-                        None => invocation.out.note(&line),
-                    }
-                    told = line;
-                }
+                show.now(invocation, &job);
                 if job.ended() {
                     break Some(job);
                 }
+                seen = Some(job);
             }
+            // The time that it takes goes on.
+            Turn::Tick => seen.iter().for_each(|job| show.tick(invocation, job)),
             Turn::Detached => break None,
             _ => {}
         }
     };
-    if let Some(spinner) = spinner {
-        spinner.finish_and_clear();
-        invocation.out.note(&told);
-    }
+    show.last(invocation, ended.as_ref());
     Ok(ended)
+}
+
+/// Where a job is shown while it is followed: standard error.
+struct Show {
+    screen: Option<Screen>,
+    told: String,
+}
+
+impl Show {
+    fn new(invocation: &Invocation) -> Self {
+        let screen = invocation.out.may_redraw().then(|| Screen::new(Term::stderr()));
+        Self { screen, told: String::new() }
+    }
+
+    fn now(&mut self, invocation: &Invocation, job: &Job) {
+        let line = job_table::line(job);
+        match &self.screen {
+            Some(_) => self.tick(invocation, job),
+            None if line != self.told => invocation.out.note(&line),
+            None => {}
+        }
+        self.told = line;
+    }
+
+    fn tick(&mut self, invocation: &Invocation, job: &Job) {
+        if let Some(screen) = &mut self.screen {
+            screen.draw(&job_table::all(job, invocation.clock.now(), invocation.out.error_paint()));
+        }
+    }
+
+    /// What went well is one line; else the table stays.
+    fn last(&mut self, invocation: &Invocation, ended: Option<&Job>) {
+        let Some(screen) = &mut self.screen else { return };
+        if ended.is_none_or(|job| job.state == "succeeded") {
+            screen.clear();
+            if !self.told.is_empty() {
+                invocation.out.note(&self.told);
+            }
+        }
+    }
 }
 
 /// Follows a job that a command created, and turns its end into an exit code.
@@ -55,7 +91,7 @@ pub async fn conclude(invocation: &Invocation, client: &Client, id: &str) -> Res
             let paint = invocation.out.error_paint();
             let why = job.error.map(|error| format!(": {} ({})", clean(&error.message), clean(&error.code)));
             invocation.out.error_line(&format!(
-                "{} job {} is {}{}\n{} `qd jobs show {}` has every step",
+                "{} job {} is {}{}\n{} `qd explain jobs/{}` says why, `qd jobs show` has every step",
                 paint.bad("error:"),
                 clean(&job.id),
                 clean(&job.state),
@@ -87,54 +123,4 @@ pub async fn conclude_and_print(
         object::job(invocation, &job, output)?;
     }
     Ok(exit)
-}
-
-fn line_of(job: &Job) -> String {
-    let what =
-        job.resource.as_ref().map(|resource| format!(" {}", clean(&resource.name))).unwrap_or_default();
-    let step = job
-        .steps
-        .iter()
-        .enumerate()
-        .find(|(_, step)| matches!(step.state.as_str(), "running" | "waiting"))
-        .map(|(index, step)| {
-            let title = step.title.as_deref().unwrap_or(&step.name);
-            format!(", step {} of {}: {}", index + 1, job.steps.len(), clean(title))
-        });
-    let waiting = job.waiting_for.as_deref().map(|why| format!(", waiting for {}", clean(why)));
-    format!(
-        "{}{what}: {}{}{}",
-        clean(&job.operation),
-        clean(&job.state),
-        step.unwrap_or_default(),
-        waiting.unwrap_or_default()
-    )
-}
-
-fn spinner(invocation: &Invocation) -> Option<indicatif::ProgressBar> {
-    invocation.out.may_redraw().then(|| {
-        let spinner = indicatif::ProgressBar::new_spinner();
-        spinner.enable_steady_tick(Duration::from_millis(120));
-        spinner
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    #[test]
-    fn the_line_says_step_and_wait() {
-        let job: Job = serde_json::from_value(json!({
-            "id": "j", "operation": "run.start", "state": "waiting", "resource": {"name": "curate"},
-            "waiting_for": "the Xenna environment is being prepared: step 2 of 4",
-            "steps": [{"name": "submit", "title": "Submit to Xenna", "state": "waiting"}, {"name": "adopt", "state": "pending"}],
-        }))
-        .unwrap();
-        assert_eq!(
-            line_of(&job),
-            "run.start curate: waiting, step 1 of 2: Submit to Xenna, waiting for the Xenna environment is being prepared: step 2 of 4"
-        );
-    }
 }

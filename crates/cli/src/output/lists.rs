@@ -3,6 +3,7 @@
 use serde_json::Value;
 use time::OffsetDateTime;
 
+use crate::client::shapes::plan::StoredPlan;
 use crate::client::shapes::{
     AuditRecord, Engine, Event, Job, Kind, Resource, Revision, Run, actor_name, text_of,
 };
@@ -90,6 +91,37 @@ pub fn jobs(items: &[Job], wide: bool, now: OffsetDateTime) -> Table {
         if wide {
             row.push(actor_name(job.created_by.as_ref()).into());
             row.push(job.reason.as_deref().unwrap_or_default().into());
+        }
+        table.row(row);
+    }
+    table
+}
+
+pub fn plans(items: &[StoredPlan], wide: bool, now: OffsetDateTime) -> Table {
+    let mut headers = vec!["PLAN", "OPERATION", "TARGETS", "STATE", "RISK", "BY", "AGE"];
+    if wide {
+        headers.extend(["DECIDED BY", "REASON", "JOB", "HASH"]);
+    }
+    let mut table = Table::new(&headers);
+    for plan in items {
+        // Lists name the targets; of one plan they are those of its steps.
+        let mut targets = plan.targets.clone();
+        targets.extend(plan.plan.steps.iter().map(|step| step.target.clone()));
+        targets.dedup();
+        let mut row: Vec<Cell> = vec![
+            plan.id.as_str().into(),
+            plan.operation.as_str().into(),
+            targets.join(", ").into(),
+            Cell::state(&*plan.state),
+            plan.risk.as_str().into(),
+            plan.created_by.as_str().into(),
+            age(plan.created_at.as_deref(), now).into(),
+        ];
+        if wide {
+            row.push(plan.decided_by.as_deref().unwrap_or_default().into());
+            row.push(plan.reason.as_str().into());
+            row.push(Cell::toned(plan.job_id.as_deref().unwrap_or_default(), Tone::Dim));
+            row.push(Cell::toned(plan.hash.as_str(), Tone::Dim));
         }
         table.row(row);
     }
@@ -261,6 +293,17 @@ mod tests {
         REVISION   STATE       FROM           BY      AGE   PUBLISHED   MESSAGE
         3          published   working copy   owner   2h    60m         raise the threshold
         ");
+    }
+
+    #[test]
+    fn plans_say_what_they_are_about_and_how_they_stand() {
+        let listed: StoredPlan = serde_json::from_value(json!({
+            "id": "0194", "operation": "documents.apply", "state": "open", "risk": "medium", "hash": "sha256:ab", "steps": 2,
+            "targets": ["pipelines/curate", "stagetemplates/load"], "created_by": "owner", "created_at": "2026-11-20T11:59:00Z",
+        }))
+        .unwrap();
+        let whole = crate::output::plan::tests::stored();
+        insta::assert_snapshot!(plans(&[listed, whole], true, NOW).render(Paint::plain()));
     }
 
     #[test]

@@ -50,10 +50,12 @@ impl Paint {
     /// Colours the name of a state by what it means, the same for runs, jobs, steps, stages and engines.
     pub fn state(self, state: &str) -> String {
         match state {
-            "succeeded" | "published" | "healthy" | "ready" | "ok" | "active" => self.good(state),
+            "succeeded" | "published" | "healthy" | "ready" | "ok" | "active" | "approved" | "applied"
+            | "pass" => self.good(state),
             "failed" | "missing" | "rejected" | "fail" | "unhealthy" => self.bad(state),
-            "stopped" | "waiting" | "degraded" | "unknown" | "cancelled" | "warn" => self.warn(state),
-            "running" | "queued" | "progressing" | "pending" => self.active(state),
+            "stopped" | "waiting" | "degraded" | "unknown" | "cancelled" | "warn" | "undone" | "stale"
+            | "expired" => self.warn(state),
+            "running" | "queued" | "progressing" | "pending" | "undoing" | "open" => self.active(state),
             other => other.to_owned(),
         }
     }

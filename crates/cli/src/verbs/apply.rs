@@ -1,4 +1,5 @@
 //! `qd apply`: documents become working copies and revisions; `--publish` publishes them as well, and waits until they are.
+//! `--plan` carries out a plan that was made before, whatever it is about.
 //!
 //! All documents of one command are one request, so that either all are written or none.
 
@@ -7,7 +8,7 @@ use std::path::PathBuf;
 use serde_json::Value;
 
 use crate::client::problem::{Sources, render_violation};
-use crate::client::shapes::{Applied, AppliedItem};
+use crate::client::shapes::{Applied, AppliedItem, Job};
 use crate::client::{Client, Reply};
 use crate::documents::code::CodeSet;
 use crate::documents::{self, Bundle};
@@ -17,24 +18,29 @@ use crate::invocation::Invocation;
 use crate::live;
 use crate::output::format::{self, Format};
 use crate::output::paint::Paint;
-use crate::output::{changes, clean};
+use crate::output::{changes, clean, object, plan};
+use crate::verbs::approve::plan_path;
+use crate::verbs::publish::job_of;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// A YAML or JSON file, a folder of them, or - for standard input; may be repeated
-    #[arg(short, long = "file", required = true, value_name = "FILE|DIR|-")]
+    #[arg(short, long = "file", required_unless_present = "plan", value_name = "FILE|DIR|-")]
     files: Vec<PathBuf>,
+    /// Carry out this plan, unless something moved since it was made
+    #[arg(long, value_name = "PLAN_ID", conflicts_with_all = ["files", "dry_run", "publish", "no_publish", "message"])]
+    plan: Option<String>,
     /// Say what would change; stores new code by its digest to check it, and writes nothing else
-    #[arg(long)]
+    #[arg(long, conflicts_with = "no_wait")]
     dry_run: bool,
     /// Publish the new revisions too
-    #[arg(long, conflicts_with_all = ["dry_run", "no_publish"])]
+    #[arg(long, conflicts_with = "no_publish")]
     publish: bool,
     /// Only cut revisions, which is what happens anyway
     #[arg(long)]
     no_publish: bool,
-    /// With --publish: return as soon as the job is made
-    #[arg(long, requires = "publish")]
+    /// With --publish or --plan: return as soon as the job is made
+    #[arg(long)]
     no_wait: bool,
     /// What the new revisions are for
     #[arg(short, long)]
@@ -47,9 +53,13 @@ pub struct Args {
 }
 
 pub async fn run(args: &Args, invocation: &Invocation) -> Result<Exit, Failure> {
+    if let Some(id) = &args.plan {
+        return carry_out(id, args, invocation).await;
+    }
     let bundle = documents::read(&args.files)?;
     let client = invocation.client()?;
     let order = Order {
+        plan: false,
         dry_run: args.dry_run,
         publish: args.publish,
         message: args.message.as_deref(),
@@ -67,9 +77,36 @@ pub async fn run(args: &Args, invocation: &Invocation) -> Result<Exit, Failure> 
     }
 }
 
+/// Carries a kept plan out.
+async fn carry_out(id: &str, args: &Args, invocation: &Invocation) -> Result<Exit, Failure> {
+    let client = invocation.client()?;
+    let request = client.post(&format!("{}/apply", plan_path(id)));
+    let reply = request.idempotent(args.idempotency_key.as_deref())?.send().await?;
+    let PlanApplied { job } = reply.json()?;
+    let Some(job) = job else {
+        invocation.out.note("the plan is applied; there was nothing for a job to do");
+        return Ok(Exit::OK);
+    };
+    if args.no_wait {
+        invocation.out.note(&format!("applying the plan: `qd jobs watch {}` follows it", clean(&job.id)));
+        object::job(invocation, &job_of(&reply.value()?), args.output)?;
+        return Ok(Exit::OK);
+    }
+    live::job::conclude_and_print(invocation, &client, &job.id, args.output).await
+}
+
+/// The reply to a plan that was applied.
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(default)]
+struct PlanApplied {
+    job: Option<Job>,
+}
+
 /// What is asked of the server.
 #[derive(Debug, Default)]
 pub struct Order<'a> {
+    /// To keep a plan of it, and do nothing.
+    pub plan: bool,
     pub dry_run: bool,
     pub publish: bool,
     pub message: Option<&'a str>,
@@ -86,7 +123,7 @@ pub async fn send(
     let code = CodeSet::pack(bundle)?;
     code.upload(client, |line| invocation.out.note(line)).await?;
     let mut request = client
-        .post("/api/v1/apply")
+        .post(if order.plan { "/api/v1/plans" } else { "/api/v1/apply" })
         .body(code.text(bundle).into_bytes(), "application/yaml")
         .maybe_query("message", order.message);
     if order.dry_run {
@@ -118,6 +155,9 @@ fn print(
             let detailed = args.dry_run || args.output == Format::Wide;
             for item in &applied.items {
                 out.data(&describe(item, args.dry_run, detailed, sources, out.paint()))?;
+            }
+            if let Some(preview) = applied.plan.as_ref().filter(|_| args.publish) {
+                out.data(&format!("\n{}", plan::render(&preview.plan, &preview.hash, out.paint())))?;
             }
             if let Some(job) = applied.job.as_ref().filter(|_| args.no_wait) {
                 out.note(&format!("publishing: `qd jobs watch {}` follows it", clean(&job.id)));

@@ -3,6 +3,7 @@
 use serde_json::Value;
 use time::OffsetDateTime;
 
+use crate::client::shapes::plan::StoredPlan;
 use crate::client::shapes::{AuditRecord, Job, Page, Resource, Revision, Run, actor_name, text_of};
 use crate::client::{Client, segment};
 use crate::exit::Exit;
@@ -12,13 +13,13 @@ use crate::live::stage_table;
 use crate::output::age::{age, between};
 use crate::output::paint::Paint;
 use crate::output::table::{Cell, Table};
-use crate::output::{clean, clean_lines, format, lists};
+use crate::output::{clean, clean_lines, format, lists, plan};
 use crate::targets::{self, Noun, Target};
-use crate::verbs::jobs;
+use crate::verbs::{approve, jobs};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// What to describe: pipelines/curate, curate#42, jobs/ID
+    /// What to describe: pipelines/curate, curate#42, jobs/ID, plans/ID
     #[arg(value_name = "KIND/NAME", num_args = 1..=2, required = true)]
     target: Vec<String>,
 }
@@ -35,6 +36,10 @@ pub async fn run(args: &Args, invocation: &Invocation) -> Result<Exit, Failure> 
                 Noun::Jobs => {
                     let job: Job = client.fetch(&format!("/api/v1/jobs/{}", segment(name))).await?;
                     jobs::describe(&job, now, paint)
+                }
+                Noun::Plans => {
+                    let stored: StoredPlan = client.fetch(&approve::plan_path(name)).await?;
+                    plan::describe(&stored, now, paint)
                 }
                 Noun::Resource(kind) => {
                     resource(&client, &Target { kind, name: name.to_owned() }, now, paint).await?

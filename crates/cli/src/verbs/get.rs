@@ -13,6 +13,7 @@ use crate::output::format::{self, Format};
 use crate::output::lists;
 use crate::output::table::Table;
 use crate::targets::{self, Noun, Target};
+use crate::verbs::approve;
 
 /// What one request asks for at most.
 const PAGE: usize = 100;
@@ -97,6 +98,7 @@ async fn list(client: &Client, noun: &Noun, args: &Args) -> Result<List, Failure
         _ if !args.labels.is_empty() => return Err(Failure::usage("only resources have labels")),
         Noun::Runs => "/api/v1/runs".into(),
         Noun::Jobs => "/api/v1/jobs".into(),
+        Noun::Plans => "/api/v1/plans".into(),
         Noun::Engines => "/api/v1/engines".into(),
         Noun::Kinds => "/api/v1/kinds".into(),
     };
@@ -138,6 +140,7 @@ async fn one(client: &Client, noun: &Noun, name: &str) -> Result<Value, Failure>
         }
         Noun::Runs => Ok(targets::run(client, name).await?.1),
         Noun::Jobs => client.fetch(&format!("/api/v1/jobs/{}", segment(name))).await,
+        Noun::Plans => client.fetch(&approve::plan_path(name)).await,
         Noun::Engines => named(client, "/api/v1/engines", &["name"], name).await,
         Noun::Kinds => named(client, "/api/v1/kinds", &["plural", "kind"], name).await,
     }
@@ -203,6 +206,7 @@ fn table(invocation: &Invocation, noun: &Noun, items: &[Value], wide: bool) -> R
         Noun::Resource(_) => lists::resources(&decode::<Resource>(items)?, wide, now),
         Noun::Runs => lists::runs(&decode::<Run>(items)?, wide, now),
         Noun::Jobs => lists::jobs(&decode::<Job>(items)?, wide, now),
+        Noun::Plans => lists::plans(&decode(items)?, wide, now),
         Noun::Engines => lists::engines(&decode(items)?, now),
         Noun::Kinds => lists::kinds(&decode(items)?),
     })
@@ -225,6 +229,7 @@ fn name_line(noun: &Noun, item: &Value) -> String {
         Noun::Resource(kind) => format!("{}/{}\n", kind.plural, text("name")),
         Noun::Runs => format!("runs/{}\n", if text("ref").is_empty() { text("id") } else { text("ref") }),
         Noun::Jobs => format!("jobs/{}\n", text("id")),
+        Noun::Plans => format!("plans/{}\n", text("id")),
         Noun::Engines => format!("engines/{}\n", text("name")),
         Noun::Kinds => format!("kinds/{}\n", text("plural")),
     }
@@ -236,6 +241,7 @@ fn empty(noun: &Noun, filtered: bool) -> String {
         Noun::Resource(kind) => format!("no {0} here yet; `qd apply -f FILE` makes the first", kind.plural),
         Noun::Runs => "no runs here yet; `qd run KIND/NAME` starts the first".into(),
         Noun::Jobs => "no jobs".into(),
+        Noun::Plans => "no plans; `qd plan -f FILE` makes one".into(),
         Noun::Engines => "no engines".into(),
         Noun::Kinds => "no kinds".into(),
     }

@@ -4,16 +4,17 @@ use clap::Subcommand;
 use serde_json::Value;
 
 use crate::client::segment;
-use crate::client::shapes::{Job, actor_name, text_of};
+use crate::client::shapes::plan::Plan;
+use crate::client::shapes::{Job, actor_name};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::invocation::Invocation;
-use crate::live;
+use crate::live::{self, job_table};
 use crate::output::age::{age, between};
 use crate::output::format::{self, Format};
 use crate::output::paint::Paint;
-use crate::output::table::{Cell, Table};
-use crate::output::{clean, clean_lines, object};
+use crate::output::table::Table;
+use crate::output::{clean, clean_lines, lists, object, plan};
 use crate::targets::Noun;
 use crate::verbs::get;
 use crate::verbs::publish::job_of;
@@ -34,7 +35,7 @@ enum What {
         #[arg(short, long, value_enum, default_value_t)]
         output: Format,
     },
-    /// Follow a job until it ends: exit 0 succeeded, 1 otherwise
+    /// Follow a job until it ends: exit 0 succeeded, 1 failed, cancelled or undone
     Watch {
         id: String,
         /// How to print the job when it has ended
@@ -52,7 +53,7 @@ enum What {
 
 #[derive(Debug, clap::Args)]
 struct ListArgs {
-    /// Only those in this state: queued, running, waiting, succeeded, failed, cancelled
+    /// Only those in this state: queued, running, waiting, succeeded, failed, cancelled, undoing, undone
     #[arg(long)]
     state: Option<String>,
     /// At most this many; 0 for all
@@ -114,8 +115,13 @@ fn path(id: &str) -> String {
     format!("/api/v1/jobs/{}", segment(bare(id)))
 }
 
-/// A job for reading: what, why, by whom, and each step.
+/// A job for reading: what, why, by whom, each step, and all that belongs to it.
 pub fn describe(job: &Job, now: time::OffsetDateTime, paint: Paint) -> String {
+    let titles = |state: &str| {
+        let titles = job.steps.iter().filter(|step| step.state == state);
+        titles.map(|step| step.title.as_deref().unwrap_or(&step.name)).collect::<Vec<_>>().join(", ")
+    };
+    let over = matches!(job.state.as_str(), "failed" | "cancelled" | "undone" | "undoing");
     let mut rows = vec![
         ("job", job.id.clone()),
         ("operation", job.operation.clone()),
@@ -123,10 +129,13 @@ pub fn describe(job: &Job, now: time::OffsetDateTime, paint: Paint) -> String {
         ("run", job.run_id.clone().unwrap_or_default()),
         ("state", job.state.clone()),
         ("waits for", job.waiting_for.clone().unwrap_or_default()),
+        ("undone", titles("undone")),
+        ("still done", if over { titles("succeeded") } else { String::new() }),
         ("reason", job.reason.clone().unwrap_or_default()),
         ("by", actor_name(job.created_by.as_ref())),
         ("made", age(job.created_at.as_deref(), now)),
         ("took", between(job.started_at.as_deref(), job.ended_at.as_deref(), now)),
+        ("plan", job.plan_id.as_ref().map(|id| format!("plans/{id}")).unwrap_or_default()),
         ("correlation", job.correlation_id.clone().unwrap_or_default()),
     ];
     rows.retain(|(_, value)| !value.is_empty());
@@ -146,20 +155,36 @@ pub fn describe(job: &Job, now: time::OffsetDateTime, paint: Paint) -> String {
         ));
     }
     if !job.steps.is_empty() {
-        let mut table = Table::new(&["STEP", "STATE", "TRIES", "TOOK", "ERROR"]);
-        for step in &job.steps {
-            table.row([
-                step.title.as_deref().unwrap_or(&step.name).into(),
-                Cell::state(&*step.state),
-                step.attempts.to_string().into(),
-                between(step.started_at.as_deref(), step.ended_at.as_deref(), now).into(),
-                step.error.as_ref().map(text_of).unwrap_or_default().into(),
-            ]);
-        }
-        text.push('\n');
-        text.push_str(&table.render(paint));
+        text.push_str(&format!("\n{}\n", job_table::steps(job, now, paint).join("\n")));
+    }
+    if !job.plan.operation.is_empty() {
+        let hash = job.plan_hash.as_deref().unwrap_or_default();
+        // Who has the locks stands below.
+        let shown = Plan { locks: vec![], ..job.plan.clone() };
+        text.push_str(&format!("\n{}\n{}", paint.bold("plan"), plan::render(&shown, hash, paint)));
+    }
+    let mut locks = Table::new(&["LOCK", "HOLDER"]);
+    for lock in &job.locks {
+        let holder = match (&lock.holder, lock.held) {
+            (_, true) => "this job".to_owned(),
+            (Some(holder), false) => format!("jobs/{holder}"),
+            (None, false) => "free".into(),
+        };
+        locks.row([lock.key.as_str().into(), holder.into()]);
+    }
+    section(&mut text, "locks", &locks, paint);
+    section(&mut text, "audit", &lists::audit(&job.audit, false), paint);
+    if !job.events.is_empty() {
+        text.push_str(&format!("\n{}\n", paint.bold("events")));
+        job.events.iter().for_each(|event| text.push_str(&format!("{}\n", lists::event_line(event))));
     }
     text
+}
+
+fn section(text: &mut String, title: &str, table: &Table, paint: Paint) {
+    if !table.is_empty() {
+        text.push_str(&format!("\n{}\n{}", paint.bold(title), table.render(paint)));
+    }
 }
 
 #[cfg(test)]
@@ -190,9 +215,39 @@ mod tests {
         took         4.5s
         error        the environment could not be made (engine_unavailable)
 
-        STEP                      STATE     TRIES   TOOK   ERROR
+        STEP                      STATE     TRIES   TOOK
         Prepare the environment   failed    3       4.0s   pip ended with 1
-        submit                    skipped   0       -      -
+        submit                    skipped   -       -
         ");
+    }
+
+    #[test]
+    fn a_job_is_described_with_all_that_belongs_to_it() {
+        let plan = json!({
+            "operation": "documents.apply",
+            "steps": [
+                {"name": "publish:pipelines/a", "title": "Publish revision 2", "target": "pipelines/a", "risk": "medium", "changes": [
+                    {"pointer": "/published", "op": "replace", "before": 1, "after": 2},
+                ]},
+                {"name": "publish:pipelines/b", "title": "Publish revision 1", "target": "pipelines/b", "risk": "medium", "changes": []},
+            ],
+            "gates": [{"name": "spec", "state": "pass", "evidence": "the spec has no violations"}],
+            "locks": ["pipelines/a", "pipelines/b"],
+        });
+        let job: Job = serde_json::from_value(json!({
+            "id": "0193", "operation": "documents.apply", "state": "undone", "created_by": "owner",
+            "created_at": "2026-11-20T11:58:00Z", "started_at": "2026-11-20T11:58:00Z", "ended_at": "2026-11-20T11:58:04.5Z",
+            "error": {"code": "spec_invalid", "message": "the spec is no good"},
+            "steps": [
+                {"name": "publish:pipelines/a", "title": "Publish revision 2", "state": "undone", "attempts": 1, "started_at": "2026-11-20T11:58:00Z", "ended_at": "2026-11-20T11:58:04Z"},
+                {"name": "publish:pipelines/b", "title": "Publish revision 1", "state": "failed", "attempts": 1, "started_at": "2026-11-20T11:58:01Z", "ended_at": "2026-11-20T11:58:02Z", "error": "the spec is no good"},
+            ],
+            "plan_id": "0192", "plan_hash": "sha256:ab", "plan": plan,
+            "locks": [{"key": "pipelines/a", "held": false, "holder": "0195"}, {"key": "pipelines/b", "held": false, "holder": null}],
+            "audit": [{"id": "1", "at": "2026-11-20T11:58:00Z", "actor": "owner", "action": "documents.apply", "outcome": "success", "object": {"kind": "Pipeline", "name": "a"}}],
+            "events": [{"pos": 7, "type": "job.queued", "at": "2026-11-20T11:58:00Z", "actor": "owner", "job_id": "0193", "data": {"operation": "documents.apply"}}],
+        }))
+        .unwrap();
+        insta::assert_snapshot!(describe(&job, datetime!(2026-11-20 12:00:00 UTC), Paint::plain()));
     }
 }

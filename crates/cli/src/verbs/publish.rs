@@ -11,6 +11,7 @@ use crate::invocation::Invocation;
 use crate::live;
 use crate::output::{clean, object};
 use crate::targets::Target;
+use crate::verbs::plan;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -32,6 +33,9 @@ pub async fn run(args: &Args, invocation: &Invocation) -> Result<Exit, Failure> 
     let target = Target::parse(&client, &args.target).await?;
     let body = without_nulls(json!({"revision": args.revision, "reason": args.reason}));
     let request = client.post(&target.path("/publish")).json(&body);
+    if args.job.dry_run {
+        return plan::dry_run(invocation, request, args.job.output).await;
+    }
     let reply = request.idempotent(args.job.idempotency_key.as_deref())?.send().await?;
     conclude(invocation, &client, &reply, &args.job, &format!("publishing {}", target.label())).await
 }

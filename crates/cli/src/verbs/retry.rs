@@ -11,6 +11,7 @@ use crate::live;
 use crate::live::run::{Outcome, View, exit_of, follow, tell_detached};
 use crate::output::{clean, object};
 use crate::targets::{self, run_path};
+use crate::verbs::plan;
 use crate::verbs::publish::{job_of, without_nulls};
 
 #[derive(Debug, clap::Args)]
@@ -30,6 +31,9 @@ pub async fn run(args: &Args, invocation: &Invocation) -> Result<Exit, Failure> 
     let (run, _) = targets::run(&client, &args.run).await?;
     let path = format!("{}/retry", run_path(&run.id));
     let request = client.post(&path).json(&without_nulls(json!({"reason": args.reason})));
+    if args.job.dry_run {
+        return plan::dry_run(invocation, request, args.job.output).await;
+    }
     let reply = request
         .idempotent(args.job.idempotency_key.as_deref())?
         .send()

@@ -7,7 +7,7 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::invocation::Invocation;
 use crate::targets::Target;
-use crate::verbs::publish;
+use crate::verbs::{plan, publish};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -28,6 +28,9 @@ pub async fn run(args: &Args, invocation: &Invocation) -> Result<Exit, Failure> 
     let client = invocation.client()?;
     let target = Target::parse(&client, &args.target).await?;
     let request = client.post(&target.path("/rollback")).json(&json!({"to": args.to, "reason": args.reason}));
+    if args.job.dry_run {
+        return plan::dry_run(invocation, request, args.job.output).await;
+    }
     let reply = request.idempotent(args.job.idempotency_key.as_deref())?.send().await?;
     let what = format!("rolling {} back to revision {}", target.label(), args.to);
     publish::conclude(invocation, &client, &reply, &args.job, &what).await

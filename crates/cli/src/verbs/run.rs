@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
-use crate::client::Client;
 use crate::client::shapes::{Accepted, Run};
+use crate::client::{Client, Request};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::invocation::Invocation;
@@ -15,6 +15,7 @@ use crate::output::format::Format;
 use crate::output::object::{self, run_label};
 use crate::params;
 use crate::targets::Target;
+use crate::verbs::plan;
 use crate::verbs::publish::without_nulls;
 
 #[derive(Debug, clap::Args)]
@@ -38,6 +39,9 @@ pub struct Args {
     /// Print the run's log on standard output while waiting (implies --wait)
     #[arg(long)]
     logs: bool,
+    /// Say what would happen, and write nothing
+    #[arg(long, conflicts_with_all = ["wait", "logs", "idempotency_key"])]
+    dry_run: bool,
     /// How to print the run that was started
     #[arg(short, long, value_enum, default_value_t = Format::Name)]
     output: Format,
@@ -47,6 +51,11 @@ pub struct Args {
 }
 
 pub async fn run(args: &Args, invocation: &Invocation) -> Result<Exit, Failure> {
+    if args.dry_run {
+        let client = invocation.client()?;
+        let request = request(args, &client).await?;
+        return plan::dry_run(invocation, request, args.output).await;
+    }
     let (client, run) =
         start(args, invocation).await.map_err(|failure| failure.with_exit(Exit::COULD_NOT_START))?;
     if !(args.wait || args.logs) {
@@ -76,12 +85,7 @@ pub async fn run(args: &Args, invocation: &Invocation) -> Result<Exit, Failure> 
 
 async fn start(args: &Args, invocation: &Invocation) -> Result<(Client, Value), Failure> {
     let client = invocation.client()?;
-    let target = Target::parse(&client, &args.target).await?;
-    let file = args.params_file.as_deref().map(params::read_file).transpose()?;
-    let schema = if args.params.is_empty() { None } else { params_schema(&client, &target).await? };
-    let params = params::collect(file, &args.params, schema.as_ref());
-    let body = without_nulls(json!({"params": params, "revision": args.revision}));
-    let request = client.post(&target.path("/runs")).json(&body);
+    let request = request(args, &client).await?;
     let reply = request.idempotent(args.idempotency_key.as_deref())?.send().await?;
     let Accepted { run, .. } = reply.json()?;
     let value = reply
@@ -96,8 +100,17 @@ async fn start(args: &Args, invocation: &Invocation) -> Result<(Client, Value), 
     Ok((client, value))
 }
 
+async fn request<'c>(args: &Args, client: &'c Client) -> Result<Request<'c>, Failure> {
+    let target = Target::parse(client, &args.target).await?;
+    let file = args.params_file.as_deref().map(params::read_file).transpose()?;
+    let schema = if args.params.is_empty() { None } else { params_schema(client, &target).await? };
+    let params = params::collect(file, &args.params, schema.as_ref());
+    let body = without_nulls(json!({"params": params, "revision": args.revision}));
+    Ok(client.post(&target.path("/runs")).json(&body))
+}
+
 /// The schema of the parameters, to read `-p` by; without a published spec the server decides alone.
-async fn params_schema(client: &Client, target: &Target) -> Result<Option<Value>, Failure> {
+pub async fn params_schema(client: &Client, target: &Target) -> Result<Option<Value>, Failure> {
     let resource: Value = client.fetch(&target.path("")).await?;
     Ok(resource.get("params_schema").cloned())
 }

@@ -9,6 +9,7 @@ use crate::invocation::Invocation;
 use crate::live::run::{Outcome, View, follow, tell_detached};
 use crate::output::{clean, object};
 use crate::targets::{self, run_path};
+use crate::verbs::plan;
 use crate::verbs::publish::{job_of, without_nulls};
 
 #[derive(Debug, clap::Args)]
@@ -27,6 +28,9 @@ pub async fn run(args: &Args, invocation: &Invocation) -> Result<Exit, Failure> 
     let (run, _) = targets::run(&client, &args.run).await?;
     let path = format!("{}/stop", run_path(&run.id));
     let request = client.post(&path).json(&without_nulls(json!({"reason": args.reason})));
+    if args.job.dry_run {
+        return plan::dry_run(invocation, request, args.job.output).await;
+    }
     let reply = request.idempotent(args.job.idempotency_key.as_deref())?.send().await?;
     if !args.job.wait {
         invocation.out.note(&format!("stopping {}: `qd watch {0}` follows it", clean(run.label())));

@@ -1,4 +1,5 @@
-//! Several real `qd serve` on one real Postgres and one real NATS: what clients notice of it when one of them goes.
+//! Real `qd serve`: several on one real Postgres and one real NATS, and what clients notice of it when one of them goes; and one
+//! with two people at it.
 
 #![allow(
     clippy::expect_used,
@@ -9,6 +10,7 @@
 )]
 
 mod faults;
+mod plans;
 mod roles;
 mod rolling;
 mod support;

@@ -82,6 +82,21 @@ impl Process {
         String::from_utf8(out.stdout).expect("a token").trim().to_owned()
     }
 
+    /// Runs `qd` to its end, as whoever holds this token: exit code, stdout, stderr.
+    pub fn run(&self, token: &str, words: &[&str]) -> (i32, String, String) {
+        let mut command = qd(self.home.path());
+        // Of contexts and homes this one knows none.
+        command.args(words).env("QD_SERVER", self.url()).env("QD_TOKEN", token);
+        let out = command.stdin(Stdio::null()).output().expect("run qd");
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("UTF-8");
+        (out.status.code().unwrap_or(-1), text(out.stdout), text(out.stderr))
+    }
+
+    /// Writes a file into the folder that `qd` runs in.
+    pub fn write(&self, name: &str, text: &str) {
+        fs::write(self.home.path().join(name), text).expect("write a file");
+    }
+
     pub fn log(&self) -> String {
         fs::read_to_string(self.home.path().join("log")).unwrap_or_default()
     }
