@@ -73,6 +73,19 @@ const job = createRoute({
   component: lazyPage(() => import("@/pages/job/page")),
 });
 
+const plans = createRoute({
+  getParentRoute: () => app,
+  path: "/plans",
+  validateSearch: (raw): { state?: string } => ({ state: word(raw.state) }),
+  component: lazyPage(() => import("@/pages/plan-list/page")),
+});
+
+const plan = createRoute({
+  getParentRoute: () => app,
+  path: "/plans/$plan",
+  component: lazyPage(() => import("@/pages/plan/page")),
+});
+
 const events = createRoute({
   getParentRoute: () => app,
   path: "/events",
@@ -117,7 +130,7 @@ const kindDetail = createRoute({
 
 const routeTree = root.addChildren([
   signIn,
-  app.addChildren([home, runs, run, jobs, job, events, audit, engines, kindList, kindNew, kindDetail]),
+  app.addChildren([home, runs, run, jobs, job, plans, plan, events, audit, engines, kindList, kindNew, kindDetail]),
 ]);
 
 export const router = createRouter({

@@ -5,6 +5,9 @@ import type {
   JobStarted,
   Json,
   JsonObject,
+  PlanApplied,
+  PlannedChange,
+  Preview,
   PublishBody,
   Resource,
   ResourceDetails,
@@ -12,6 +15,7 @@ import type {
   RollbackBody,
   SignedIn,
   StartBody,
+  StoredPlan,
   Validation,
   WorkingCopy,
 } from "./types";
@@ -72,6 +76,37 @@ export const runRetry = (id: string, reason: string, idempotencyKey: string) =>
 
 export const runRequest = (id: string, item: Json, timeoutMs: number) =>
   api.post<{ result: Json }>(`/runs/${segment(id)}/requests`, { body: { item, timeout_ms: timeoutMs } });
+
+/** What a change would do: the dry run of its route. Nothing is written. */
+export function changePreview(change: PlannedChange): Promise<Preview> {
+  const query = { dry_run: true };
+  switch (change.operation) {
+    case "publish":
+      return api.post<Preview>(`${at(change.kind, change.name)}/publish`, { body: { revision: change.revision }, query });
+    case "rollback":
+      // The reason is no part of the plan, and the route wants one.
+      return api.post<Preview>(`${at(change.kind, change.name)}/rollback`, { body: { to: change.to, reason: change.reason || "preview" }, query });
+    case "run":
+      return api.post<Preview>(`${at(change.kind, change.name)}/runs`, { body: { params: change.params }, query });
+    case "stop":
+    case "retry":
+      return api.post<Preview>(`/runs/${segment(change.run)}/${change.operation}`, { body: {}, query });
+    case "apply":
+      return api
+        .post<{ plan: Preview }>("/apply", { body: { documents: change.documents }, query: { ...query, publish: change.publish } })
+        .then((applied) => applied.plan);
+  }
+}
+
+export const planCreate = (change: PlannedChange) => api.post<StoredPlan>("/plans", { body: change });
+
+export const planApprove = (id: string, hash: string, reason: string) =>
+  api.post<StoredPlan>(`/plans/${segment(id)}/approve`, { body: { hash, reason } });
+
+export const planReject = (id: string, reason: string) => api.post<StoredPlan>(`/plans/${segment(id)}/reject`, { body: { reason } });
+
+export const planApply = (id: string, idempotencyKey: string) =>
+  api.post<PlanApplied>(`/plans/${segment(id)}/apply`, { idempotencyKey });
 
 export const jobCancel = (id: string, idempotencyKey: string) =>
   api.post<JobStarted>(`/jobs/${segment(id)}/cancel`, { body: {}, idempotencyKey });

@@ -2,14 +2,19 @@
 // stream finds what to refresh by these keys (see live/apply.ts).
 import { infiniteQueryOptions, keepPreviousData, queryOptions } from "@tanstack/react-query";
 import { api, segment } from "./client";
+import { changePreview } from "./mutations";
 import type {
   AuditRecord,
   Engine,
   EventPage,
+  Explanation,
   Job,
+  JobDetail,
   KindInfo,
   Me,
   Page,
+  PlannedChange,
+  PlanSummary,
   Resource,
   ResourceDetail,
   ResultList,
@@ -18,6 +23,7 @@ import type {
   RevisionSummary,
   Run,
   RunMetrics,
+  StoredPlan,
   WorkingCopy,
 } from "./types";
 
@@ -141,13 +147,41 @@ function eventPages(key: readonly unknown[], path: string, limit: number) {
 
 export const runEventsQuery = (id: string) => eventPages(["events", "of-run", id], `/runs/${segment(id)}/events`, 200);
 
+export const plansQuery = (filters: { state?: string } = {}, limit = PAGE) =>
+  pages<PlanSummary>(["plans"], "/plans", { ...filters }, limit);
+
+export const planQuery = (id: string) =>
+  queryOptions({
+    queryKey: ["plan", id],
+    queryFn: ({ signal }) => api.get<StoredPlan>(`/plans/${segment(id)}`, {}, signal),
+  });
+
+/** Why `jobs/<id>`, `runs/<id>`, `plans/<id>` or `<plural>/<name>` is in its state. */
+export const explainQuery = (family: string, id: string) =>
+  queryOptions({
+    queryKey: ["explain", family, id],
+    queryFn: ({ signal }) => api.get<Explanation>(`/explain/${segment(family)}/${segment(id)}`, {}, signal),
+    // One sentence of a page: what went wrong with it the rest of the page says.
+    retry: false,
+  });
+
+/** What a change would do. It is read anew each time that a dialog opens. */
+export const previewQuery = (change: PlannedChange) =>
+  queryOptions({
+    queryKey: ["preview", change],
+    queryFn: () => changePreview(change),
+    staleTime: 0,
+    gcTime: 0,
+    retry: false,
+  });
+
 export const jobsQuery = (filters: { state?: string } = {}, limit = PAGE) =>
   pages<Job>(["jobs"], "/jobs", { ...filters }, limit);
 
 export const jobQuery = (id: string) =>
   queryOptions({
     queryKey: ["job", id],
-    queryFn: ({ signal }) => api.get<Job>(`/jobs/${segment(id)}`, {}, signal),
+    queryFn: ({ signal }) => api.get<JobDetail>(`/jobs/${segment(id)}`, {}, signal),
   });
 
 export const eventsQuery = () => eventPages(["events", "all"], "/events", PAGE);

@@ -78,7 +78,18 @@ export type LogLevel = "debug" | "info" | "warning" | "error";
 export type LogLine = Narrowed<Schemas["LogRecord"], { level: LogLevel }>;
 export type LogPage = Narrowed<Schemas["LogPage"], { items: LogLine[] }>;
 
+export type PlanStep = Narrowed<Schemas["PlanStep"], { changes: Change[] }>;
+export type Gate = Schemas["Gate"];
+export type Plan = Narrowed<Schemas["Plan"], { steps: PlanStep[]; preconditions: { subject: string; expected: Json }[] }>;
+export type PlanSummary = Schemas["PlanSummary"];
+export type StoredPlan = Narrowed<Schemas["StoredPlan"], { plan: Plan; input: Json }>;
+export type PlanApplied = Narrowed<Schemas["PlanApplied"], { plan: StoredPlan }>;
+export type Preview = Narrowed<Schemas["Preview"], { plan: Plan }>;
+export type Explanation = Narrowed<Schemas["Explanation"], { evidence: { what: string; value: Json; at: string | null }[] }>;
+
 export type Job = Schemas["Job"];
+export type JobLock = Schemas["JobLock"];
+export type JobDetail = Narrowed<Schemas["JobDetail"], { plan: Plan; audit: AuditRecord[]; events: Event[] }>;
 export type JobStep = Schemas["JobStep"];
 export type JobStarted = Narrowed<Schemas["Accepted"], { run: Run | null }>;
 
@@ -92,6 +103,14 @@ export type ResourceDetails = Partial<Schemas["MetadataPatch"]>;
 export type PublishBody = Partial<Schemas["PublishBody"]>;
 export type RollbackBody = Schemas["RollbackBody"];
 export type StartBody = Partial<Schemas["StartBody"]>;
+
+// A change that can be planned: what `POST /plans` takes, but for what the server fills in.
+export type PlannedChange =
+  | { operation: "publish"; kind: string; name: string; revision: number; reason?: string }
+  | { operation: "rollback"; kind: string; name: string; to: number; reason: string }
+  | { operation: "run"; kind: string; name: string; params: JsonObject }
+  | { operation: "stop" | "retry"; run: string; reason?: string }
+  | { operation: "apply"; documents: Json[]; publish: boolean; message?: string };
 
 // What engines report of a run and of themselves. The server passes it on as it is, the description calls it objects.
 
@@ -170,7 +189,12 @@ export interface RunResults {
   files_total?: number | null;
 }
 
-// A frame of the event stream, which no OpenAPI describes: the newest numbers of a run, between events.
+// Frames of the event stream, which no OpenAPI describes: that a job came to another of its steps, and the newest numbers of
+// a run, between events.
+export interface JobFrame {
+  job_id: string;
+}
+
 export interface ProgressFrame {
   run_id: string;
   progress: RunProgress | null;

@@ -17,14 +17,18 @@ import { ListFrame } from "./list-frame";
 export function AuditRows({ query }: { query: UseInfiniteQueryResult<AuditRecord[]> }) {
   return (
     <ListFrame query={query} what="the audit" noun="record" empty={<Empty title="No records yet">Every change is written here, with who made it and why.</Empty>}>
-      {(records) => (
-        <ul>
-          {records.map((record) => (
-            <AuditRow key={record.id} record={record} />
-          ))}
-        </ul>
-      )}
+      {(records) => <AuditList records={records} />}
     </ListFrame>
+  );
+}
+
+export function AuditList({ records }: { records: AuditRecord[] }) {
+  return (
+    <ul>
+      {records.map((record) => (
+        <AuditRow key={record.id} record={record} />
+      ))}
+    </ul>
   );
 }
 
@@ -49,6 +53,13 @@ function ObjectName({ record }: { record: AuditRecord }) {
     return (
       <Link to="/jobs/$job" params={{ job: id }} className="link">
         {name ?? "job"}
+      </Link>
+    );
+  }
+  if (/^plans?$/i.test(kind)) {
+    return (
+      <Link to="/plans/$plan" params={{ plan: id }} className="link">
+        {name || "plan"}
       </Link>
     );
   }

@@ -1,8 +1,10 @@
 // The one dialog before an action: what it does, the reason where one is kept, and what went wrong if it did.
 import { type ReactNode, useState } from "react";
+import type { PlannedChange } from "@/api/types";
 import { Button } from "@/components/ui/button";
 import { Dialog, DialogBody, DialogClose, DialogContent, DialogFooter, DialogHeader } from "@/components/ui/dialog";
 import { Input } from "@/components/ui/input";
+import { PlanPreview } from "./plan-preview";
 import { Failure } from "./situation";
 
 export function ConfirmDialog({
@@ -14,6 +16,8 @@ export function ConfirmDialog({
   danger = false,
   reason = "none",
   reasonLabel = "Reason",
+  reasonNote = "(kept with the job and in the audit)",
+  planned,
   pending,
   error,
   failed,
@@ -31,6 +35,10 @@ export function ConfirmDialog({
   danger?: boolean;
   reason?: "none" | "optional" | "required";
   reasonLabel?: string;
+  /** Said beside a reason that is required. */
+  reasonNote?: string;
+  /** The change with its reason, where it can be planned: its plan is shown. */
+  planned?: ((reason: string) => PlannedChange) | null;
   pending: boolean;
   error: unknown;
   /** What to say when it fails: "The run was not stopped". */
@@ -56,10 +64,11 @@ export function ConfirmDialog({
           <DialogBody className="space-y-4">
             <div className="space-y-1 text-ink2 [&_b]:font-[560] [&_b]:text-ink">{effect}</div>
             {children}
+            {planned && open ? <PlanPreview change={planned("")} kept={planned(text.trim())} /> : null}
             {reason !== "none" ? (
               <label className="block">
                 <span className="mb-1 block text-xs text-ink2">
-                  {reasonLabel} <span className="text-ink3">{reason === "required" ? "(kept with the job and in the audit)" : "(optional)"}</span>
+                  {reasonLabel} <span className="text-ink3">{reason === "required" ? reasonNote : "(optional)"}</span>
                 </span>
                 <Input value={text} onChange={(event) => setText(event.target.value)} required={reason === "required"} maxLength={500} />
               </label>

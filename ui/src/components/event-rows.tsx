@@ -53,6 +53,14 @@ function Subject({ event }: { event: Event }) {
       </Link>
     );
   }
+  const plan = event.data?.plan_id;
+  if (event.type.startsWith("plan.") && typeof plan === "string") {
+    return (
+      <Link to="/plans/$plan" params={{ plan }} className="link">
+        …{plan.slice(-6)}
+      </Link>
+    );
+  }
   if (plural && event.resource_name) {
     return (
       <Link to="/$plural/$name" params={{ plural, name: event.resource_name }} search={{}} className="link">

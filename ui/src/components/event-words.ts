@@ -35,6 +35,13 @@ const VERBS: Record<string, string> = {
   "link.created": "Sign-in link made",
   "revision.created": "Revision cut",
   "revision.published": "Published",
+  "revision.unpublished": "Taken back",
+  "token.created": "Token made",
+  "plan.created": "Plan made",
+  "plan.approved": "Plan approved",
+  "plan.rejected": "Plan rejected",
+  "plan.stale": "Plan stale",
+  "plan.applied": "Plan applied",
   "run.attempt": "Attempt",
   "run.dropped": "Dropped",
   "run.stages": "Stages set up",
@@ -76,6 +83,10 @@ export function wordsOf(event: Event): EventWords {
     const verb = said.charAt(0).toUpperCase() + said.slice(1);
     const detail = family === "job" && what === "waiting" ? `for ${text(data.waiting_for) || message}` : message;
     return { verb, detail, state: what };
+  }
+  if (family === "plan") {
+    const why = text(data.why) || text(data.reason);
+    return { verb: VERBS[event.type] ?? event.type, detail: [text(data.operation), why].filter(Boolean).join(": "), state: what === "created" ? "open" : what };
   }
   const known = VERBS[event.type];
   return { verb: known ?? event.type, detail: message, state: known ? "idle" : what };

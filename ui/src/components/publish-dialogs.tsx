@@ -2,8 +2,8 @@
 import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
 import { useId, useRef, useState } from "react";
 import { revisionCut, revisionPublish, revisionRollback } from "@/api/mutations";
-import { diffQuery, resourceRunsQuery } from "@/api/queries";
-import type { Change, KindInfo, ResourceDetail } from "@/api/types";
+import { diffQuery, resourceRunsQuery, workingCopyQuery } from "@/api/queries";
+import type { Change, KindInfo, PlannedChange, ResourceDetail, WorkingCopy } from "@/api/types";
 import { wantsReason } from "@/kinds/access";
 import { plural as counted } from "@/lib/format";
 import { useJobMutation } from "@/lib/use-job";
@@ -45,6 +45,18 @@ function Changes({ changes }: { changes: readonly Change[] }) {
   );
 }
 
+/** Nothing can plan a revision that is not cut yet; to apply the working copy as a document comes to the same. */
+function asApplied(kind: KindInfo, resource: ResourceDetail, copy: WorkingCopy, message: string): PlannedChange {
+  const { name, display_name, description, labels, tags, owners, teams } = resource;
+  const metadata = { name, display_name, description, labels, tags, owners, teams };
+  return {
+    operation: "apply",
+    publish: true,
+    message,
+    documents: [{ apiVersion: "quarterdeck/v1", kind: kind.kind, metadata, spec: copy.spec }],
+  };
+}
+
 /** Cuts a revision from the working copy and publishes it. */
 export function PublishWorkingCopyDialog({
   kind,
@@ -77,10 +89,12 @@ export function PublishWorkingCopyDialog({
     },
   });
   const next = (resource.latest_revision?.number ?? 0) + 1;
+  const copy = useQuery({ ...workingCopyQuery(kind.plural, resource.name), enabled: open }).data;
   return (
     <ConfirmDialog
       open={open}
       onOpenChange={onOpenChange}
+      planned={copy ? () => asApplied(kind, resource, copy, message.trim()) : null}
       title={`Publish ${resource.name}`}
       confirm={`Publish r${next}`}
       reason={wantsReason(kind, "publish") ? "required" : "none"}
@@ -155,6 +169,11 @@ export function RevisionActionDialog({
       onOpenChange={(open) => !open && onClose()}
       title={verb === "publish" ? `Publish r${revision} of ${resource.name}` : `Roll ${resource.name} back to r${revision}`}
       confirm={verb === "publish" ? `Publish r${revision}` : `Roll back to r${revision}`}
+      planned={(reason) =>
+        verb === "publish"
+          ? { operation: "publish", kind: kind.plural, name: resource.name, revision, reason }
+          : { operation: "rollback", kind: kind.plural, name: resource.name, to: revision, reason }
+      }
       reason={verb === "rollback" || wantsReason(kind, verb) ? "required" : "none"}
       pending={act.isPending}
       error={act.error}

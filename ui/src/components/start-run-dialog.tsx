@@ -4,10 +4,11 @@ import { Play } from "lucide-react";
 import { useMemo, useState } from "react";
 import { ApiError } from "@/api/error";
 import { runStart } from "@/api/mutations";
-import type { JsonObject, ResourceDetail } from "@/api/types";
+import type { JsonObject, PlannedChange, ResourceDetail } from "@/api/types";
 import { type FieldViolation, fieldsOf, typedFrom, valuesFrom, violationsOf } from "@/lib/param-form";
 import { useJobMutation } from "@/lib/use-job";
 import { ParamForm } from "./param-form";
+import { PlanPreview } from "./plan-preview";
 import { Failure } from "./situation";
 import { Button } from "./ui/button";
 import { Dialog, DialogBody, DialogClose, DialogContent, DialogFooter, DialogHeader } from "./ui/dialog";
@@ -50,6 +51,9 @@ function StartRun({ plural, resource, close }: { plural: string; resource: Resou
   const violations = own.length > 0 ? own : remote;
   const placed = fields.some((field) => violationsOf(field.name, remote).length > 0);
   const published = resource.published;
+  const now = valuesFrom(fields, typed);
+  const change: PlannedChange | null =
+    published && now.violations.length === 0 ? { operation: "run", kind: plural, name: resource.name, params: now.values } : null;
 
   return (
     <form
@@ -88,6 +92,7 @@ function StartRun({ plural, resource, close }: { plural: string; resource: Resou
         ) : (
           <p className="text-ink2">This revision takes no params.</p>
         )}
+        {change ? <PlanPreview change={change} kept={change} lazy /> : null}
         {start.isError && !placed ? <Failure what="The run was not started" error={start.error} className="rounded-md border" /> : null}
       </DialogBody>
       <DialogFooter>

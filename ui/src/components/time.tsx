@@ -15,6 +15,18 @@ export function Ago({ at, className }: { at: string | null | undefined; classNam
   );
 }
 
+/** The same of a time that may be to come: a deadline, a next look. */
+export function When({ at, className }: { at: string; className?: string }) {
+  const now = useNow();
+  const { zone } = usePreferences();
+  const time = Date.parse(at);
+  return (
+    <time dateTime={at} title={absolute(time, zone)} className={className}>
+      {relative(time, now)}
+    </time>
+  );
+}
+
 /** The age of a reading; grey and marked once it is older than `staleAfter` seconds. */
 export function Age({ at, staleAfter = 60 }: { at: string | null | undefined; staleAfter?: number }) {
   const now = useNow();

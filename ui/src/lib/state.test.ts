@@ -1,10 +1,11 @@
 import { describe, expect, it } from "vitest";
-import { isJobOver, isRunOver, JOB_STATES, RUN_STATES, shownRunState, toneOf, wordOf } from "./state";
+import { isJobOver, isRunOver, JOB_STATES, PLAN_STATES, RUN_STATES, shownRunState, toneOf, wordOf } from "./state";
 
 describe("state", () => {
-  it("has a tone for each run and job state", () => {
+  it("has a tone for each run, job and plan state", () => {
     expect(RUN_STATES.map(toneOf)).toEqual(["idle", "run", "ok", "bad", "idle"]);
-    expect(JOB_STATES.map(toneOf)).toEqual(["idle", "run", "warn", "ok", "bad", "idle", "run", "idle"]);
+    expect(JOB_STATES.map(toneOf)).toEqual(["idle", "run", "warn", "ok", "bad", "idle", "run", "warn"]);
+    expect(PLAN_STATES.map(toneOf)).toEqual(["run", "ok", "ok", "bad", "warn", "warn"]);
   });
 
   it("is grey where the word is not known, never green", () => {

@@ -1,7 +1,7 @@
 // The one mapping from the API's state words to a tone. Colour never stands alone: the word goes with it.
 // A word that is not known here is grey, never green.
 
-import type { Job, Run } from "@/api/types";
+import type { Job, PlanSummary, Run } from "@/api/types";
 
 export type Tone = "ok" | "run" | "warn" | "bad" | "idle";
 
@@ -13,6 +13,9 @@ const TONES: Record<string, Tone> = {
   ready: "ok",
   approved: "ok",
   done: "ok",
+  applied: "ok",
+  pass: "ok",
+  open: "run",
   running: "run",
   progressing: "run",
   starting: "run",
@@ -25,11 +28,15 @@ const TONES: Record<string, Tone> = {
   in_review: "warn",
   stopping: "warn",
   paused: "warn",
+  stale: "warn",
+  expired: "warn",
+  undone: "warn",
   denied: "bad",
   failed: "bad",
   error: "bad",
   rejected: "bad",
   missing: "bad",
+  fail: "bad",
   unreachable: "bad",
 };
 
@@ -48,6 +55,8 @@ export function wordOf(state: string): string {
 
 export const RUN_STATES = ["queued", "running", "succeeded", "failed", "stopped"] as const satisfies readonly Run["state"][];
 export const JOB_STATES = ["queued", "running", "waiting", "succeeded", "failed", "cancelled", "undoing", "undone"] as const satisfies readonly Job["state"][];
+
+export const PLAN_STATES = ["open", "approved", "applied", "rejected", "stale", "expired"] as const satisfies readonly PlanSummary["state"][];
 
 export function isRunOver(state: string): boolean {
   return state === "succeeded" || state === "failed" || state === "stopped";

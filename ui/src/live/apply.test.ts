@@ -66,3 +66,22 @@ it("asks again after an answer that was on its way when the event came", async (
   await vi.advanceTimersByTimeAsync(500);
   expect([answers, isStale(["jobs", {}])]).toEqual([1, true]);
 });
+
+it("marks the job that came to another step, and what explains it", () => {
+  for (const key of [["job", "j1"], ["job", "j2"], ["explain", "jobs", "j1"], ["jobs", {}]]) client.setQueryData(key, {});
+  applier.batch([{ type: "job", frame: { job_id: "j1" } }]);
+  vi.advanceTimersByTime(1000);
+  expect([isStale(["job", "j1"]), isStale(["explain", "jobs", "j1"])]).toEqual([true, true]);
+  expect([isStale(["job", "j2"]), isStale(["jobs", {}])]).toEqual([false, false]);
+});
+
+it("marks a plan that was decided on, and every plan's reasons when a resource moves", () => {
+  for (const key of [["plan", "p1"], ["plan", "p2"], ["plans", {}], ["explain", "plans", "p1"], ["explain", "plans", "p2"]]) client.setQueryData(key, {});
+  applier.batch([{ type: "event", event: event("plan.approved", { kind: null, resource_name: null, data: { plan_id: "p1" } }) }]);
+  vi.advanceTimersByTime(1000);
+  expect([isStale(["plan", "p1"]), isStale(["plans", {}]), isStale(["explain", "plans", "p1"])]).toEqual([true, true, true]);
+  expect([isStale(["plan", "p2"]), isStale(["explain", "plans", "p2"])]).toEqual([false, false]);
+  applier.batch([{ type: "event", event: event("revision.created") }]);
+  vi.advanceTimersByTime(1000);
+  expect(isStale(["explain", "plans", "p2"])).toBe(true);
+});

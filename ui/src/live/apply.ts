@@ -27,6 +27,10 @@ export class LiveApplier {
         case "progress":
           this.progress(message.frame);
           break;
+        case "job":
+          this.mark(["job", message.frame.job_id]);
+          this.mark(["explain", "jobs", message.frame.job_id]);
+          break;
         case "log": {
           const held = lines.get(message.run);
           if (held) held.push(message.line);
@@ -59,6 +63,7 @@ export class LiveApplier {
     const plural = this.pluralOf(event.kind);
     if (family === "run") {
       if (event.run_id) {
+        this.mark(["explain", "runs", event.run_id]);
         this.mark(["run", event.run_id]);
         this.mark(["run-results", event.run_id]);
       }
@@ -66,10 +71,23 @@ export class LiveApplier {
     }
     if (family === "job") {
       this.mark(["jobs"]);
-      if (event.job_id) this.mark(["job", event.job_id]);
+      if (event.job_id) {
+        this.mark(["job", event.job_id]);
+        this.mark(["explain", "jobs", event.job_id]);
+      }
+      // A run that has not begun says what its start waits for.
+      if (event.run_id) this.mark(["explain", "runs", event.run_id]);
+    } else if (family === "plan") {
+      this.mark(["plans"]);
+      if (typeof event.data.plan_id === "string") {
+        this.mark(["plan", event.data.plan_id]);
+        this.mark(["explain", "plans", event.data.plan_id]);
+      }
     } else if (plural && event.resource_name) {
       const name = event.resource_name;
       this.mark(["resource", plural, name]);
+      // What a plan rests on may have moved.
+      this.mark(["explain", "plans"]);
       this.mark(["resources", plural]);
       if (family !== "run") {
         this.mark(["working-copy", plural, name]);

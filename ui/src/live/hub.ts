@@ -2,7 +2,7 @@
 // further runs that are followed at the same time (two tabs on two runs) have a log connection of their own.
 // It reconnects by itself, resuming from its cursor, because an EventSource that reconnects would go on asking
 // with the cursor it was opened with. It knows nothing of React or of the query cache.
-import type { Event, LogLine, ProgressFrame } from "@/api/types";
+import type { Event, JobFrame, LogLine, ProgressFrame } from "@/api/types";
 import { StreamCursor } from "./cursor";
 import type { LiveMessage, LiveRequest, LiveStatus } from "./protocol";
 
@@ -147,6 +147,9 @@ export class LiveHub {
     });
     stream.addEventListener("progress", (message) => {
       this.queue({ type: "progress", frame: JSON.parse(message.data as string) as ProgressFrame });
+    });
+    stream.addEventListener("job", (message) => {
+      this.queue({ type: "job", frame: JSON.parse(message.data as string) as JobFrame });
     });
     this.listenForLog(stream, () => this.main.run);
   }

@@ -1,5 +1,5 @@
 // What travels between the stream's holder (a SharedWorker, or the page itself where there is none) and pages.
-import type { Event, LogLine, ProgressFrame } from "@/api/types";
+import type { Event, JobFrame, LogLine, ProgressFrame } from "@/api/types";
 
 export type LiveState = "connecting" | "live" | "reconnecting" | "signed-out";
 
@@ -14,6 +14,8 @@ export type LiveMessage =
   | { type: "event"; event: Event }
   /** The newest numbers of a run: nothing is lost when one is missed. */
   | { type: "progress"; frame: ProgressFrame }
+  /** A job came to another of its steps. */
+  | { type: "job"; frame: JobFrame }
   | { type: "log"; run: string; line: LogLine }
   /** The log of a finished run has been sent in full. */
   | { type: "end"; run: string }

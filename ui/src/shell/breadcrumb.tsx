@@ -7,6 +7,7 @@ import { titleOf, useKinds } from "@/kinds/access";
 const ROOMS: Record<string, string> = {
   runs: "Runs",
   jobs: "Jobs",
+  plans: "Plans",
   events: "Events",
   audit: "Audit",
   engines: "Engines",
@@ -27,7 +28,7 @@ export function Breadcrumb() {
     crumbs.push({ label: run.resource.name, to: plural ? `/${plural}/${run.resource.name}` : undefined });
     crumbs.push({ label: `#${run.number}` });
   } else if (second) {
-    crumbs.push({ label: second === "new" ? "New" : first === "jobs" ? `…${second.slice(-6)}` : second });
+    crumbs.push({ label: second === "new" ? "New" : first === "jobs" || first === "plans" ? `…${second.slice(-6)}` : second });
   }
 
   return (

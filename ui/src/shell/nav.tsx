@@ -74,6 +74,9 @@ export function Nav() {
       <Link to="/jobs" activeOptions={{ includeSearch: false }} className={item}>
         Jobs
       </Link>
+      <Link to="/plans" activeOptions={{ includeSearch: false }} className={item}>
+        Plans
+      </Link>
       <Link to="/events" activeOptions={{ includeSearch: false }} className={item}>
         Events
       </Link>

@@ -44,6 +44,7 @@ function PaletteBody({ close }: { close: () => void }) {
     ...kinds.map((kind): [string, string] => [titleOf(kind), `/${kind.plural}`]),
     ["Runs", "/runs"],
     ["Jobs", "/jobs"],
+    ["Plans", "/plans"],
     ["Events", "/events"],
     ["Audit", "/audit"],
     ["Engines", "/engines"],

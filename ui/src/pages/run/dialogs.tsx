@@ -31,6 +31,7 @@ export function StopDialog({ run, onClose }: { run: Run; onClose: () => void }) 
       title={`Stop ${run.ref}`}
       confirm="Stop run"
       danger
+      planned={(reason) => ({ operation: "stop", run: run.id, reason })}
       reason="optional"
       pending={stop.isPending}
       error={stop.error}
@@ -75,6 +76,7 @@ export function RetryDialog({ run, onClose }: { run: Run; onClose: () => void })
       onOpenChange={(open) => !open && onClose()}
       title={`Retry ${run.ref}`}
       confirm={`Start attempt ${run.attempt + 1}`}
+      planned={(reason) => ({ operation: "retry", run: run.id, reason })}
       reason="optional"
       pending={retry.isPending}
       error={retry.error}

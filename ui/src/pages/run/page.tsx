@@ -5,6 +5,7 @@ import { lazy, Suspense, useMemo } from "react";
 import { ApiError } from "@/api/error";
 import { revisionQuery, runQuery } from "@/api/queries";
 import type { Run } from "@/api/types";
+import { ExplainLine } from "@/components/explain-line";
 import { type TabItem, TabLinks } from "@/components/page";
 import { Panel } from "@/components/panel";
 import { Failure } from "@/components/situation";
@@ -74,6 +75,7 @@ function RunDetail({ run }: { run: Run }) {
   return (
     <>
       <RunHeader run={run} plural={plural} />
+      <ExplainLine family="runs" id={run.id} className="mb-3.5" />
       <TabLinks tabs={tabs} current={tab} />
       <Suspense
         fallback={
