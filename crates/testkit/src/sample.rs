@@ -1,7 +1,7 @@
 //! The kind that kernel tests work on, and documents of it. Runnable on the [`FakeEngine`](crate::FakeEngine).
 //!
 //! A spec is any object; what the tests need beyond that: `count` must not be negative, `also` neither (so that one spec can
-//! break two rules), `"wants": "x"` makes runs ask for the parameter `x`, and `"unavailable": true` makes validation fail
+//! break two rules), `"after": "x"` refers to the sample `x`, `"wants": "x"` makes runs ask for the parameter `x`, and `"unavailable": true` makes validation fail
 //! as if something it needs could not be reached.
 
 use async_trait::async_trait;
@@ -53,6 +53,10 @@ impl Kind for Sample {
             None | Some(Value::Number(_)) => Ok(spec.clone()),
             Some(_) => Err(vec![Violation::new("/count", "wrong_type", "count is a number")]),
         }
+    }
+
+    fn depends_on(&self, spec: &Value) -> Vec<(&'static str, String)> {
+        spec["after"].as_str().map(|name| (SAMPLE, name.to_owned())).into_iter().collect()
     }
 
     async fn validate(&self, spec: &Value, _view: &SpecView) -> Result<Vec<Violation>> {

@@ -165,6 +165,22 @@ both_stores! {
         assert!(apply("second").await.is_none(), "and a repeat of that finds no job that was never made");
     }
 
+    async fn what_others_refer_to_is_published_first(db: TestDatabase) {
+        let t = TestKernel::build().idle().on(&db).await;
+        let documents = vec![
+            document("last", json!({ "after": "middle" })),
+            document("middle", json!({ "after": "first" })),
+            document("first", json!({})),
+        ];
+        let (_, preview) = t.kernel.apply_dry_run(&t.context(), documents.clone(), true).await.unwrap();
+        let targets: Vec<&str> = preview.plan.steps.iter().map(|step| step.target.as_str()).collect();
+        assert_eq!(targets, ["samples/first", "samples/middle", "samples/last"]);
+        let mut circle = documents;
+        circle[2] = document("first", json!({ "after": "last" }));
+        let refused = t.kernel.apply_dry_run(&t.context(), circle, true).await.unwrap_err();
+        assert_eq!(refused.violations[0].code, "circular_documents");
+    }
+
     async fn when_one_cannot_be_published_those_before_it_go_back(db: TestDatabase) {
         let mut t = TestKernel::start(&db).await;
         t.published("kept", json!({ "count": 1 })).await;

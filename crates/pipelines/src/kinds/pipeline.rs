@@ -184,6 +184,18 @@ impl Kind for Pipelines {
         self.describe(&resolved, view).await
     }
 
+    /// Its templates and, where it names one itself, its target's connection.
+    fn depends_on(&self, spec: &Value) -> Vec<(&'static str, String)> {
+        let stages = spec["stages"].as_array().into_iter().flatten();
+        let templates = stages.filter_map(|stage| stage["template"]["name"].as_str());
+        let mut found: Vec<_> = templates.map(|name| (STAGE_TEMPLATE, name.to_owned())).collect();
+        let target = spec.pointer(target::AT).and_then(Value::as_str).unwrap_or_default();
+        if let Some(Target::Connection(name)) = target::of_run(target, &serde_json::Map::new()) {
+            found.push((CONNECTION, name));
+        }
+        found
+    }
+
     fn engine(&self, spec: &Value, params: &Value) -> Option<&'static str> {
         let target = spec.pointer(target::AT).and_then(Value::as_str).unwrap_or_default();
         let params = params.as_object().cloned().unwrap_or_default();
