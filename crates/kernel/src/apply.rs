@@ -327,14 +327,14 @@ pub(crate) fn described(metadata: &Metadata, spec: &Value) -> Value {
     json!({ "metadata": metadata, "spec": spec })
 }
 
-/// Writes what one document wants; answers the number of its revision.
+/// Writes what one document wants; answers the number of its revision, and whether it was made just now.
 pub(crate) fn apply_one(
     m: &mut Mutation<'_, '_>,
     plural: &str,
     document: &Document,
     pinned: &Value,
     message: &str,
-) -> Result<i64> {
+) -> Result<(i64, bool)> {
     let kind = document.kind.as_str();
     let name = document.metadata.name.to_string();
     let (created, id, mut changes, number) = match lock(m.tx, m.context.scope, kind, &name) {
@@ -372,15 +372,15 @@ pub(crate) fn apply_one(
         number + 1
     };
     if created {
-        return Ok(revision);
+        return Ok((revision, true));
     }
     if changes.is_empty() {
         m.unchanged();
-        return Ok(revision);
+        return Ok((revision, false));
     }
     m.audit(&Object { kind, id: id.uuid(), name: &name }, &changes, None)?;
     m.event("resource.updated", subject(kind, id, &name), &json!({ "changes": changes.len() }))?;
-    Ok(revision)
+    Ok((revision, false))
 }
 
 fn prefix(changes: Vec<Change>, under: &str) -> Vec<Change> {

@@ -71,7 +71,8 @@ impl Kernel {
         .await
     }
 
-    /// Makes the job that carries the change out, once for the key. Answers `None` where there was nothing for a job to do.
+    /// Makes the job that carries the change out, once for the key. A repeat answers the first one's job and no plan; of a plan
+    /// without steps there is an id and no job.
     ///
     /// # Errors
     /// `gate_closed` (409) with one violation a gate; `approval_required` (409) where a second person must agree; whatever

@@ -125,6 +125,7 @@ impl Operation for Documents {
         let wanted: DocumentsRequest = read(intent.input)?;
         let mut pinned: Vec<Pinned> = read(intent.preflight)?;
         pinned.sort_by_key(|p| p.order);
+        let items: Vec<Applied> = read(&intent.planned.resolved)?;
         let mut revisions = vec![None; wanted.documents.len()];
         let mut publishes = vec![];
         for pinned in &pinned {
@@ -132,7 +133,12 @@ impl Operation for Documents {
             let plural =
                 intent.kernel.registry.find_kind(&document.kind).map_or("documents", |k| k.info().plural);
             access::check(m.context, &format!("{plural}.revise"))?;
-            let number = apply_one(m, plural, document, &pinned.spec, &wanted.message)?;
+            let (number, created) = apply_one(m, plural, document, &pinned.spec, &wanted.message)?;
+            // A row that is not there cannot be locked: somebody may have made it since the plan looked.
+            let planned = items.get(pinned.document).map(|item| item.outcome);
+            if created != (planned == Some(ApplyOutcome::Created)) {
+                return Err(moved_on(document.metadata.name.as_ref()));
+            }
             if let Some(at) = revisions.get_mut(pinned.document) {
                 *at = Some(number);
             }
