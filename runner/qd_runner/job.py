@@ -62,17 +62,23 @@ class Log:
         self._fd = fd
         self._head = f"@qd1 {mark} "
         self._next = self._bytes = self._lost = 0
+        self._torn = False
 
     def record(self, t: int, body: dict[str, Any]) -> None:
         text = json.dumps({"n": self._next, "t": t, **body}, ensure_ascii=True)
-        data = memoryview(f"{self._head}{text}\n".encode("ascii"))
+        # A record that was torn must not take the next one with it.
+        start = "\n" if self._torn else ""
+        data = memoryview(f"{start}{self._head}{text}\n".encode("ascii"))
         self._next += 1
         self._bytes += len(data)
+        whole = len(data)
         try:
             while data:
                 data = data[os.write(self._fd, data) :]
         except OSError:  # a full disk must not look like a failure of the run
-            return
+            self._torn = self._torn or 0 < len(data) < whole
+        else:
+            self._torn = False
 
     def line(self, t: int, body: dict[str, Any]) -> None:
         """A log line, for which there may be no more room."""

@@ -34,16 +34,19 @@ class NodeReader:
         folder_make(folder)
         self._reader = SpoolReader(self._folder)
         self._records: Iterator[Record] | None = None
+        self._final = False
 
     def read(self, *, final: bool = False) -> list[Record]:
         """A bounded part of what is there; less than `_AT_ONCE` means that it was all."""
         found: list[Record] = []
         while len(found) < _AT_ONCE:
             if self._records is None:
-                self._records = self._reader.read(final=final)
+                self._records, self._final = self._reader.read(final=final), final
             record = next(self._records, None)
             if record is None:
                 self._records = None
+                if final and not self._final:
+                    continue  # that was the rest of a look before
                 break
             found.append(record)
         if not found and not final:
@@ -64,6 +67,7 @@ class Nodes:
         self._looked = 0.0
         self._last: list[Record] = []
         self._closed = False
+        self.unread: list[str] = []  # machines that were not read to the end
 
     def start(self) -> None:
         """Waits until the readers are there: what starts beside the first workers would come late."""
@@ -81,7 +85,7 @@ class Nodes:
         with contextlib.suppress(Exception):
             self._look()
         for address in list(self._readers):
-            yield from self._fetched(address, timeout=0)
+            yield from self._fetched(address, timeout=0) or ()
 
     def close(self, within_s: float) -> None:
         """The last look, while the cluster can still be asked."""
@@ -89,29 +93,38 @@ class Nodes:
 
         deadline = time.monotonic() + within_s
         for address, (reader, _) in list(self._readers.items()):
-            for _ in ("the call under way", "the last one"):
+            last = False  # the call under way was made before the run had ended
+            while True:
                 left = max(0.0, deadline - time.monotonic())
-                self._last += self._fetched(address, timeout=left, final=True)
+                records = self._fetched(address, timeout=left, final=True)
+                if records is None:
+                    self.unread.append(address)
+                    break
+                self._last += records
+                if last and len(records) < _AT_ONCE:
+                    break
+                last = True
             with contextlib.suppress(Exception):
                 ray.get(reader.remove.remote(), timeout=max(0.0, deadline - time.monotonic()))
         self._closed = True
 
-    def _fetched(self, address: str, *, timeout: float, final: bool = False) -> list[Record]:
+    def _fetched(self, address: str, *, timeout: float, final: bool = False) -> list[Record] | None:
+        """None where no answer came."""
         import ray
 
         if address not in self._readers:
-            return []
+            return None
         reader, call = self._readers[address]
         offset = (self._order.index(address) + 1) * _PIDS_APART
         try:
             ready, _ = ray.wait([call], timeout=timeout)
             if not ready:
-                return []
+                return None
             records = ray.get(call)
             self._readers[address] = (reader, reader.read.remote(final=final))
         except Exception:  # its machine is gone; should it come back, it gets a new reader
             del self._readers[address]
-            return []
+            return None
         return [(index, pid + offset, record) for index, pid, record in records]
 
     def _look(self) -> None:

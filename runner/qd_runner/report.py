@@ -116,6 +116,10 @@ class Reporter:
             if self._files is not None:
                 for stage_id, stream, level, line in self._files.read(final=final):
                     log(now_us(), stream, level, stage_id, line)
+            if final and self.nodes is not None:
+                for address in self.nodes.unread:
+                    text = f"[the last lines of the workers on {address} are missing: it could not be read to the end]"
+                    log(now_us(), "driver", "warning", None, text)
             self._logs_send(logs)
             if self._item_due is not None and time.monotonic() > self._item_due[0]:
                 self._item_wait_end()

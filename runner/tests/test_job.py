@@ -59,6 +59,31 @@ def test_everything_said_becomes_a_record_in_ascii(said):
     assert records[-1]["k"] == "exit"
 
 
+def test_a_record_that_a_full_disk_tears_does_not_take_the_next_one_with_it(monkeypatch):
+    written, room = bytearray(), [10]
+
+    def write(_fd: int, data: memoryview) -> int:
+        if room and not room[0]:
+            raise OSError(28, "No space left on device")
+        some = bytes(data[: room[0]] if room else data)
+        written.extend(some)
+        if room:
+            room[0] -= len(some)
+        return len(some)
+
+    monkeypatch.setattr(job.os, "write", write)
+    log = job.Log(1, MARK)
+    log.record(1, {"k": "out", "s": "stdout", "m": "torn"})
+    log.record(2, {"k": "out", "s": "stdout", "m": "lost"})
+    room.clear()
+    log.record(3, {"k": "out", "s": "stdout", "m": "whole"})
+    log.record(4, {"k": "out", "s": "stdout", "m": "next"})
+    torn, whole, following = bytes(written).decode("ascii").splitlines()
+    assert torn == "@qd1 qd-te"
+    said = [json.loads(line.removeprefix(f"@qd1 {MARK} "))["m"] for line in (whole, following)]
+    assert said == ["whole", "next"]
+
+
 def test_a_run_that_is_killed_is_told_with_its_signal(said):
     code, records = said("import signal; os.kill(os.getpid(), signal.SIGKILL)")
     assert code == 128 + signal.SIGKILL

@@ -55,8 +55,18 @@ def test_each_record_of_another_machine_comes_once_and_the_last_ones_at_the_end(
     assert index == 0
     assert pid > 1 << 22, "told from the processes of this machine"
 
-    _write(folder, 1, [1, 2, 3])
+    _write(folder, 1, list(range(23_000)))
     nodes.close(within_s=20)
-    assert [record["m"] for _, _, record in nodes.read()] == [1, 2, 3]
-    assert list(nodes.read()) == []
+    assert [record["m"] for _, _, record in nodes.read()] == list(range(23_000))
+    assert (list(nodes.read()), nodes.unread) == ([], [])
     assert not folder.exists()
+
+
+def test_a_machine_that_is_not_read_to_the_end_is_named(nodes, monkeypatch):
+    import ray
+
+    (address,) = nodes._readers
+    monkeypatch.setattr(ray, "wait", lambda calls, timeout: ([], calls))
+    nodes.close(within_s=0)
+    assert nodes.unread == [address]
+    assert list(nodes.read()) == []

@@ -222,9 +222,10 @@ impl Request<'_> {
                 Ok(reply) => {
                     let problem = problem_of(&reply);
                     // The server builds a failed environment again by itself, but what is wrong is mostly the
-                    // requirement: whoever asked is told at once instead of being kept.
+                    // requirement: whoever asked is told at once instead of being kept. A process without the role has
+                    // none later either.
                     let passes = reply.status == StatusCode::SERVICE_UNAVAILABLE
-                        && problem.code != "environment_failed";
+                        && !matches!(problem.code.as_str(), "environment_failed" | "role_absent");
                     let wait = (self.repeatable && passes)
                         .then(|| attempt.after_unavailable(reply.header("retry-after")))
                         .flatten();

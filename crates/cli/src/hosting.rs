@@ -3,6 +3,7 @@
 //! Whoever may start the server owns its data folder, and so gets the owner's token into the context file. The context
 //! remembers the folder, not only the address: with another port the same entry and the same token are used again.
 
+pub mod keeping;
 pub mod log;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -23,6 +24,7 @@ use tokio::task::JoinHandle;
 use crate::client::Client;
 use crate::context::{Access, Contexts, Entry, parse_server};
 use crate::failure::Failure;
+use crate::hosting::keeping::Keeping;
 use crate::invocation::Invocation;
 
 /// Longest wait for the first answer of a server that has bound its port.
@@ -53,6 +55,8 @@ pub struct HostWords {
     /// How people reach the server, if not by the address it listens on
     #[arg(long, value_name = "URL")]
     pub public_url: Option<String>,
+    #[command(flatten)]
+    pub keeping: Keeping,
 }
 
 /// The part of `serve` alone: what one of several processes does.
@@ -67,10 +71,20 @@ pub struct Part {
     /// Changes of this risk and above (low, medium, high) want a plan that a second person approved
     #[arg(long, env = "QD_REQUIRE_APPROVAL", value_parser = risk, value_name = "RISK")]
     pub require_approval: Option<Risk>,
+    /// How many runs may be active at once on an engine, such as xenna=2; may be repeated, or have commas between
+    #[arg(long, env = "QD_ENGINE_LIMIT", value_parser = engine_limit, value_delimiter = ',', value_name = "ENGINE=RUNS")]
+    pub engine_limit: Vec<(String, u32)>,
 }
 
 fn roles(words: &str) -> Result<Roles, String> {
     words.parse().map_err(|error: qd_core::error::Error| error.detail)
+}
+
+fn engine_limit(words: &str) -> Result<(String, u32), String> {
+    let wrong = || format!("{words:?} is no limit: write an engine and a number from 1, such as xenna=2");
+    let (engine, most) = words.split_once('=').ok_or_else(wrong)?;
+    let most = most.parse().ok().filter(|most| *most > 0).ok_or_else(wrong)?;
+    Ok((engine.to_owned(), most))
 }
 
 fn risk(word: &str) -> Result<Risk, String> {
@@ -95,6 +109,15 @@ pub async fn start(words: &HostWords, part: &Part, listen: SocketAddr) -> Result
     let credentials = words.nats_credentials.clone();
     let nats = words.nats_url.clone().map(|url| NatsOptions { url, credentials });
     let log_store = words.log_store.clone().map(|url| LogStoreOptions { url, keys: None });
+    let mut kernel = KernelOptions {
+        nats,
+        log_store,
+        roles: part.roles,
+        approval: part.require_approval,
+        engine_limits: part.engine_limit.iter().cloned().collect(),
+        ..KernelOptions::default()
+    };
+    words.keeping.apply(&mut kernel);
     let boot = Boot {
         build: BuildInfo::new("qd"),
         data_dir: data.clone(),
@@ -106,13 +129,7 @@ pub async fn start(words: &HostWords, part: &Part, listen: SocketAddr) -> Result
         prepare: part.roles.has(Role::Api) || part.roles.has(Role::Worker),
         supervisor: "/proc/self/exe".into(),
         ray_lost_after: Duration::from_secs(words.ray_lost_after),
-        kernel: KernelOptions {
-            nats,
-            log_store,
-            roles: part.roles,
-            approval: part.require_approval,
-            ..KernelOptions::default()
-        },
+        kernel,
         store: StoreOptions::default(),
         register: Box::new(|_| {}),
     };

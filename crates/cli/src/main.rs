@@ -53,9 +53,15 @@ fn main() -> ExitCode {
 
 fn carry_out(cli: Cli, out: Out) -> Result<ExitCode, Failure> {
     let var = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    // Most likely the command that should have made one failed: the stored token is perhaps somebody else's.
+    if std::env::var("QD_TOKEN").is_ok_and(|token| token.is_empty()) {
+        return Err(Failure::usage("QD_TOKEN is empty: give it a token, or unset it to use the context's"));
+    }
+    // Whoever names a context wants its server, whatever the environment says.
+    let named = cli.context.is_some();
     let overrides = Overrides {
         context: cli.context,
-        server: cli.server.or_else(|| var("QD_SERVER")),
+        server: cli.server.or_else(|| var("QD_SERVER").filter(|_| !named)),
         token: var("QD_TOKEN"),
     };
     let verb = match cli.verb {

@@ -10,6 +10,7 @@ pub mod lists;
 pub mod object;
 pub mod paint;
 pub mod plan;
+pub mod status;
 pub mod table;
 
 use std::borrow::Cow;

@@ -10,6 +10,7 @@ use qd_core::{
     document::{Document, Metadata},
     error::{Error, Result},
     id::JobId,
+    state::RevisionState,
     violation::Violation,
 };
 use schemars::JsonSchema;
@@ -18,7 +19,7 @@ use serde_json::{Value, json};
 
 use crate::{
     access,
-    changes::{Preview, Request, STALE_PREFLIGHT},
+    changes::{Changed, Preview, Request, STALE_PREFLIGHT},
     context::{Context, Scope},
     idempotency::IdempotencyKey,
     jobs::Job,
@@ -71,6 +72,21 @@ pub(crate) struct Pinned {
     pub newest: i64,
 }
 
+/// The newest revision of a resource.
+pub(crate) struct Newest {
+    pub number: i64,
+    pub spec: Value,
+    pub state: RevisionState,
+}
+
+impl Newest {
+    /// The revision that holds `spec`: this one where it is equal, unless it is to be published and cannot be any more.
+    pub(crate) fn number_for(&self, spec: &Value, publish: bool) -> i64 {
+        let spent = publish && matches!(self.state, RevisionState::Superseded | RevisionState::Rejected);
+        if equal(&self.spec, spec) && !spent { self.number } else { self.number + 1 }
+    }
+}
+
 /// The kind of each document, by its place in the request.
 type Kinds = BTreeMap<usize, Arc<dyn Kind>>;
 
@@ -113,14 +129,9 @@ impl Kernel {
             return self.apply_replayed(context, &named, job_id).await;
         }
         match self.change(context, request, key).await? {
-            (job_id, Some(planned)) if planned.plan.steps.is_empty() => {
-                tracing::debug!(%job_id, "nothing to publish");
-                Ok((read(&planned.resolved)?, None))
-            }
-            (job_id, Some(planned)) => {
-                Ok((read(&planned.resolved)?, Some(self.job_get(context.scope, job_id).await?)))
-            }
-            (job_id, None) => self.apply_replayed(context, &named, job_id).await,
+            // No job where there was nothing to publish.
+            Changed::Made { planned, job } => Ok((read(&planned.resolved)?, job.map(|job| *job))),
+            Changed::Before(job_id) => self.apply_replayed(context, &named, job_id).await,
         }
     }
 
@@ -184,7 +195,12 @@ impl Kernel {
 
     /// Finds the kinds, pins and validates the specs, each with those before it as if they were published; collects the
     /// violations of every document.
-    pub(crate) async fn documents_pin(&self, scope: Scope, documents: &[Document]) -> Result<Vec<Pinned>> {
+    pub(crate) async fn documents_pin(
+        &self,
+        scope: Scope,
+        documents: &[Document],
+        publish: bool,
+    ) -> Result<Vec<Pinned>> {
         if documents.is_empty() {
             return Err(Error::malformed("no_documents", "there is no document to apply"));
         }
@@ -212,13 +228,9 @@ impl Kernel {
                 Ok(spec) => {
                     let name = document.metadata.name.to_string();
                     let newest = self.newest_of(scope, &document.kind, &name).await?;
-                    let number = match &newest {
-                        Some((number, before)) if equal(before, &spec) => *number,
-                        Some((number, _)) => number + 1,
-                        None => 1,
-                    };
+                    let number = newest.as_ref().map_or(1, |newest| newest.number_for(&spec, publish));
                     beside.insert((document.kind.clone(), name), (number, spec.clone()));
-                    let newest = newest.map_or(0, |(number, _)| number);
+                    let newest = newest.map_or(0, |newest| newest.number);
                     pinned.push(Pinned { document: index, order: place, spec, newest });
                 }
                 Err(found) => violations.extend(found.into_iter().map(|v| at(v, "/spec", index))),
@@ -261,15 +273,15 @@ impl Kernel {
         Ok((kinds, violations))
     }
 
-    async fn newest_of(&self, scope: Scope, kind: &str, name: &str) -> Result<Option<(i64, Value)>> {
+    async fn newest_of(&self, scope: Scope, kind: &str, name: &str) -> Result<Option<Newest>> {
         let (kind, name) = (kind.to_owned(), name.to_owned());
         self.store
             .read(move |tx| -> Result<_> {
                 Ok(tx.opt(
-                    "SELECT v.number, v.spec FROM resource r JOIN revision v ON v.resource_id = r.id AND v.number = r.last_revision
+                    "SELECT v.number, v.spec, v.state FROM resource r JOIN revision v ON v.resource_id = r.id AND v.number = r.last_revision
                      WHERE r.project_id = $1 AND r.kind = $2 AND r.name = $3",
                     params![scope.project_id, kind, name],
-                    |row| Ok((row.get(0)?, row.get(1)?)),
+                    |row| Ok(Newest { number: row.get(0)?, spec: row.get(1)?, state: row.get(2)? }),
                 )?)
             })
             .await
@@ -333,7 +345,7 @@ pub(crate) fn apply_one(
     plural: &str,
     document: &Document,
     pinned: &Value,
-    message: &str,
+    wanted: &DocumentsRequest,
 ) -> Result<(i64, bool)> {
     let kind = document.kind.as_str();
     let name = document.metadata.name.to_string();
@@ -358,24 +370,27 @@ pub(crate) fn apply_one(
         }
         Err(error) => return Err(error),
     };
-    let latest: Option<Value> = m.tx.opt(
-        "SELECT spec FROM revision WHERE resource_id = $1 AND number = $2",
+    let newest = m.tx.opt(
+        "SELECT number, spec, state FROM revision WHERE resource_id = $1 AND number = $2",
         params![id, number],
-        |row| row.get(0),
+        |row| Ok(Newest { number: row.get(0)?, spec: row.get(1)?, state: row.get(2)? }),
     )?;
-    let revision = if latest.is_some_and(|spec| equal(&spec, pinned)) {
-        number
-    } else {
-        let cut = Cut { resource_id: id, number: number + 1, origin: Origin::Apply, spec: pinned, message };
+    let revision = newest.map_or(1, |newest| newest.number_for(pinned, wanted.publish));
+    let cut_now = revision != number;
+    if cut_now {
+        let message = &wanted.message;
+        let cut = Cut { resource_id: id, number: revision, origin: Origin::Apply, spec: pinned, message };
         changes.extend(prefix(insert(m, kind, &name, &cut)?, "/spec"));
-        working_copy_write(m, id, &document.spec, Some(number + 1))?;
-        number + 1
-    };
+        working_copy_write(m, id, &document.spec, Some(revision))?;
+    }
     if created {
         return Ok((revision, true));
     }
     if changes.is_empty() {
-        m.unchanged();
+        // A revision that was cut again with the same spec has its own record.
+        if !cut_now {
+            m.unchanged();
+        }
         return Ok((revision, false));
     }
     m.audit(&Object { kind, id: id.uuid(), name: &name }, &changes, None)?;

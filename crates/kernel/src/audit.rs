@@ -123,7 +123,7 @@ impl Kernel {
                 if let Some(before) = before {
                     query.push(" AND id < ?", before);
                 }
-                query.push(" ORDER BY id DESC LIMIT ?", fetch);
+                query.text(" ORDER BY id DESC").limit(fetch);
                 Ok(query.rows(tx, row)?)
             })
             .await?;

@@ -64,6 +64,7 @@ pub struct Link {
 #[derive(Clone)]
 pub struct Bus {
     jobs: Arc<Notify>,
+    jobs_elsewhere: Arc<Notify>,
     runs: Arc<Notify>,
     outbox: Arc<Notify>,
     events: watch::Sender<u64>,
@@ -80,6 +81,7 @@ impl Bus {
     pub(crate) fn new(relayed: bool) -> Self {
         Self {
             jobs: Arc::default(),
+            jobs_elsewhere: Arc::default(),
             runs: Arc::default(),
             outbox: Arc::default(),
             events: watch::Sender::new(0),
@@ -144,12 +146,9 @@ impl Bus {
         self.outgoing.waiting.notify_one();
     }
 
-    /// The next call for the other processes.
-    async fn outgoing(&self) -> Call {
-        loop {
-            if let Some(call) = self.outgoing_now() {
-                return call;
-            }
+    /// Until there is a call for the other processes.
+    async fn outgoing(&self) {
+        while *self.outgoing.call.lock().unwrap_or_else(PoisonError::into_inner) == Call::default() {
             self.outgoing.waiting.notified().await;
         }
     }
@@ -165,7 +164,7 @@ impl Bus {
             self.events_seen();
         }
         if call.jobs {
-            self.jobs.notify_one();
+            self.jobs_elsewhere.notify_one();
         }
         if call.runs {
             self.runs.notify_one();
@@ -201,6 +200,11 @@ impl Bus {
 
     pub(crate) async fn jobs_waiting(&self) {
         self.jobs.notified().await;
+    }
+
+    /// Another process called: most often it has taken them itself by now.
+    pub(crate) async fn jobs_waiting_elsewhere(&self) {
+        self.jobs_elsewhere.notified().await;
     }
 
     pub(crate) async fn runs_changed(&self) {

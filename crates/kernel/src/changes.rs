@@ -19,7 +19,7 @@ use crate::{
     access,
     context::{Context, Scope},
     idempotency::IdempotencyKey,
-    jobs::NewJob,
+    jobs::{Job, NewJob},
     kernel::Kernel,
     mutation::{Act, Mutation},
     operation::{Intent, Operation, Planned, View},
@@ -29,7 +29,7 @@ use crate::{
 /// The code of an error by which a plan says that its preflight is older than what it sees; it is asked again.
 pub(crate) const STALE_PREFLIGHT: &str = "stale_preflight";
 /// How often a preflight is asked anew because something moved between it and the transaction.
-const PREFLIGHTS: usize = 4;
+pub(crate) const PREFLIGHTS: usize = 4;
 
 /// What somebody wants to be done.
 #[derive(Debug, Clone)]
@@ -49,6 +49,14 @@ pub struct Preview {
     pub needs_approval: bool,
     #[serde(skip)]
     pub resolved: Value,
+}
+
+/// What asking for a change came to.
+pub(crate) enum Changed {
+    /// With its job as it was written; none where the plan has no steps.
+    Made { planned: Planned, job: Option<Box<Job>> },
+    /// The key was used before; whatever came of it has this id.
+    Before(JobId),
 }
 
 impl Kernel {
@@ -71,8 +79,7 @@ impl Kernel {
         .await
     }
 
-    /// Makes the job that carries the change out, once for the key. A repeat answers the first one's job and no plan; of a plan
-    /// without steps there is an id and no job.
+    /// Makes the job that carries the change out, once for the key.
     ///
     /// # Errors
     /// `gate_closed` (409) with one violation a gate; `approval_required` (409) where a second person must agree; whatever
@@ -82,7 +89,7 @@ impl Kernel {
         context: &Context,
         request: Request,
         key: IdempotencyKey,
-    ) -> Result<(JobId, Option<Planned>)> {
+    ) -> Result<Changed> {
         access::check(context, &request.act.action)?;
         let operation = self.operation(&request.operation)?;
         let made = self
@@ -92,18 +99,19 @@ impl Kernel {
                     let scope = m.context.scope;
                     let planned = kernel.plan_in(m.tx, scope, &*operation, &input, &preflight, true)?;
                     kernel.require_no_approval(&planned.plan)?;
-                    kernel.intend(m, &*operation, &input, &preflight, &planned, job_id, None)?;
-                    Ok(planned)
+                    let job = kernel.intend(m, &*operation, &input, &preflight, &planned, job_id, None)?;
+                    Ok((planned, job.map(Box::new)))
                 })
             })
             .await;
         match made {
+            Ok((_, Some((planned, job)))) => Ok(Changed::Made { planned, job }),
+            Ok((job_id, None)) => Ok(Changed::Before(job_id)),
             // What a repeat would be refused for today does not matter: it made its job before.
             Err(error) => match self.job_of_key(context, &key).await? {
-                Some(job_id) => Ok((job_id, None)),
+                Some(job_id) => Ok(Changed::Before(job_id)),
                 None => Err(error),
             },
-            made => made,
         }
     }
 
@@ -146,7 +154,7 @@ impl Kernel {
         Ok(planned)
     }
 
-    /// Writes what the plan wants and the job that carries it out. A plan without steps leaves no job.
+    /// Writes what the plan wants and the job that carries it out, and answers the job. A plan without steps leaves none.
     #[expect(clippy::too_many_arguments, reason = "one call of three callers, each part from another hand")]
     pub(crate) fn intend(
         &self,
@@ -157,14 +165,14 @@ impl Kernel {
         planned: &Planned,
         job_id: JobId,
         plan_id: Option<PlanId>,
-    ) -> Result<()> {
+    ) -> Result<Option<Job>> {
         gates_open(&planned.plan)?;
         let intended = operation.intend(m, &Intent { kernel: self, job_id, input, preflight, planned })?;
         if planned.plan.steps.is_empty() {
-            return Ok(());
+            return Ok(None);
         }
         self.failpoint(|| format!("job.asked:{}", operation.name()));
-        NewJob { id: job_id, operation, plan: &planned.plan, plan_id, intended }.insert(m)
+        NewJob { id: job_id, operation, plan: &planned.plan, plan_id, intended }.insert(m).map(Some)
     }
 
     fn require_no_approval(&self, plan: &Plan) -> Result<()> {

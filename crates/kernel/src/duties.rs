@@ -18,7 +18,7 @@ impl Kernel {
         if !self.store.is_shared() {
             return Ok(true);
         }
-        let (me, now, name) = (self.process, self.source.now(), name.to_owned());
+        let (me, now, name) = (self.process, self.reckoning.now(), name.to_owned());
         let until = now.checked_add(LEASE).unwrap_or(Timestamp::MAX);
         // A time further ahead than a lease was written by a clock that was wrong, and holds nobody up.
         let wrong = until.checked_add(LEASE).unwrap_or(Timestamp::MAX);

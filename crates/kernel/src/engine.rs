@@ -37,6 +37,11 @@ pub struct RunTicket {
     pub correlation_id: String,
     /// The engine's own name of the attempt, once adopted.
     pub external_id: Option<String>,
+    /// What is stored of what the engine said of itself last ([`Observation::engine_detail`]), in this attempt or an earlier
+    /// one.
+    pub engine_detail: Option<Value>,
+    /// A submit before this call may have reached the engine, whichever process made it and whatever became of it.
+    pub tried_before: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, schemars::JsonSchema)]
@@ -155,6 +160,11 @@ pub trait RunEngine: Send + Sync + 'static {
 
     async fn health(&self) -> EngineReading;
 
+    /// The health of the place where one attempt is; none where the attempt's own observations say all that is known of it.
+    async fn health_of(&self, _external_id: &str) -> Option<EngineReading> {
+        Some(self.health().await)
+    }
+
     /// Starts the attempt, or adopts it where it was started before.
     async fn submit(&self, ticket: &RunTicket) -> Result<Submitted>;
 
@@ -164,7 +174,8 @@ pub trait RunEngine: Send + Sync + 'static {
     }
 
     /// Waits until there is something after `cursor`, about a second at most, and returns a bounded part of it. What is told
-    /// without moving the cursor (that the engine has become unknown, say) may be stored twice, so it holds no logs.
+    /// without moving the cursor (that the engine has become unknown, say) holds no logs. An observation is stored only while
+    /// the cursor and the ticket's `engine_detail` are the stored ones.
     /// An engine that cannot be reached is an error, never an end.
     async fn observe(&self, ticket: &RunTicket, cursor: i64) -> Result<Observation>;
 

@@ -163,7 +163,7 @@ impl Kernel {
                 if let Some(id) = filter.resource_id {
                     query.push(" AND resource_id = ?", id);
                 }
-                query.text(order).push(" LIMIT ?", i64::from(limit));
+                query.text(order).limit(i64::from(limit));
                 Ok(query.rows(tx, row)?)
             })
             .await

@@ -132,7 +132,7 @@ impl From<Said> for Explanation {
 }
 
 /// `07:03:05 UTC`, with the day where it is not today.
-fn when(at: Timestamp, now: Timestamp) -> String {
+pub(crate) fn when(at: Timestamp, now: Timestamp) -> String {
     let (at, now) = (at.to_string(), now.to_string());
     match (at.get(..10), now.get(..10), at.get(11..19)) {
         (Some(day), Some(today), Some(time)) if day == today => format!("{time} UTC"),
@@ -142,7 +142,7 @@ fn when(at: Timestamp, now: Timestamp) -> String {
 }
 
 /// `4 s`, `7 min`, `3 h`, `2 days`
-fn age(at: Timestamp, now: Timestamp) -> String {
+pub(crate) fn age(at: Timestamp, now: Timestamp) -> String {
     match now.since(at).as_secs() {
         seconds @ 0..60 => format!("{seconds} s"),
         seconds @ 60..7200 => format!("{} min", seconds / 60),

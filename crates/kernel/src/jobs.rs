@@ -1,7 +1,8 @@
 //! Jobs: one change being made, its steps carried out durably, each taking effect once.
 //!
 //! The rows are the truth. `job_queue` is the narrow table that workers claim from: its `due_at` is the time to run, the
-//! end of a lease, a retry's time and a wait's next look, all in one; its `token` fences off a worker that lost its lease.
+//! end of a lease, a retry's time and a wait's next look, all in one, and `set_at` is when that was stored: both by the clock of
+//! [`crate::reckoning`]. Its `token` fences off a worker that lost its lease.
 
 mod cancel;
 mod claim;
@@ -19,16 +20,16 @@ use std::collections::HashMap;
 use qd_core::{
     error::{Error, Result},
     id::{JobId, PlanId, ResourceId, RunId},
-    plan::Plan,
+    plan::{Plan, PlanStep},
     state::{JobState, StepState},
     time::Timestamp,
 };
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::{
-    changes::{Request, canonical},
+    changes::{Changed, Request, canonical},
     context::{Context, Scope},
     idempotency::{self, Claimed, IdempotencyKey},
     kernel::Kernel,
@@ -50,7 +51,7 @@ pub struct JobError {
     pub message: String,
 }
 
-#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct JobResource {
     pub kind: String,
     pub id: ResourceId,
@@ -68,6 +69,21 @@ pub struct JobStep {
     pub ended_at: Option<Timestamp>,
     pub output: Option<Value>,
     pub error: Option<String>,
+}
+
+impl JobStep {
+    fn pending(planned: &PlanStep) -> Self {
+        Self {
+            name: planned.name.clone(),
+            title: planned.title.clone(),
+            state: StepState::Pending,
+            attempts: 0,
+            started_at: None,
+            ended_at: None,
+            output: None,
+            error: None,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Serialize, JsonSchema)]
@@ -108,10 +124,11 @@ pub(crate) struct NewJob<'a> {
 }
 
 impl NewJob<'_> {
-    /// Writes the job with its planned steps and queues it, within the mutation that asks for it.
-    pub(crate) fn insert(self, m: &mut Mutation<'_, '_>) -> Result<()> {
+    /// Writes the job with its planned steps and queues it, within the mutation that asks for it. Answers it as it was written.
+    pub(crate) fn insert(self, m: &mut Mutation<'_, '_>) -> Result<Job> {
         let (body, hash) = canonical(self.plan)?;
-        let Intended { input, resource_id, run_id } = self.intended;
+        let Intended { input, resource, run_id } = self.intended;
+        let resource_id = resource.as_ref().map(|resource| resource.id);
         let locks = match &self.plan.locks[..] {
             [] => String::new(),
             locks => json!(locks).to_string(),
@@ -147,13 +164,30 @@ impl NewJob<'_> {
             )?;
         }
         m.tx.exec_later(
-            "INSERT INTO job_queue (job_id, prio, tenant_id, due_at, token, step) VALUES ($1, $2, $3, $4, 0, 0)",
-            params![self.id, self.operation.priority().clamp(0, 2), m.context.scope.tenant_id, m.now],
+            "INSERT INTO job_queue (job_id, prio, tenant_id, due_at, set_at, token, step) VALUES ($1, $2, $3, $4, $4, 0, 0)",
+            params![self.id, self.operation.priority().clamp(0, 2), m.context.scope.tenant_id, m.due_now],
         )?;
         let subject = Subject { job_id: Some(self.id), run_id, resource_id, ..Subject::default() };
         m.event("job.queued", subject, &json!({ "operation": self.operation.name() }))?;
         m.wake_jobs();
-        Ok(())
+        Ok(Job {
+            id: self.id,
+            operation: self.operation.name().to_owned(),
+            state: JobState::Queued,
+            resource,
+            run_id,
+            reason: m.reason().to_owned(),
+            created_by: m.context.principal.name.clone(),
+            created_at: m.now,
+            started_at: None,
+            ended_at: None,
+            waiting_for: None,
+            error: None,
+            cancel_requested: false,
+            steps: self.plan.steps.iter().map(JobStep::pending).collect(),
+            request_id: m.context.ids.request_id.clone(),
+            correlation_id: m.context.ids.correlation_id.clone(),
+        })
     }
 }
 
@@ -194,8 +228,19 @@ impl Kernel {
         key: IdempotencyKey,
     ) -> Result<Job> {
         let request = Request { act, operation: operation.to_owned(), input };
-        let (job_id, _) = self.change(context, request, key).await?;
-        self.job_get(context.scope, job_id).await
+        let changed = self.change(context, request, key).await?;
+        self.job_of(context, changed).await
+    }
+
+    /// The job of a change, as it was written or, where it was asked for before, as it is.
+    pub(crate) async fn job_of(&self, context: &Context, changed: Changed) -> Result<Job> {
+        match changed {
+            Changed::Made { job: Some(job), .. } => Ok(*job),
+            Changed::Made { job: None, .. } => {
+                Err(Error::internal("plan_without_steps", "the plan has no steps, so there is no job"))
+            }
+            Changed::Before(job_id) => self.job_get(context.scope, job_id).await,
+        }
     }
 
     pub async fn job_get(&self, scope: Scope, id: JobId) -> Result<Job> {
@@ -228,7 +273,7 @@ impl Kernel {
                 if let Some(before) = before {
                     query.push(" AND j.id < ?", before);
                 }
-                query.push(" ORDER BY j.id DESC LIMIT ?", fetch);
+                query.text(" ORDER BY j.id DESC").limit(fetch);
                 let jobs = query.rows(tx, row)?;
                 with_steps(tx, jobs)
             })

@@ -1,6 +1,10 @@
 //! The kernel as one value: the store, what the planes registered, and the tasks that carry work out.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+    time::Duration,
+};
 
 use qd_core::{
     error::{Error, Result},
@@ -19,10 +23,14 @@ use crate::{
     failpoint::Failpoints,
     jobs::InFlight,
     logs::place::{LogPlace, LogStoreOptions},
+    observer::Handed,
     operation::Operation,
     operations, params,
+    reckoning::Reckoning,
     registry::Registry,
+    retention,
     roles::{Role, Roles},
+    schedules,
     store::{Backend, Store},
     tenants::{Named, NamedScope},
 };
@@ -52,6 +60,8 @@ pub struct KernelOptions {
     pub plan_ttl: Duration,
     /// Plans of this risk and above want a second person's approval; none without.
     pub approval: Option<Risk>,
+    /// How many runs may be active at once on an engine, by its name.
+    pub engine_limits: BTreeMap<String, u32>,
     /// Where a test lets the process die.
     pub failpoints: Option<Failpoints>,
     /// The bus that joins the processes of one database; none for a process that is alone.
@@ -72,6 +82,7 @@ impl Default for KernelOptions {
             idempotency_retention: Duration::from_hours(48),
             plan_ttl: Duration::from_hours(24 * 7),
             approval: None,
+            engine_limits: BTreeMap::new(),
             failpoints: None,
             nats: None,
         }
@@ -90,6 +101,9 @@ pub struct Kernel {
     pub bus: Bus,
     pub options: Arc<KernelOptions>,
     pub(crate) in_flight: Arc<InFlight>,
+    pub(crate) handed: Arc<Handed>,
+    /// What is due is due by this clock, and not by `source`.
+    pub(crate) reckoning: Arc<Reckoning>,
     pub(crate) callers: Arc<Callers>,
     /// Where log chunks go, if not into the database.
     pub log_place: Option<Arc<LogPlace>>,
@@ -117,6 +131,7 @@ impl Kernel {
     ) -> Result<Self> {
         operations::register(&mut registry);
         connections::register(&mut registry);
+        schedules::register(&mut registry);
         let relayed = store.backend() == Backend::Postgres;
         if !store.is_shared() && options.roles != Roles::ALL {
             return Err(Error::malformed(
@@ -124,20 +139,34 @@ impl Kernel {
                 "with SQLite one process has all roles; several that share the work need --database-url postgres://…",
             ));
         }
+        if let Some(name) = options.engine_limits.keys().find(|name| registry.find_engine(name).is_none()) {
+            let known: Vec<&str> = registry.engines().map(|engine| engine.name()).collect();
+            let detail = format!("there is no engine {name:?} to limit; there is {}", known.join(", "));
+            return Err(Error::malformed("unknown_engine", detail));
+        }
+        if options.idempotency_retention < retention::IDEMPOTENCY_LEAST {
+            return Err(Error::malformed(
+                "retention_too_short",
+                "an idempotency key is kept for 24 hours at least: whoever asks again within a day must find his job",
+            ));
+        }
         let log_place = options.log_store.as_ref().map(LogPlace::open).transpose()?;
         let process = source.uuid();
         let kernel = Self {
             store,
             registry: Arc::new(registry),
+            reckoning: Arc::new(Reckoning::new(source.clone())),
             source,
             bus: Bus::new(relayed),
             options: Arc::new(options),
             in_flight: Arc::default(),
+            handed: Arc::default(),
             callers: Arc::default(),
             log_place,
             process,
             scopes: Arc::default(),
         };
+        kernel.reckon().await?;
         kernel.tenants_bootstrap().await?;
         kernel.owner_bootstrap().await?;
         Ok(kernel)
@@ -152,6 +181,7 @@ impl Kernel {
         }
         let (stop, calls_stop) = (CancellationToken::new(), CancellationToken::new());
         let (mut set, mut calls) = (JoinSet::new(), JoinSet::new());
+        set.spawn(self.clone().reckoning_run(stop.clone()));
         if let Some(options) = &self.options.nats {
             let nats = Nats::connect(options, self.installation().await?, &self.bus).await?;
             calls.spawn(self.clone().calls_run(nats.clone(), calls_stop.clone()));
@@ -165,6 +195,7 @@ impl Kernel {
             set.spawn(self.clone().heartbeat_run(stop.clone()));
             set.spawn(self.clone().relay_run(stop.clone()));
             set.spawn(self.clone().retention_run(stop.clone()));
+            set.spawn(self.clone().schedules_run(stop.clone()));
             set.spawn(self.clone().logs_ship_run(stop.clone()));
             for consumer in self.registry.consumers() {
                 set.spawn(self.clone().consumer_run(consumer.clone(), stop.clone()));

@@ -1,11 +1,17 @@
 //! What a plane says of a kind of resource. The kernel names no kind.
 
 use async_trait::async_trait;
-use qd_core::{error::Result, violation::Violation};
+use qd_core::{error::Result, id::ResourceId, violation::Violation};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::{code::CodeStore, context::Scope, resources::SpecReader};
+use crate::{
+    code::CodeStore,
+    context::Scope,
+    kernel::Kernel,
+    mutation::Mutation,
+    resources::{Resource, SpecReader},
+};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -61,7 +67,8 @@ pub struct SpecView {
     pub specs: SpecReader,
 }
 
-/// The behaviour of a kind. Pure but for what [`SpecView`] reads.
+/// The behaviour of a kind. Pure but for what [`SpecView`] reads, and for what is said of [`Kind::published`] and
+/// [`Kind::status`].
 #[async_trait]
 pub trait Kind: Send + Sync + 'static {
     fn info(&self) -> &KindInfo;
@@ -85,9 +92,36 @@ pub trait Kind: Send + Sync + 'static {
         Ok(vec![])
     }
 
+    /// Database work of the kind's own, in the transaction in which a revision becomes the published one or the resource
+    /// comes back from the archive with it.
+    fn published(&self, _m: &mut Mutation<'_, '_>, _id: ResourceId, _revision: i64) -> Result<()> {
+        Ok(())
+    }
+
+    /// JSON Schema of what [`Kind::status`] answers; none for a kind that tells nothing.
+    fn status_schema(&self) -> Option<Value> {
+        None
+    }
+
+    /// What is known of a resource beyond its records: an object with a `sentence` for a person, and whatever else.
+    async fn status(&self, _kernel: &Kernel, _scope: Scope, _resource: &Resource) -> Result<Option<Value>> {
+        Ok(None)
+    }
+
     /// The engine that carries out a run of this published spec with these parameters.
     fn engine(&self, _spec: &Value, _params: &Value) -> Option<&'static str> {
         self.info().engine
+    }
+
+    /// How many runs of the resource may be active at once, by this published spec.
+    fn max_active_runs(&self, _spec: &Value) -> Option<u32> {
+        None
+    }
+
+    /// The connection over which a run of this spec with these parameters is carried out. Its own `max_active_runs` holds for
+    /// all that use it.
+    fn connection(&self, _spec: &Value, _params: &Value) -> Option<String> {
+        None
     }
 
     /// JSON Schema of what a run asks for; `None` when it asks for nothing.

@@ -33,12 +33,15 @@ pub mod operations;
 pub mod page;
 pub mod plans;
 mod query;
+mod reckoning;
 pub mod registry;
 pub mod resources;
 pub mod retention;
 pub mod revisions;
 pub mod roles;
 pub mod runs;
+pub mod schedules;
+mod slots;
 pub mod store;
 pub mod tenants;
 

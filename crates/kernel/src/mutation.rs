@@ -2,6 +2,8 @@
 //!
 //! A closure that changes something and leaves no audit record or no event is refused, so that no mutation can slip by.
 
+use std::sync::Arc;
+
 use qd_core::{
     diff::Change,
     error::{Error, Result},
@@ -11,7 +13,10 @@ use qd_core::{
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::{access, audit, clock::Source, context::Context, events, kernel::Kernel, store::Tx};
+use crate::{
+    access, audit, clock::Source, context::Context, events, kernel::Kernel, observer::Follow,
+    reckoning::Reckoning, store::Tx,
+};
 
 /// What is being done, as access and audit know it.
 #[derive(Debug, Clone)]
@@ -64,6 +69,8 @@ pub struct Mutation<'m, 't> {
     pub tx: &'m mut Tx<'t>,
     pub context: &'m Context,
     pub now: Timestamp,
+    /// The same by the clock that the queue goes by.
+    pub(crate) due_now: Timestamp,
     source: &'m Source,
     act: Option<&'m Act>,
     audited: bool,
@@ -71,26 +78,36 @@ pub struct Mutation<'m, 't> {
     pub(crate) wake: Wake,
     /// Jobs to be told that they were asked to cancel.
     pub(crate) cancelled: Vec<JobId>,
+    followed: Vec<Follow>,
+}
+
+/// What a transaction is dated by.
+struct Clocks {
+    source: Source,
+    reckoning: Arc<Reckoning>,
 }
 
 /// Who must hear of a transaction once it is committed.
 struct Heard {
     wake: Wake,
     cancelled: Vec<JobId>,
+    followed: Vec<Follow>,
 }
 
 impl<'m, 't> Mutation<'m, 't> {
-    fn new(tx: &'m mut Tx<'t>, context: &'m Context, source: &'m Source, act: Option<&'m Act>) -> Self {
+    fn new(tx: &'m mut Tx<'t>, context: &'m Context, clocks: &'m Clocks, act: Option<&'m Act>) -> Self {
         Self {
             tx,
             context,
-            now: source.now(),
-            source,
+            now: clocks.source.now(),
+            due_now: clocks.reckoning.now(),
+            source: &clocks.source,
             act,
             audited: false,
             unchanged: false,
             wake: Wake::default(),
             cancelled: vec![],
+            followed: vec![],
         }
     }
 
@@ -148,6 +165,11 @@ impl<'m, 't> Mutation<'m, 't> {
         self.wake.runs = true;
     }
 
+    /// This process follows the attempt once the transaction is committed.
+    pub(crate) fn follow(&mut self, follow: Follow) {
+        self.followed.push(follow);
+    }
+
     fn finish(self) -> Result<Heard> {
         let excused = self.act.is_none() || (self.unchanged && !self.audited && !self.wake.events);
         if !excused && !self.audited {
@@ -162,7 +184,7 @@ impl<'m, 't> Mutation<'m, 't> {
                 "a mutation left no event and was rolled back",
             ));
         }
-        Ok(Heard { wake: self.wake, cancelled: self.cancelled })
+        Ok(Heard { wake: self.wake, cancelled: self.cancelled, followed: self.followed })
     }
 }
 
@@ -175,11 +197,11 @@ impl Kernel {
         F: FnMut(&mut Mutation<'_, '_>) -> Result<T> + Send + 'static,
     {
         access::check(context, &act.action)?;
-        let (context, source) = (context.clone(), self.source.clone());
+        let (context, clocks) = (context.clone(), self.clocks());
         let (value, heard) = self
             .store
             .write(move |tx| -> Result<(T, Heard)> {
-                let mut mutation = Mutation::new(tx, &context, &source, Some(&act));
+                let mut mutation = Mutation::new(tx, &context, &clocks, Some(&act));
                 let value = change(&mut mutation)?;
                 Ok((value, mutation.finish()?))
             })
@@ -195,11 +217,11 @@ impl Kernel {
         T: Send + 'static,
         F: FnMut(&mut Mutation<'_, '_>) -> Result<T> + Send + 'static,
     {
-        let (context, source) = (context.clone(), self.source.clone());
+        let (context, clocks) = (context.clone(), self.clocks());
         let (value, heard) = self
             .store
             .write(move |tx| -> Result<(T, Heard)> {
-                let mut mutation = Mutation::new(tx, &context, &source, None);
+                let mut mutation = Mutation::new(tx, &context, &clocks, None);
                 let value = change(&mut mutation)?;
                 Ok((value, mutation.finish()?))
             })
@@ -208,8 +230,13 @@ impl Kernel {
         Ok(value)
     }
 
+    fn clocks(&self) -> Clocks {
+        Clocks { source: self.source.clone(), reckoning: self.reckoning.clone() }
+    }
+
     fn hear(&self, heard: Heard) {
         self.bus.wake(heard.wake);
         heard.cancelled.into_iter().for_each(|id| self.in_flight.cancel(id));
+        heard.followed.into_iter().for_each(|follow| self.handed.give(follow));
     }
 }

@@ -8,7 +8,7 @@ use qd_core::{
     canonical::hash_json,
     diff::Change,
     error::{Error, Result},
-    id::{JobId, ResourceId, RunId},
+    id::{JobId, RunId},
     plan::{Plan, PlanStep, Risk},
     time::Timestamp,
 };
@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     context::Context,
+    jobs::JobResource,
     kernel::Kernel,
     mutation::{Mutation, Object},
 };
@@ -74,7 +75,7 @@ pub struct Step<'a> {
     pub outputs: &'a [Value],
     /// What the step itself had come to; `null` until it took effect, so only an undo sees one.
     pub output: &'a Value,
-    /// Fires when somebody asks to cancel the job, or when its lease is lost.
+    /// Fires when somebody asks to cancel the job, or when its lease is lost; while a step is called off or undone, only then.
     pub cancelled: CancellationToken,
     /// Guards writes to the outside: grows with each worker that takes the job.
     pub fencing_token: i64,
@@ -118,7 +119,7 @@ pub struct Intent<'a> {
 pub struct Intended {
     /// What its steps are handed.
     pub input: Value,
-    pub resource_id: Option<ResourceId>,
+    pub resource: Option<JobResource>,
     pub run_id: Option<RunId>,
 }
 
@@ -149,7 +150,7 @@ pub trait Operation: Send + Sync + 'static {
     fn intend(&self, m: &mut Mutation<'_, '_>, intent: &Intent<'_>) -> Result<Intended> {
         let object = Object { kind: "Job", id: intent.job_id.uuid(), name: self.name() };
         m.audit(&object, &[Change::add("/input", intent.input.clone())], Some(intent.job_id))?;
-        Ok(Intended { input: intent.input.clone(), resource_id: None, run_id: None })
+        Ok(Intended { input: intent.input.clone(), resource: None, run_id: None })
     }
 
     async fn run(&self, step: &Step<'_>) -> Outcome;

@@ -26,6 +26,12 @@ impl Query {
         self
     }
 
+    /// In the text, so that a plan that is kept knows that few rows are wanted.
+    pub(crate) fn limit(&mut self, rows: i64) -> &mut Self {
+        self.sql.push_str(&format!(" LIMIT {rows}"));
+        self
+    }
+
     pub(crate) fn rows<T>(
         &self,
         tx: &mut Tx<'_>,

@@ -18,6 +18,9 @@ const BATCH: i64 = 1000;
 /// The same of log chunks, which have up to 64 KiB each.
 const CHUNKS: i64 = 50;
 
+/// A client may repeat a request for a day.
+pub(crate) const IDEMPOTENCY_LEAST: Duration = Duration::from_hours(24);
+
 /// What one sweep removed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Swept {
@@ -27,6 +30,7 @@ pub struct Swept {
     pub jobs: u64,
     pub plans: u64,
     pub credentials: u64,
+    pub firings: u64,
 }
 
 impl Kernel {
@@ -54,7 +58,7 @@ impl Kernel {
 
     /// Removes what is older than its retention, in batches that do not hold the writer long.
     pub async fn retention_sweep(&self) -> Result<Swept> {
-        let now = self.source.now();
+        let now = self.reckoning.now();
         let before = |age: Duration| now.checked_sub(age).unwrap_or(Timestamp::MIN);
         let log_chunks = self.delete_log_chunks(before(self.options.log_retention)).await?;
         let events = self
@@ -86,7 +90,15 @@ impl Kernel {
                 before(self.options.job_retention),
             )
             .await?;
-        Ok(Swept { log_chunks, events, idempotency_keys, jobs, plans, credentials })
+        let firings = self
+            .delete_batches(
+                "DELETE FROM schedule_firing WHERE (resource_id, due_at) IN (
+                   SELECT resource_id, due_at FROM schedule_firing WHERE due_at < $1 LIMIT $2)",
+                BATCH,
+                before(self.options.job_retention),
+            )
+            .await?;
+        Ok(Swept { log_chunks, events, idempotency_keys, jobs, plans, credentials, firings })
     }
 
     /// Jobs that ended before then, with their steps; a run's own record of its job is its number.
@@ -118,7 +130,7 @@ impl Kernel {
 
     /// Chunks whose lines lie elsewhere leave garbage there, and with the last of them all that their run has there.
     async fn delete_log_chunks(&self, before: Timestamp) -> Result<u64> {
-        let now = self.source.now();
+        let now = self.reckoning.now();
         let mut total = 0;
         loop {
             let removed = self

@@ -192,7 +192,7 @@ impl Kernel {
                 if let Some(before) = before {
                     query.push(" AND v.number < ?", before);
                 }
-                query.push(" ORDER BY v.number DESC LIMIT ?", fetch);
+                query.text(" ORDER BY v.number DESC").limit(fetch);
                 Ok(query.rows(tx, summary)?)
             })
             .await?;
@@ -240,8 +240,8 @@ impl Kernel {
         key: IdempotencyKey,
     ) -> Result<Job> {
         let request = publish_request(kind, name, number, reason);
-        let (job_id, _) = self.change(context, request, key).await?;
-        self.job_get(context.scope, job_id).await
+        let changed = self.change(context, request, key).await?;
+        self.job_of(context, changed).await
     }
 
     /// Cuts a new revision with an old spec and asks for it to be published.
@@ -254,8 +254,8 @@ impl Kernel {
         reason: String,
         key: IdempotencyKey,
     ) -> Result<Job> {
-        let (job_id, _) = self.change(context, rollback_request(kind, name, to, reason)?, key).await?;
-        self.job_get(context.scope, job_id).await
+        let changed = self.change(context, rollback_request(kind, name, to, reason)?, key).await?;
+        self.job_of(context, changed).await
     }
 }
 

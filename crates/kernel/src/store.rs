@@ -24,6 +24,7 @@ mod work;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use qd_core::time::Timestamp;
 use tokio::sync::oneshot;
 
 use self::counters::Counters;
@@ -34,7 +35,7 @@ pub use self::row::Row;
 pub use self::schema::{
     Difference, ForeignKey, LogicalColumn, LogicalIndex, LogicalSchema, LogicalTable, LogicalType,
 };
-pub use self::simulated::{Fault, Faults, SimulatedDatabase};
+pub use self::simulated::{DatabaseClock, Fault, Faults, SimulatedDatabase};
 pub use self::sqlite::Rewrite;
 pub use self::tx::Tx;
 pub use self::value::{Column, Json, Param, Value};
@@ -199,6 +200,20 @@ impl Store {
     /// Whether the database answers.
     pub async fn health(&self) -> StoreResult<()> {
         self.read(|tx| tx.one("SELECT 1 AS alive", &[], |row| row.get::<i64>(0).map(drop))).await
+    }
+
+    /// The time by the database's own clock; none where no other process can ask it.
+    pub async fn clock(&self) -> StoreResult<Option<Timestamp>> {
+        match &self.inner.database {
+            Database::Sqlite(_) => Ok(None),
+            Database::Postgres(_) => {
+                self.read(|tx| tx.one("SELECT clock_timestamp()", &[], |row| row.get(0))).await.map(Some)
+            }
+            Database::Simulated(simulated) => {
+                let clock = simulated.database.clock.clone();
+                self.read(move |_| Ok(clock())).await.map(Some)
+            }
+        }
     }
 
     pub fn stats(&self) -> Stats {

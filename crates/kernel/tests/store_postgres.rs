@@ -250,3 +250,43 @@ async fn who_stands_still_in_a_transaction_loses_its_locks() {
     assert_eq!(standing.await.unwrap().unwrap(), 2, "it is run again");
     assert_eq!(ids(&other).await, [112]);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_hangs_is_unavailable_within_seconds_and_answers_again_by_itself() {
+    let db = TestDatabase::postgres().await;
+    let proxy = Proxy::start(&db.url).await;
+    drop(store(&db).await);
+    let store = Store::open(&proxy.url, StoreOptions::default()).await.unwrap();
+    store.write(|tx| insert(tx, 1)).await.unwrap();
+    proxy.hang();
+    let asked = Instant::now();
+    let many = (2..40).map(|id| {
+        let store = store.clone();
+        tokio::spawn(async move { store.write(move |tx| insert(tx, id)).await })
+    });
+    for refused in futures::future::join_all(many).await {
+        let refused = refused.unwrap();
+        assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
+    }
+    // One second until somebody asks, three of silence, and some for a busy machine.
+    assert!(asked.elapsed() < Duration::from_secs(8), "{:?}", asked.elapsed());
+    let again = Instant::now();
+    assert!(store.health().await.is_err());
+    assert!(
+        again.elapsed() < Duration::from_secs(1),
+        "who comes later is refused at once: {:?}",
+        again.elapsed()
+    );
+    proxy.back();
+    qd_testkit::eventually("it answers", async || store.health().await.ok()).await;
+    store.write(|tx| insert(tx, 1000)).await.unwrap();
+    assert_eq!(ids(&store).await, [1, 1000]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_statement_that_takes_long_is_waited_for() {
+    let db = TestDatabase::postgres().await;
+    let store = store(&db).await;
+    let slept = store.write(|tx| tx.one("SELECT CAST(pg_sleep(6) AS text)", &[], |row| row.get::<String>(0)));
+    assert_eq!(slept.await.unwrap(), "");
+}

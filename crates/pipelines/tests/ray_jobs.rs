@@ -115,6 +115,8 @@ impl Bench {
             params: json!({ "word": "hello" }),
             correlation_id: "test".into(),
             external_id: None,
+            engine_detail: None,
+            tried_before: false,
         }
     }
 
@@ -191,6 +193,11 @@ async fn observe_all(
     panic!("no end after 10,000 observations");
 }
 
+/// Stores what was told of the engine, as the observer does.
+fn keep(ticket: &mut RunTicket, seen: &Observation) {
+    ticket.engine_detail = seen.engine_detail.clone().or(ticket.engine_detail.take());
+}
+
 fn texts(logs: &[LogLine]) -> Vec<&str> {
     logs.iter().map(|line| line.text.as_str()).collect()
 }
@@ -228,6 +235,43 @@ async fn a_job_log_that_is_cut_again_and_again_is_told_once() {
     bench.head.state().no_sockets = true;
     let (again, ..) = observe_all(&bench, &ticket, |_| false).await;
     assert_eq!(texts(&again), said, "fetched instead of streamed");
+}
+
+#[tokio::test]
+async fn the_end_of_a_run_asks_for_the_whole_log_only_where_the_runner_s_last_words_are_missing() {
+    let bench = Bench::new().await;
+    let fetches = || bench.head.state().heard.iter().filter(|(path, _)| path.ends_with("/logs")).count();
+    let (ticket, job) = bench.started(&bench.engine(LONG)).await;
+    let text = log(&job, 10);
+    let cut = text.find("\"k\":\"exit\"").unwrap();
+    bench
+        .head
+        .job(&job, |job| (job.status, job.exit_code, job.log) = ("FAILED".into(), Some(1), text.clone()));
+    observe_all(&bench, &ticket, |_| false).await;
+    assert_eq!(fetches(), 0);
+    bench.head.job(&job, |job| job.log.truncate(cut));
+    observe_all(&bench, &ticket, |_| false).await;
+    assert_eq!(fetches(), 1);
+
+    // Where nothing but the whole can be had, and that not any more, the run ends all the same.
+    (bench.head.state().no_sockets, bench.head.state().no_logs) = (true, true);
+    let (logs, _, end) = observe_all(&bench, &ticket, |_| false).await;
+    assert_eq!(texts(&logs), ["The rest of this log cannot be read: the node that has it does not answer."]);
+    assert_eq!(end.end.unwrap().state, RunState::Failed);
+}
+
+#[tokio::test]
+async fn a_log_that_is_larger_than_what_is_held_at_once_is_told_in_parts() {
+    let bench = Bench::new().await;
+    let (ticket, job) = bench.started(&bench.engine(LONG)).await;
+    let line = |n: usize| format!("{n:06} {}", "é".repeat(500));
+    let lines: Vec<String> = (0..10_000).map(line).collect();
+    bench.head.job(&job, |job| (job.status, job.log) = ("SUCCEEDED".into(), lines.join("\n")));
+    bench.head.state().no_sockets = true;
+    let (logs, ..) = observe_all(&bench, &ticket, |_| false).await;
+    assert!(texts(&logs) == lines, "{} lines", logs.len());
+    let fetches = bench.head.state().heard.iter().filter(|(path, _)| path.ends_with("/logs")).count();
+    assert_eq!(fetches, 3, "4 MiB each");
 }
 
 #[tokio::test]
@@ -286,6 +330,11 @@ async fn a_lost_answer_makes_no_second_job_and_a_stranger_s_is_not_adopted() {
     assert_eq!(both.0, both.1);
     assert_eq!(bench.head.state().jobs.len(), 2);
 
+    let unrelated = "Traceback …\nFileExistsError: /tmp/ray/session_latest already exists";
+    bench.head.state().refuse = Some(unrelated.to_owned());
+    let refused = engine.submit(&bench.ticket()).await.unwrap_err();
+    assert_eq!(refused.kind, ErrorKind::Unavailable, "{refused}");
+
     let id = both.0.rsplit('/').next().unwrap().to_owned();
     bench.head.job(&id, |job| job.metadata = json!({ "owner": "somebody" }));
     assert_eq!(engine.submit(&other).await.unwrap_err().code, "submission_taken");
@@ -314,7 +363,7 @@ async fn a_submission_that_arrives_after_its_stop_starts_nothing() {
 async fn silence_is_told_once_and_only_a_job_that_stays_forgotten_is_lost() {
     let bench = Bench::new().await;
     let engine = bench.engine(Duration::from_millis(1));
-    let (ticket, job) = bench.started(&engine).await;
+    let (mut ticket, job) = bench.started(&engine).await;
     bench.head.job(&job, |job| job.log = "Runtime env is setting up.\n".into());
     let cursor = engine.observe(&ticket, 0).await.unwrap().cursor;
     assert!(cursor > 0);
@@ -323,7 +372,8 @@ async fn silence_is_told_once_and_only_a_job_that_stays_forgotten_is_lost() {
     let told = bench.until_told(&engine, &ticket, cursor).await;
     assert_eq!((told.cursor, told.end.is_none()), (cursor, true));
     assert_eq!(told.facts[0].event_type, "run.unknown");
-    assert_eq!(told.engine_detail.unwrap()["observation"]["state"], "unknown");
+    assert_eq!(told.engine_detail.as_ref().unwrap()["observation"]["state"], "unknown");
+    keep(&mut ticket, &told);
     for _ in 0..3 {
         assert_eq!(engine.observe(&ticket, cursor).await.unwrap_err().code, "run_unknown");
     }
@@ -332,19 +382,86 @@ async fn silence_is_told_once_and_only_a_job_that_stays_forgotten_is_lost() {
     bench.head.state().silent = false;
     let back = bench.until_told(&engine, &ticket, cursor).await;
     assert_eq!(back.facts[0].event_type, "run.known");
-    assert!(back.engine_detail.unwrap().get("observation").is_none());
+    assert!(back.engine_detail.as_ref().unwrap().get("observation").is_none());
+    keep(&mut ticket, &back);
     assert_eq!(engine.health().await.state, EngineState::Healthy);
 
     let kept = bench.head.state().jobs.remove(&job).unwrap();
     let told = bench.until_told(&engine, &ticket, cursor).await;
     assert!(told.end.is_none(), "not at once: {:?}", told.end);
+    keep(&mut ticket, &told);
     bench.head.job(&job, |job| *job = kept);
-    assert_eq!(bench.until_told(&engine, &ticket, cursor).await.facts[0].event_type, "run.known");
+    let back = bench.until_told(&engine, &ticket, cursor).await;
+    assert_eq!(back.facts[0].event_type, "run.known");
+    keep(&mut ticket, &back);
 
     bench.head.state().jobs.clear();
-    assert!(bench.until_told(&engine, &ticket, cursor).await.end.is_none());
+    let told = bench.until_told(&engine, &ticket, cursor).await;
+    assert!(told.end.is_none());
+    keep(&mut ticket, &told);
+    // A silence between: the head may know the job when it speaks again, so the time starts anew.
+    bench.head.state().silent = true;
+    let told = bench.until_told(&engine, &ticket, cursor).await;
+    assert!(told.end.is_none());
+    keep(&mut ticket, &told);
+    bench.head.state().silent = false;
+    let told = bench.until_told(&engine, &ticket, cursor).await;
+    assert!(told.end.is_none(), "not at once: {:?}", told.end);
+    keep(&mut ticket, &told);
     let end = bench.until_told(&engine, &ticket, cursor).await.end.unwrap();
     assert_eq!((end.state, end.code.as_deref()), (RunState::Failed, Some("lost")));
+}
+
+#[tokio::test]
+async fn a_doubt_outlives_the_server_that_told_of_it() {
+    let bench = Bench::new().await;
+    let first = bench.engine(LONG);
+    let (mut ticket, job) = bench.started(&first).await;
+    bench.head.job(&job, |head| head.log = log(&job, 2));
+    let mut cursor = 0;
+    while ticket.engine_detail.is_none() {
+        let seen = bench.until_told(&first, &ticket, cursor).await;
+        cursor = seen.cursor;
+        keep(&mut ticket, &seen);
+    }
+    assert_eq!(ticket.engine_detail.as_ref().unwrap()["ray"], "2.60.0");
+
+    bench.head.state().silent = true;
+    while ticket.engine_detail.as_ref().unwrap()["observation"].is_null() {
+        let told = bench.until_told(&first, &ticket, cursor).await;
+        cursor = told.cursor;
+        keep(&mut ticket, &told);
+    }
+    let since = ticket.engine_detail.as_ref().unwrap()["observation"]["since"].clone();
+    let second = bench.engine(LONG);
+    // In other words perhaps, but as the same doubt.
+    while let Ok(told) = second.observe(&ticket, cursor).await {
+        keep(&mut ticket, &told);
+    }
+    assert_eq!(ticket.engine_detail.as_ref().unwrap()["observation"]["since"], since);
+
+    bench.head.state().silent = false;
+    let kept = bench.head.state().jobs.remove(&job).unwrap();
+    let told = bench.until_told(&second, &ticket, cursor).await;
+    assert_eq!(
+        told.engine_detail.as_ref().unwrap()["observation"]["since"],
+        since,
+        "another reason, the same doubt"
+    );
+    keep(&mut ticket, &told);
+
+    bench.head.job(&job, |job| *job = kept);
+    for engine in [&second, &bench.engine(LONG), &first] {
+        // As long as it is not stored, it is told again by whoever looks.
+        let back = bench.until_told(engine, &ticket, cursor).await;
+        assert_eq!(back.facts[0].event_type, "run.known");
+        let detail = back.engine_detail.unwrap();
+        assert_eq!((detail.get("observation"), &detail["ray"]), (None, &json!("2.60.0")));
+    }
+    // Another attempt's doubt is none of this one's.
+    ticket.attempt = 2;
+    ticket.external_id = Some(submitted(&first, &ticket).await);
+    assert!(first.observe(&ticket, 0).await.unwrap().facts.is_empty());
 }
 
 #[tokio::test]
@@ -386,6 +503,9 @@ async fn a_token_goes_where_the_connection_says_and_nowhere_else() {
     std::fs::write(&token, "another").unwrap();
     let error = lost.stop(&ticket).await.unwrap_err();
     assert_eq!(error.code, "ray_token_refused", "what may have been started is not given up");
+    let tried = RunTicket { tried_before: true, ..ticket.clone() };
+    let error = bench.engine(LONG).stop(&tried).await.unwrap_err();
+    assert_eq!(error.code, "ray_token_refused", "nor by a server that did not start it");
     std::fs::remove_file(Path::new(&token)).unwrap();
     assert_eq!(engine.submit(&bench.ticket()).await.unwrap_err().code, "secret_missing");
 }
@@ -419,6 +539,21 @@ async fn a_target_is_checked_before_anything_runs_on_it() {
         spec["runtime"]["target"] = json!("${params.where}");
     });
     assert_eq!(by_param.await, at("/runtime/target", "unknown_target"));
+
+    let mut serving = bench.ticket();
+    serving.spec["execution_mode"] = json!("serving");
+    serving.spec["io"] = json!({});
+    serving.spec["params"]["properties"]["where"] = json!({ "type": "string", "default": "local" });
+    serving.spec["runtime"]["target"] = json!("${params.where}");
+    kind.run_params(&serving.spec, &json!({})).unwrap();
+    let refused = kind.run_params(&serving.spec, &json!({ "where": "gpu" })).unwrap_err();
+    assert_eq!(
+        (refused[0].pointer.to_string().as_str(), refused[0].code.as_ref()),
+        ("/params", "not_allowed")
+    );
+    serving.params = json!({ "where": "gpu" });
+    assert_eq!(bench.engine(LONG).submit(&serving).await.unwrap_err().code, "not_serving");
+    assert!(bench.head.state().jobs.is_empty());
 
     let engine = |target: &str, params: Value| {
         let mut spec = bench.ticket().spec;

@@ -22,6 +22,7 @@ use axum::{
     Router,
     extract::DefaultBodyLimit,
     http::StatusCode,
+    middleware,
     response::{IntoResponse as _, Response},
     routing::{get, post, put},
 };
@@ -29,7 +30,7 @@ use qd_core::error::Error;
 use qd_kernel::roles::Role;
 
 use crate::{
-    http::{body::MAX_BODY, problem::Problem},
+    http::{body::MAX_BODY, dry_run, problem::Problem},
     state::{App, KindApp},
 };
 
@@ -81,7 +82,9 @@ pub fn routes(app: &App) -> Router<App> {
         api = api.nest(&format!("/{}", kind.info().plural), kind::routes(kind.info()).with_state(state));
     }
     let api = if app.kernel.options.roles.has(Role::Api) {
-        api.fallback(no_route).method_not_allowed_fallback(wrong_method)
+        api.layer(middleware::from_fn(dry_run::layer))
+            .fallback(no_route)
+            .method_not_allowed_fallback(wrong_method)
     } else {
         Router::new().fallback(role_absent)
     };

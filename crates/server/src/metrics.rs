@@ -89,6 +89,10 @@ impl Metrics {
 
     /// `consumers`: none where the database does not say.
     pub fn render(&self, store: &Stats, consumers: &[ConsumerReading]) -> String {
+        // What cannot be read now is not told as if it were as before.
+        self.behind.clear();
+        self.failures.clear();
+        self.dead.clear();
         for reading in consumers {
             let labels = ConsumerLabels { consumer: reading.name.clone() };
             self.behind.get_or_create(&labels).set(reading.behind);

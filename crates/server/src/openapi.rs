@@ -22,7 +22,7 @@ pub fn document(registry: &Registry, build: &BuildInfo) -> Value {
         routes.push(fixed::ask(&mut schemas));
     }
     for kind in registry.kinds() {
-        routes.extend(kinds::routes(kind.info(), &mut schemas));
+        routes.extend(kinds::routes(&**kind, &mut schemas));
     }
     kinds::unions(registry, &mut schemas);
     let mut paths: Map<String, Value> = Map::new();

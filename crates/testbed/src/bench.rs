@@ -1,11 +1,13 @@
 //! `./x bench`: the numbers that the design promises, each beside its floor, measured in the same run.
 //!
 //! A floor is what the machine gives to a program that does nothing else: a bare axum server with the same query on the
-//! same file, the same rows written by the bare driver with one commit each. Rounds of ours and of the floor alternate, so
+//! same file, the same rows written by the bare driver with one commit each. A peer is what people use today for the same. Rounds of ours and of the floor alternate, so
 //! that other work on the machine hits both and the ratio stands where the absolute figures do not.
 //! Aims are printed and judged, but nothing fails: a busy machine is no defect.
 
+mod celery;
 mod client;
+mod fairness;
 mod fill;
 mod floor;
 mod hello;
@@ -13,12 +15,14 @@ mod jobs;
 mod kernel;
 mod list;
 mod load;
+mod place;
 mod process;
 mod report;
 mod run;
 mod scale;
 mod spread;
 mod start;
+mod waiting;
 mod writers;
 
 use std::io::Write as _;
@@ -27,7 +31,10 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 pub use self::hello::{HelloArgs, run as hello};
+pub use self::kernel::register;
+pub use self::place::{WorkArgs, work};
 use self::report::Report;
+pub use self::waiting::{WaitArgs, wait};
 
 /// What a measurement ends with when it cannot go on; only ever printed.
 pub type Fallible<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
@@ -55,10 +62,14 @@ enum Name {
     Start,
     /// Runs listed over HTTP
     List,
-    /// A no-op run over HTTP
+    /// A no-op job and a no-op run over HTTP
     Run,
     /// Durable jobs and steps
     Jobs,
+    /// Ten thousand jobs that wait for the world
+    Waiting,
+    /// One tenant's job beside another's ten thousand
+    Fairness,
     /// A hundred against a hundred thousand
     Scale,
     /// Sixteen writers over HTTP
@@ -99,6 +110,12 @@ pub async fn run(args: BenchArgs) -> Fallible<()> {
     }
     if wanted(Name::Jobs) {
         report.add(jobs::measure(&bench).await?)?;
+    }
+    if wanted(Name::Waiting) {
+        report.add(waiting::measure(&bench).await?)?;
+    }
+    if wanted(Name::Fairness) {
+        report.add(fairness::measure(&bench).await?)?;
     }
     if wanted(Name::Scale) {
         report.add(scale::measure(&bench).await?)?;

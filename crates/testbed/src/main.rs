@@ -39,6 +39,10 @@ enum Words {
     Bench(bench::BenchArgs),
     #[command(hide = true)]
     Hello(bench::HelloArgs),
+    #[command(hide = true)]
+    Work(bench::WorkArgs),
+    #[command(hide = true)]
+    Wait(bench::WaitArgs),
     /// What the pipelines engine starts for each attempt of a run
     #[command(hide = true)]
     Supervise {
@@ -81,6 +85,9 @@ struct Serve {
     /// The world in which the no-op engine counts what it does
     #[arg(long, value_name = "URL")]
     world: Option<String>,
+    /// Also offer the bench's operation that does nothing
+    #[arg(long, hide = true)]
+    bench: bool,
 }
 
 fn main() -> ExitCode {
@@ -91,6 +98,8 @@ fn main() -> ExitCode {
         Words::Operations => operations(),
         Words::Bench(args) => measure(bench::run(args)),
         Words::Hello(args) => measure(bench::hello(args)),
+        Words::Work(args) => measure(bench::work(args)),
+        Words::Wait(args) => measure(bench::wait(args)),
     };
     match served {
         Ok(()) => ExitCode::SUCCESS,
@@ -139,9 +148,12 @@ async fn serve(words: Serve) -> Result<(), Box<dyn Error>> {
         ray_lost_after: qd_pipelines::engine::LOST_AFTER,
         kernel,
         store: StoreOptions { failpoints, ..StoreOptions::default() },
-        register: Box::new(|registry| {
+        register: Box::new(move |registry| {
             toy::register(registry);
             registry.askable(five).engine(Arc::new(noop::Noop::new(clock::system()).counting(world)));
+            if words.bench {
+                bench::register(registry);
+            }
         }),
     }
     .start()

@@ -231,6 +231,8 @@ mod tests {
             params,
             correlation_id: String::new(),
             external_id: None,
+            engine_detail: None,
+            tried_before: false,
         }
     }
 

@@ -1,10 +1,12 @@
-//! A clock that stands still until a test moves it, with ids and randomness that come out the same in every run.
+//! Clocks for tests: one that stands still until it is moved, with ids and randomness that come out the same in every run, and
+//! one that runs and is set.
 
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use qd_core::time::Timestamp;
-use qd_kernel::clock::{Clock, Source};
+use qd_kernel::clock::{Clock, Source, System};
 use uuid::Uuid;
 
 /// Where every manual clock starts: 2026-01-01T00:00:00Z.
@@ -76,6 +78,39 @@ impl Clock for ManualClock {
             z ^= z >> 31;
             chunk.copy_from_slice(&z.to_le_bytes()[..chunk.len()]);
         }
+    }
+}
+
+/// The system's clock, which a test sets ahead or back. Cheap to clone; every clone is the same clock.
+#[derive(Clone, Default)]
+pub struct SetClock(Arc<AtomicI64>);
+
+impl SetClock {
+    pub fn source(&self) -> Source {
+        Arc::new(self.clone())
+    }
+
+    /// So many seconds ahead of the system's, or behind it.
+    pub fn set(&self, ahead_s: i64) {
+        self.0.store(ahead_s, Ordering::SeqCst);
+    }
+}
+
+impl Clock for SetClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_micros(System.now().micros() + self.0.load(Ordering::SeqCst) * 1_000_000)
+    }
+
+    fn steady(&self) -> Option<Duration> {
+        System.steady()
+    }
+
+    fn uuid(&self) -> Uuid {
+        System.uuid()
+    }
+
+    fn random(&self, bytes: &mut [u8]) {
+        System.random(bytes);
     }
 }
 

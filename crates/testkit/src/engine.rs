@@ -53,6 +53,7 @@ struct Attempt {
     started: bool,
     journal: Vec<Entry>,
     ended: bool,
+    stopped_after_a_try: Vec<bool>,
 }
 
 #[derive(Default)]
@@ -64,6 +65,8 @@ struct State {
     out_of_reach: bool,
     asked: u32,
     observations: u32,
+    /// Once a test has said anything of it.
+    doubt: Option<Option<String>>,
 }
 
 /// Shared by the kernels of a test through an `Arc`, so that it outlives them.
@@ -94,6 +97,16 @@ pub fn line(text: impl Into<String>) -> LogLine {
     }
 }
 
+/// The detail is another one each time, as with real engines, which say since when.
+fn doubted(why: Option<&str>, before: Option<&str>, cursor: i64) -> Observation {
+    let (event_type, detail) = match why {
+        Some(why) => ("run.unknown", json!({ "observation": { "state": "unknown", "reason": why } })),
+        None => ("run.known", json!({ "known_after": before })),
+    };
+    let fact = RunFact { at: Timestamp::EPOCH, event_type: event_type.into(), data: json!({}) };
+    Observation { cursor, facts: vec![fact], engine_detail: Some(detail), ..Observation::default() }
+}
+
 impl FakeEngine {
     /// What the next submits come to, in this order.
     pub fn on_submit(&self, steps: impl IntoIterator<Item = OnSubmit>) {
@@ -105,8 +118,8 @@ impl FakeEngine {
     }
 
     /// Its attempts can be seen by another process only.
-    pub fn set_out_of_reach(&self) {
-        self.state().out_of_reach = true;
+    pub fn set_out_of_reach(&self, out_of_reach: bool) {
+        self.state().out_of_reach = out_of_reach;
     }
 
     /// How often it was asked whether it can see an attempt.
@@ -132,8 +145,23 @@ impl FakeEngine {
         self.state().attempts.get(name).map_or(0, |attempt| attempt.stops)
     }
 
+    /// For each stop, whether it was told that a submit may have come before it.
+    pub fn stopped_after_a_try(&self, name: &str) -> Vec<bool> {
+        self.state().attempts.get(name).map_or_else(Vec::new, |attempt| attempt.stopped_after_a_try.clone())
+    }
+
+    /// Why nothing is known of any attempt, until it is taken back; told without a move of the cursor, as real engines do.
+    pub fn set_doubt(&self, why: Option<&str>) {
+        self.state().doubt = Some(why.map(str::to_owned));
+        self.tell();
+    }
+
     pub fn is_started(&self, name: &str) -> bool {
         self.state().attempts.get(name).is_some_and(|attempt| attempt.started)
+    }
+
+    pub fn is_ended(&self, name: &str) -> bool {
+        self.state().attempts.get(name).is_some_and(|attempt| attempt.ended)
     }
 
     /// Observations under way right now.
@@ -202,13 +230,21 @@ impl FakeEngine {
         self.tell();
     }
 
-    fn read(&self, name: &str, cursor: i64) -> Result<Option<Observation>> {
+    fn read(&self, ticket: &RunTicket, cursor: i64) -> Result<Option<Observation>> {
+        let name = external_name(ticket);
         let mut state = self.state();
         state.observations += 1;
+        let stored =
+            ticket.engine_detail.as_ref().and_then(|detail| detail["observation"]["reason"].as_str());
+        if let Some(doubt) = &state.doubt
+            && doubt.as_deref() != stored
+        {
+            return Ok(Some(doubted(doubt.as_deref(), stored, cursor)));
+        }
         if state.unreachable {
             return Err(Error::unavailable("engine_unreachable", "the engine does not answer"));
         }
-        let Some(attempt) = state.attempts.get(name) else {
+        let Some(attempt) = state.attempts.get(&name) else {
             return Err(Error::not_found("attempt_unknown", format!("there is no {name} here")));
         };
         let from = usize::try_from(cursor).unwrap_or(0);
@@ -287,11 +323,10 @@ impl RunEngine for FakeEngine {
 
     async fn observe(&self, ticket: &RunTicket, cursor: i64) -> Result<Observation> {
         let mut news = self.news.subscribe();
-        let name = external_name(ticket);
         let read = async {
             loop {
                 news.borrow_and_update();
-                if let Some(seen) = self.read(&name, cursor)? {
+                if let Some(seen) = self.read(ticket, cursor)? {
                     return Ok(seen);
                 }
                 news.changed().await.expect("the engine holds its own sender");
@@ -307,9 +342,13 @@ impl RunEngine for FakeEngine {
         let name = external_name(ticket);
         {
             let mut state = self.state();
+            if state.out_of_reach {
+                return Err(Error::unavailable("another_servers_run", "it was started by another server"));
+            }
             let ignore = state.ignore_stop;
             let Some(attempt) = state.attempts.get_mut(&name) else { return Ok(()) };
             attempt.stops += 1;
+            attempt.stopped_after_a_try.push(ticket.tried_before);
             if ignore {
                 return Ok(());
             }

@@ -66,6 +66,12 @@ impl Build {
         self
     }
 
+    /// Any other clock.
+    pub fn source(mut self, source: Source) -> Self {
+        self.source = source;
+        self
+    }
+
     /// An open, migrated store to share with another kernel, instead of one of its own.
     pub fn store(mut self, store: &Store) -> Self {
         self.store = Some(store.clone());

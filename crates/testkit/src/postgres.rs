@@ -22,6 +22,7 @@ use tokio::sync::OnceCell;
 use tokio_postgres::NoTls;
 
 use self::binaries::Binaries;
+use crate::Faketime;
 
 /// How long a shared server outlives its last user, for the next test of the run, in seconds.
 const LINGER_S: u32 = 5;
@@ -45,7 +46,19 @@ impl Postgres {
     /// A server of this test's own, stopped and removed once this is dropped.
     pub async fn start() -> Self {
         let folder = std::env::temp_dir().join(format!("qd-postgres-{}", unique()));
-        Self::join(folder, 0).await
+        Self::join(folder, 0, vec![]).await
+    }
+
+    /// The same with a clock of its own. None where that cannot be had.
+    pub async fn with_clock() -> Option<(Self, Faketime)> {
+        let folder = std::env::temp_dir().join(format!("qd-postgres-{}", unique()));
+        fs::create_dir_all(&folder).expect("make the server's folder");
+        let Some(clock) = Faketime::in_folder(&folder) else {
+            fs::remove_dir_all(folder).expect("remove the server's folder");
+            return None;
+        };
+        let env = clock.env().map(|(name, value)| format!("{name}={value}")).to_vec();
+        Some((Self::join(folder, 0, env).await, clock))
     }
 
     /// The server that all tests of this user and checkout share; started by the first that asks.
@@ -54,7 +67,7 @@ impl Postgres {
         let checkout = Path::new(env!("CARGO_MANIFEST_DIR"));
         let inode = fs::metadata(checkout).map_or(0, |found| found.ino());
         let name = format!("qd-postgres-shared-{}-{inode}", nix::unistd::geteuid());
-        SHARED.get_or_init(|| Self::join(std::env::temp_dir().join(name), LINGER_S)).await
+        SHARED.get_or_init(|| Self::join(std::env::temp_dir().join(name), LINGER_S, vec![])).await
     }
 
     /// An empty database that no other test sees.
@@ -73,14 +86,45 @@ impl Postgres {
     /// of the test's own.
     pub fn crash(&self) {
         fs::write(self.home.join("down"), "").expect("keep the server down");
-        let pid = fs::read_to_string(self.home.join("data/postmaster.pid")).expect("read the server's pid");
-        let pid = Pid::from_raw(pid.lines().next().and_then(|pid| pid.parse().ok()).expect("a pid"));
+        let pid = self.pid();
         kill(pid, Signal::SIGQUIT).expect("end the server");
         let until = Instant::now() + START_LIMIT;
         while kill(pid, None).is_ok() {
             assert!(Instant::now() < until, "Postgres does not end");
             std::thread::sleep(Duration::from_millis(5));
         }
+    }
+
+    /// Stops it where it stands: connections stay, nobody answers. Only for a server of the test's own.
+    pub fn suspend(&self) {
+        self.signal_all(Signal::SIGSTOP);
+    }
+
+    /// Lets it go on after [`Self::suspend`].
+    pub fn resume(&self) {
+        self.signal_all(Signal::SIGCONT);
+    }
+
+    /// To the server and each of its processes.
+    fn signal_all(&self, signal: Signal) {
+        let server = self.pid();
+        kill(server, signal).expect("signal the server");
+        let of_server = |pid: &Pid| {
+            let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+            let behind_name = stat.rsplit(')').next().unwrap_or_default();
+            behind_name.split_whitespace().nth(1) == Some(&server.to_string())
+        };
+        let names = fs::read_dir("/proc").expect("list processes").flatten().map(|entry| entry.file_name());
+        let pids = names.filter_map(|name| name.to_str()?.parse().ok()).map(Pid::from_raw);
+        for pid in pids.filter(of_server) {
+            // One may have ended since.
+            let _ = kill(pid, signal);
+        }
+    }
+
+    fn pid(&self) -> Pid {
+        let pid = fs::read_to_string(self.home.join("data/postmaster.pid")).expect("read the server's pid");
+        Pid::from_raw(pid.lines().next().and_then(|pid| pid.parse().ok()).expect("a pid"))
     }
 
     /// Lets it come back after [`Self::crash`]; returns when it answers.
@@ -93,7 +137,7 @@ impl Postgres {
         }
     }
 
-    async fn join(folder: PathBuf, linger_s: u32) -> Self {
+    async fn join(folder: PathBuf, linger_s: u32, env: Vec<String>) -> Self {
         let home = folder.join("cluster");
         let start = move || {
             let user = hold(&folder);
@@ -103,7 +147,7 @@ impl Postgres {
             if let Some(port) = fs::read_to_string(&ready).ok().and_then(|text| text.trim().parse().ok()) {
                 return (user, port);
             }
-            let port = launch(&folder, linger_s);
+            let port = launch(&folder, linger_s, &env);
             fs::write(&ready, port.to_string()).expect("note the server's port");
             (user, port)
         };
@@ -166,12 +210,12 @@ fn open(path: &Path) -> File {
     options().open(path).unwrap_or_else(|error| panic!("open {}: {error}", path.display()))
 }
 
-/// Makes the cluster and starts the server under the watcher; its port once it answers.
+/// Makes the cluster and starts the server under the watcher, with this in its environment; its port once it answers.
 #[expect(
     clippy::zombie_processes,
     reason = "the watcher outlives this process by design, and ends by itself"
 )]
-fn launch(folder: &Path, linger_s: u32) -> u16 {
+fn launch(folder: &Path, linger_s: u32, env: &[String]) -> u16 {
     let binaries = Binaries::find();
     fs::set_permissions(folder, fs::Permissions::from_mode(0o755)).expect("open the server's folder");
     let home = folder.join("cluster");
@@ -185,7 +229,7 @@ fn launch(folder: &Path, linger_s: u32) -> u16 {
         assert!(output.status.success(), "initdb failed: {}", String::from_utf8_lossy(&output.stderr));
     }
     let port = free_port();
-    let server = binaries.command_line("postgres");
+    let server = binaries.command_line("postgres", env);
     let script = format!(
         "cd {home} || exit 1
          serve() {{

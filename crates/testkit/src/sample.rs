@@ -1,7 +1,7 @@
 //! The kind that kernel tests work on, and documents of it. Runnable on the [`FakeEngine`](crate::FakeEngine).
 //!
 //! A spec is any object; what the tests need beyond that: `count` must not be negative, `also` neither (so that one spec can
-//! break two rules), `"after": "x"` refers to the sample `x`, `"wants": "x"` makes runs ask for the parameter `x`, and `"unavailable": true` makes validation fail
+//! break two rules), `"after": "x"` refers to the sample `x`, `max_active_runs` limits its runs, `"over": "x"` carries them out over the connection `x`, `"wants": "x"` makes runs ask for the parameter `x`, and `"unavailable": true` makes validation fail
 //! as if something it needs could not be reached.
 
 use async_trait::async_trait;
@@ -71,6 +71,14 @@ impl Kind for Sample {
             .filter(|field| negative(field))
             .map(|field| Violation::new(format!("/{field}"), "negative", format!("{field} is negative")))
             .collect())
+    }
+
+    fn max_active_runs(&self, spec: &Value) -> Option<u32> {
+        spec["max_active_runs"].as_u64().and_then(|most| u32::try_from(most).ok())
+    }
+
+    fn connection(&self, spec: &Value, _params: &Value) -> Option<String> {
+        spec["over"].as_str().map(str::to_owned)
     }
 
     fn run_params(&self, spec: &Value, params: &Value) -> std::result::Result<Value, Vec<Violation>> {

@@ -78,22 +78,22 @@ export const runRequest = (id: string, item: Json, timeoutMs: number) =>
   api.post<{ result: Json }>(`/runs/${segment(id)}/requests`, { body: { item, timeout_ms: timeoutMs } });
 
 /** What a change would do: the dry run of its route. Nothing is written. */
-export function changePreview(change: PlannedChange): Promise<Preview> {
+export function changePreview(change: PlannedChange, signal?: AbortSignal): Promise<Preview> {
   const query = { dry_run: true };
   switch (change.operation) {
     case "publish":
-      return api.post<Preview>(`${at(change.kind, change.name)}/publish`, { body: { revision: change.revision }, query });
+      return api.post<Preview>(`${at(change.kind, change.name)}/publish`, { body: { revision: change.revision }, query, signal });
     case "rollback":
       // The reason is no part of the plan, and the route wants one.
-      return api.post<Preview>(`${at(change.kind, change.name)}/rollback`, { body: { to: change.to, reason: change.reason || "preview" }, query });
+      return api.post<Preview>(`${at(change.kind, change.name)}/rollback`, { body: { to: change.to, reason: change.reason || "preview" }, query, signal });
     case "run":
-      return api.post<Preview>(`${at(change.kind, change.name)}/runs`, { body: { params: change.params }, query });
+      return api.post<Preview>(`${at(change.kind, change.name)}/runs`, { body: { params: change.params }, query, signal });
     case "stop":
     case "retry":
-      return api.post<Preview>(`/runs/${segment(change.run)}/${change.operation}`, { body: {}, query });
+      return api.post<Preview>(`/runs/${segment(change.run)}/${change.operation}`, { body: {}, query, signal });
     case "apply":
       return api
-        .post<{ plan: Preview }>("/apply", { body: { documents: change.documents }, query: { ...query, publish: change.publish } })
+        .post<{ plan: Preview }>("/apply", { body: { documents: change.documents }, query: { ...query, publish: change.publish }, signal })
         .then((applied) => applied.plan);
   }
 }

@@ -1,6 +1,6 @@
 // Every read of server state, as query options: a key and a function. Pages use nothing else, and the live
 // stream finds what to refresh by these keys (see live/apply.ts).
-import { infiniteQueryOptions, keepPreviousData, queryOptions } from "@tanstack/react-query";
+import { infiniteQueryOptions, keepPreviousData, queryOptions, skipToken } from "@tanstack/react-query";
 import { api, segment } from "./client";
 import { changePreview } from "./mutations";
 import type {
@@ -166,10 +166,11 @@ export const explainQuery = (family: string, id: string) =>
   });
 
 /** What a change would do. It is read anew each time that a dialog opens. */
-export const previewQuery = (change: PlannedChange) =>
+export const previewQuery = (change: PlannedChange | null) =>
   queryOptions({
-    queryKey: ["preview", change],
-    queryFn: () => changePreview(change),
+    // The words that are kept beside a change are no part of its plan.
+    queryKey: ["preview", change && { ...change, reason: undefined, message: undefined }],
+    queryFn: change ? ({ signal }) => changePreview(change, signal) : skipToken,
     staleTime: 0,
     gcTime: 0,
     retry: false,

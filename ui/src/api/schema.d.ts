@@ -1037,6 +1037,232 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/schedules": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Schedules by name */
+        get: operations["schedule_list"];
+        put?: never;
+        /** Make a schedule with a working copy */
+        post: operations["schedule_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/schedules/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One schedule, by name or id */
+        get: operations["schedule_get"];
+        put?: never;
+        post?: never;
+        /** Archive it; everything is kept */
+        delete: operations["schedule_archive"];
+        options?: never;
+        head?: never;
+        /** Change the descriptive fields */
+        patch: operations["schedule_update"];
+        trace?: never;
+    };
+    "/api/v1/schedules/{name}/audit": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Who did what to it */
+        get: operations["schedule_audit"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/schedules/{name}/events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What happened to it */
+        get: operations["schedule_events"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/schedules/{name}/plan": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Plan to publish a revision, to be looked at and applied by id */
+        post: operations["schedule_plan"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/schedules/{name}/publish": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Make a revision the published one */
+        post: operations["schedule_publish"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/schedules/{name}/restore": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Take it back from the archive */
+        post: operations["schedule_restore"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/schedules/{name}/revisions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Revisions, newest first */
+        get: operations["schedule_revision_list"];
+        put?: never;
+        /** Cut a revision from the working copy */
+        post: operations["schedule_revision_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/schedules/{name}/revisions/{number}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One revision */
+        get: operations["schedule_revision_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/schedules/{name}/revisions/{number}/diff": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What changed from another revision to this one */
+        get: operations["schedule_revision_diff"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/schedules/{name}/rollback": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Publish a new revision with an old spec */
+        post: operations["schedule_rollback"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/schedules/{name}/validate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Everything that is wrong with a spec */
+        post: operations["schedule_validate"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/schedules/{name}/working-copy": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The mutable draft */
+        get: operations["schedule_working_copy_get"];
+        /** Save the draft; it may be invalid */
+        put: operations["schedule_working_copy_put"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/stagetemplates": {
         parameters: {
             query?: never;
@@ -1387,7 +1613,7 @@ export interface components {
             name: string;
             why: string;
         };
-        AnyResource: components["schemas"]["ConnectionDetail"] | components["schemas"]["PipelineDetail"] | components["schemas"]["StageTemplateDetail"];
+        AnyResource: components["schemas"]["ConnectionDetail"] | components["schemas"]["PipelineDetail"] | components["schemas"]["ScheduleDetail"] | components["schemas"]["StageTemplateDetail"];
         /** @description What applying one document did, or would do. */
         Applied: {
             kind: string;
@@ -1531,6 +1757,11 @@ export interface components {
                 file: string;
             };
             /**
+             * Format: uint32
+             * @description How many runs may be active on it at once; those over it wait their turn. No limit without.
+             */
+            max_active_runs?: number | null;
+            /**
              * @description The folder on the cluster below which results are written, one folder for each run. A shared one outlives its node.
              * @default /tmp/quarterdeck
              */
@@ -1591,7 +1822,7 @@ export interface components {
             /** Format: date-time */
             delivered_at: string | null;
         };
-        Document: components["schemas"]["ConnectionDocument"] | components["schemas"]["PipelineDocument"] | components["schemas"]["StageTemplateDocument"];
+        Document: components["schemas"]["ConnectionDocument"] | components["schemas"]["PipelineDocument"] | components["schemas"]["ScheduleDocument"] | components["schemas"]["StageTemplateDocument"];
         EngineList: {
             items: components["schemas"]["EngineReading"][];
         };
@@ -1673,7 +1904,7 @@ export interface components {
             operation: string;
             /**
              * @description A wait ends by being claimed again (`running`), by cancel, or by a time-out (`failed`, or `undoing`). A queued job waits
-             *     for a lock before it ever runs, and fails when nothing here can carry it out. A job whose worker died stays `running` and is claimed under a new fencing
+             *     for a lock or for a server that knows its operation before it ever runs. A job whose worker died stays `running` and is claimed under a new fencing
              *     token; one that is undoing stays `undoing` while its undo waits, so that nobody takes it for going forward.
              * @enum {string}
              */
@@ -1704,7 +1935,7 @@ export interface components {
             operation: string;
             /**
              * @description A wait ends by being claimed again (`running`), by cancel, or by a time-out (`failed`, or `undoing`). A queued job waits
-             *     for a lock before it ever runs, and fails when nothing here can carry it out. A job whose worker died stays `running` and is claimed under a new fencing
+             *     for a lock or for a server that knows its operation before it ever runs. A job whose worker died stays `running` and is claimed under a new fencing
              *     token; one that is undoing stays `undoing` while its undo waits, so that nobody takes it for going forward.
              * @enum {string}
              */
@@ -2255,6 +2486,11 @@ export interface components {
                  * @default local
                  */
                 target: string;
+                /**
+                 * Format: uint32
+                 * @description How many of its runs may be active at once; those over it wait their turn. No limit without.
+                 */
+                max_active_runs?: number | null;
                 /** @description The pipeline's code: a folder beside the spec, which `qd apply` packs and pins by its digest. */
                 code?: string | {
                     /** @description Digest of the uncompressed archive. */
@@ -2768,6 +3004,162 @@ export interface components {
             started_at: string | null;
             /** Format: date-time */
             ended_at: string | null;
+        };
+        Schedule: components["schemas"]["Resource"] & {
+            /** @constant */
+            kind: "Schedule";
+        };
+        ScheduleDetail: components["schemas"]["Schedule"] & {
+            spec: components["schemas"]["ScheduleSpec"] | null;
+            params_schema: {
+                [key: string]: unknown;
+            } | null;
+            status: components["schemas"]["ScheduleStatus"];
+        } & {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            kind: "Schedule";
+        };
+        ScheduleDocument: {
+            /** @constant */
+            apiVersion: "quarterdeck/v1";
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            kind: "Schedule";
+            metadata: components["schemas"]["Metadata"];
+            spec: components["schemas"]["ScheduleSpec"];
+        };
+        /** @description A due instant of a schedule, and what it came to. */
+        ScheduleFiring: {
+            /** Format: date-time */
+            due_at: string;
+            /** Format: date-time */
+            decided_at: string;
+            /**
+             * Format: int64
+             * @description The schedule's revision then.
+             */
+            revision: number;
+            outcome: components["schemas"]["ScheduleFiringOutcome"];
+            /**
+             * Format: int64
+             * @description Due instants before it that were passed over together with it.
+             */
+            missed: number;
+            /** @description Why it was not started. */
+            code?: string | null;
+            message?: string | null;
+            /** Format: uuid */
+            job_id?: string | null;
+            run?: components["schemas"]["ScheduleFiringRun"] | null;
+        };
+        /** @description What an instant came to. */
+        ScheduleFiringOutcome: "started" | "skipped" | "refused";
+        /** @description The run that a firing started, as it is now. */
+        ScheduleFiringRun: {
+            /** Format: uuid */
+            id: string;
+            /** @description `curate#42` */
+            ref: string;
+            /**
+             * @description The state of a run is that of its newest attempt, and this is the life of one attempt. A queued one can be
+             *     stopped, or fail because it cannot be submitted; it never succeeds unseen: whoever first sees an attempt after
+             *     its end records that it ran. A retry is no move but a new attempt: [`RunState::retry`].
+             * @enum {string}
+             */
+            state: "queued" | "running" | "succeeded" | "failed" | "stopped";
+        };
+        ScheduleRevision: components["schemas"]["Revision"] & {
+            spec: components["schemas"]["ScheduleSpec"];
+        };
+        /**
+         * ScheduleSpec
+         * @description What is started when.
+         */
+        ScheduleSpec: {
+            /** @description Minute, hour, day of month, month, day of week; or `@hourly`, `@daily`, `@weekly`, `@monthly`, `@yearly`. */
+            cron: string;
+            /**
+             * @description A name of the IANA time zone database, such as `Europe/Berlin`.
+             * @default UTC
+             */
+            time_zone: string;
+            /** @description What it acts on: its published revision at that time. */
+            target: {
+                /** @description As in documents, such as `Pipeline`. */
+                kind: string;
+                name: string;
+            };
+            /**
+             * @description What is done with the target: `run` starts a run.
+             * @default run
+             * @enum {string}
+             */
+            action: "run";
+            /**
+             * @description Parameters of the runs that it starts.
+             * @default {}
+             */
+            params: {
+                [key: string]: unknown;
+            };
+            /**
+             * @description What becomes of instants that nobody was there for.
+             * @default {
+             *       "policy": "run_once",
+             *       "grace_seconds": 60,
+             *       "limit": 10
+             *     }
+             */
+            misfire: {
+                /**
+                 * @description `skip` passes over them; `run_once` fires once, for the newest, in place of all; `run_all` makes up for each, the
+                 *     oldest first.
+                 * @default run_once
+                 * @enum {string}
+                 */
+                policy: "skip" | "run_once" | "run_all";
+                /**
+                 * Format: uint32
+                 * @description Seconds after which an instant counts as missed.
+                 * @default 60
+                 */
+                grace_seconds: number;
+                /**
+                 * Format: uint32
+                 * @description With `run_all`: the newest so many of those that were missed.
+                 * @default 10
+                 */
+                limit: number;
+            };
+            /**
+             * @description Whether it starts a run while one that it started before is still active: `forbid` skips the instant.
+             * @default allow
+             * @enum {string}
+             */
+            concurrency: "allow" | "forbid";
+            /**
+             * @description A paused schedule does not fire, and does not make up for it.
+             * @default false
+             */
+            paused: boolean;
+        };
+        /**
+         * ScheduleStatus
+         * @description What a schedule tells of itself beyond its spec.
+         */
+        ScheduleStatus: {
+            /** @description For a person: when it fires next, and what became of the last firing. */
+            sentence: string;
+            paused: boolean;
+            /** @description The next instants, five at most; none while it is paused. */
+            next: string[];
+            /** @description Newest first, ten at most. */
+            firings: components["schemas"]["ScheduleFiring"][];
         };
         SignedIn: {
             principal: components["schemas"]["MyPrincipal"];
@@ -4129,7 +4521,7 @@ export interface operations {
                 cursor: string | null;
                 /**
                  * @description A wait ends by being claimed again (`running`), by cancel, or by a time-out (`failed`, or `undoing`). A queued job waits
-                 *     for a lock before it ever runs, and fails when nothing here can carry it out. A job whose worker died stays `running` and is claimed under a new fencing
+                 *     for a lock or for a server that knows its operation before it ever runs. A job whose worker died stays `running` and is claimed under a new fencing
                  *     token; one that is undoing stays `undoing` while its undo waits, so that nobody takes it for going forward.
                  */
                 state: "queued" | "running" | "waiting" | "succeeded" | "failed" | "cancelled" | "undoing" | "undone" | null;
@@ -5639,6 +6031,668 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Accepted"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    schedule_list: {
+        parameters: {
+            query: {
+                /** @description 1 to 500; 50 without. */
+                limit: string | null;
+                /** @description `next_cursor` of the page before. */
+                cursor: string | null;
+                /** @description Part of the name or display name. */
+                q: string | null;
+                /** @description `key:value`; several separated by commas must all be there. */
+                label: string | null;
+                /** @description A resource is archived instead of deleted, because its revisions, runs and audit records outlive it. */
+                state: "active" | "archived" | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        items: components["schemas"]["Schedule"][];
+                        next_cursor: string | null;
+                    };
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    schedule_create: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ScheduleDocument"];
+                "application/yaml": components["schemas"]["ScheduleDocument"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Schedule"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    schedule_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ScheduleDetail"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    schedule_archive: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The ETag that was last read. */
+                "If-Match": string;
+            };
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Schedule"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    schedule_update: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The ETag that was last read. */
+                "If-Match": string;
+            };
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["MetadataPatch"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Schedule"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    schedule_audit: {
+        parameters: {
+            query: {
+                /** @description 1 to 500; 50 without. */
+                limit: number | null;
+                /** @description `next_cursor` of the page before. */
+                cursor: string | null;
+            };
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page5"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    schedule_events: {
+        parameters: {
+            query: {
+                /** @description Events after this position. */
+                after: number | null;
+                /** @description The newest events before this position; 0 means from the end. */
+                before: number | null;
+                /** @description 1 to 500; 100 without. */
+                limit: number | null;
+            };
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EventList"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    schedule_plan: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PublishBody"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StoredPlan"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    schedule_publish: {
+        parameters: {
+            query: {
+                /** @description Answers 200 with the plan of the change and writes nothing; wants no Idempotency-Key. */
+                dry_run: boolean;
+            };
+            header?: {
+                /** @description 1 to 255 visible characters, such as a new UUID: a repeat with the same key starts nothing twice. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PublishBody"];
+            };
+        };
+        responses: {
+            /** @description What it would do; nothing was written */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Preview"];
+                };
+            };
+            /** @description Done */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Accepted"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    schedule_restore: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Schedule"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    schedule_revision_list: {
+        parameters: {
+            query: {
+                /** @description 1 to 500; 50 without. */
+                limit: number | null;
+                /** @description `next_cursor` of the page before. */
+                cursor: string | null;
+            };
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page6"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    schedule_revision_create: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CreateBody"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ScheduleRevision"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    schedule_revision_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+                number: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ScheduleRevision"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    schedule_revision_diff: {
+        parameters: {
+            query: {
+                /** @description The revision to compare with. */
+                from: number;
+            };
+            header?: never;
+            path: {
+                name: string;
+                number: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RevisionDiff"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    schedule_rollback: {
+        parameters: {
+            query: {
+                /** @description Answers 200 with the plan of the change and writes nothing; wants no Idempotency-Key. */
+                dry_run: boolean;
+            };
+            header?: {
+                /** @description 1 to 255 visible characters, such as a new UUID: a repeat with the same key starts nothing twice. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RollbackBody"];
+            };
+        };
+        responses: {
+            /** @description What it would do; nothing was written */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Preview"];
+                };
+            };
+            /** @description Done */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Accepted"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    schedule_validate: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ValidateBody"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Validation"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    schedule_working_copy_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WorkingCopy"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    schedule_working_copy_put: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The ETag that was last read. */
+                "If-Match": string;
+            };
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PutBody"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WorkingCopy"];
                 };
             };
             /** @description What went wrong */

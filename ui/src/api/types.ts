@@ -50,6 +50,8 @@ export type KindInfo = Narrowed<Schemas["KindEntry"], { schema: JsonSchema; exam
 export type Resource = Schemas["Resource"];
 // The description has one detail for each kind that it knows; the pages take any kind.
 export type ResourceDetail = Resource & { spec: JsonObject | null; params_schema: JsonSchema | null };
+export type ScheduleStatus = Schemas["ScheduleStatus"];
+export type ScheduleFiring = Schemas["ScheduleFiring"];
 export type WorkingCopy = Narrowed<Schemas["WorkingCopy"], { spec: JsonObject }>;
 export type Validation = Schemas["Validation"];
 export type RevisionSummary = Schemas["RevisionSummary"];

@@ -1,14 +1,20 @@
-import { render, screen } from "@testing-library/react";
+import { act, cleanup, render, screen } from "@testing-library/react";
 import userEvent from "@testing-library/user-event";
 import { useState } from "react";
-import { describe, expect, it, vi } from "vitest";
+import { QueryClient, QueryClientProvider } from "@tanstack/react-query";
+import { afterEach, describe, expect, it, vi } from "vitest";
 import { ApiError } from "@/api/error";
+import type { PlannedChange, Preview } from "@/api/types";
 import { fieldsOf, type Typed, typedFrom, valuesFrom } from "@/lib/param-form";
 import { ChangeList } from "./change-list";
 import { ConfirmDialog } from "./confirm-dialog";
 import { ParamForm } from "./param-form";
+import { PlanPreview, useRefusal } from "./plan-preview";
 import { Failure } from "./situation";
 import { State } from "./state";
+import { Button } from "./ui/button";
+
+vi.mock("@tanstack/react-router", async (original) => ({ ...(await original<object>()), useNavigate: () => () => {} }));
 
 it("shows a state by its word, not by colour alone", () => {
   render(<State state="failed" />);
@@ -68,14 +74,92 @@ describe("param form", () => {
   });
 });
 
-it("does not act without the reason where one is kept", async () => {
-  const act = vi.fn();
+function dialog(props: Partial<Parameters<typeof ConfirmDialog>[0]>) {
+  const client = new QueryClient();
+  const always = { open: true, onOpenChange: () => {}, title: "Roll back", effect: <p>Makes r5</p>, confirm: "Roll back to r1", pending: false, error: null, failed: "No", onConfirm: () => {} };
   render(
-    <ConfirmDialog open onOpenChange={() => {}} title="Roll back" effect={<p>Makes r5</p>} confirm="Roll back to r1" reason="required" pending={false} error={null} failed="No" onConfirm={act} />,
+    <QueryClientProvider client={client}>
+      <ConfirmDialog {...always} {...props} />
+    </QueryClientProvider>,
   );
+}
+
+/** Answers each dry run with a plan that is refused as told; says what was asked. */
+function plannedAs(refused: Partial<Preview>, gates: Preview["plan"]["gates"] = []) {
+  const plan = { operation: "revision.rollback", input_hash: "sha256:ab", steps: [], gates, preconditions: [], postconditions: [], affected: [], locks: [] };
+  const answer = { plan, hash: "sha256:cd", needs_approval: false, ...refused };
+  const fetched = vi.fn<typeof fetch>((url) => Promise.resolve(Response.json(typeof url === "string" && url.includes("/apply") ? { plan: answer } : answer)));
+  vi.stubGlobal("fetch", fetched);
+  return fetched;
+}
+
+afterEach(() => {
+  vi.unstubAllGlobals();
+  vi.useRealTimers();
+});
+
+it("does not act without the reason where one is kept", async () => {
+  const confirmed = vi.fn();
+  dialog({ reason: "required", onConfirm: confirmed });
   expect(screen.getByText("Makes r5")).toBeVisible();
   const confirm = screen.getByRole("button", { name: "Roll back to r1" });
   expect(confirm).toBeDisabled();
   await userEvent.type(screen.getByRole("textbox"), "bad output{Enter}");
-  expect(act).toHaveBeenCalledWith("bad output");
+  expect(confirmed).toHaveBeenCalledWith("bad output");
+});
+
+describe("a dialog with a plan", () => {
+  const rollback = (reason: string): PlannedChange => ({ operation: "rollback", kind: "toys", name: "one", to: 1, reason });
+
+  it("cannot be confirmed, and says why, where the change would be refused", async () => {
+    const gates = [{ name: "capacity", state: "fail" as const, evidence: "3 CPUs are wanted" }];
+    for (const [planned, why] of [
+      [() => plannedAs({ needs_approval: true }), "It wants a second person"],
+      [() => plannedAs({}, gates), "capacity is closed"],
+    ] as const) {
+      planned();
+      dialog({ planned: rollback });
+      const said = await screen.findByText(why, { exact: false, selector: "p[id]" });
+      const confirm = screen.getByRole("button", { name: "Roll back to r1" });
+      expect(confirm).toBeDisabled();
+      expect(confirm).toHaveAccessibleDescription(said.textContent);
+      cleanup();
+    }
+  });
+
+  it("is asked for once whatever reason is typed, and kept only with the one that it wants", async () => {
+    const fetched = plannedAs({});
+    dialog({ planned: rollback, reason: "required" });
+    const keep = screen.getByRole("button", { name: "Keep as a plan" });
+    expect(keep).toBeDisabled();
+    await userEvent.type(screen.getByRole("textbox"), "bad output");
+    expect(keep).toBeEnabled();
+    expect(screen.getByRole("button", { name: "Roll back to r1" })).toBeEnabled();
+    expect(fetched).toHaveBeenCalledOnce();
+  });
+
+  it("is not asked for at each key of a message", async () => {
+    vi.useFakeTimers({ shouldAdvanceTime: true });
+    const fetched = plannedAs({});
+    function Typing() {
+      const [message, setMessage] = useState("");
+      const change: PlannedChange = { operation: "apply", publish: true, message, documents: [] };
+      return (
+        <>
+          <input aria-label="Message" onChange={(event) => setMessage(event.target.value)} />
+          <PlanPreview change={change} kept={change} />
+          <Button disabled={useRefusal(change) !== null}>Publish</Button>
+        </>
+      );
+    }
+    render(
+      <QueryClientProvider client={new QueryClient()}>
+        <Typing />
+      </QueryClientProvider>,
+    );
+    await screen.findByText("nothing to do");
+    await userEvent.type(screen.getByLabelText("Message"), "why it is so");
+    await act(() => vi.advanceTimersByTimeAsync(1000));
+    expect(fetched).toHaveBeenCalledOnce();
+  });
 });

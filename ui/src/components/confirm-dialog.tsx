@@ -1,10 +1,10 @@
 // The one dialog before an action: what it does, the reason where one is kept, and what went wrong if it did.
-import { type ReactNode, useState } from "react";
+import { type ReactNode, useId, useState } from "react";
 import type { PlannedChange } from "@/api/types";
 import { Button } from "@/components/ui/button";
 import { Dialog, DialogBody, DialogClose, DialogContent, DialogFooter, DialogHeader } from "@/components/ui/dialog";
 import { Input } from "@/components/ui/input";
-import { PlanPreview } from "./plan-preview";
+import { PlanPreview, useRefusal } from "./plan-preview";
 import { Failure } from "./situation";
 
 export function ConfirmDialog({
@@ -50,6 +50,9 @@ export function ConfirmDialog({
 }) {
   const [text, setText] = useState("");
   const missing = reason === "required" && !text.trim();
+  const refused = useId();
+  const refusal = useRefusal(planned && open ? planned("") : null);
+  const held = missing || pending || blocked || refusal !== null;
   return (
     <Dialog open={open} onOpenChange={onOpenChange}>
       <DialogContent wide={wide}>
@@ -57,14 +60,14 @@ export function ConfirmDialog({
           className="contents"
           onSubmit={(event) => {
             event.preventDefault();
-            if (!missing && !pending && !blocked) onConfirm(text.trim());
+            if (!held) onConfirm(text.trim());
           }}
         >
           <DialogHeader title={title} />
           <DialogBody className="space-y-4">
             <div className="space-y-1 text-ink2 [&_b]:font-[560] [&_b]:text-ink">{effect}</div>
             {children}
-            {planned && open ? <PlanPreview change={planned("")} kept={planned(text.trim())} /> : null}
+            {planned && open ? <PlanPreview change={planned("")} kept={planned(text.trim())} incomplete={missing} /> : null}
             {reason !== "none" ? (
               <label className="block">
                 <span className="mb-1 block text-xs text-ink2">
@@ -76,10 +79,15 @@ export function ConfirmDialog({
             {error ? <Failure what={failed} error={error} className="rounded-md border" /> : null}
           </DialogBody>
           <DialogFooter>
+            {refusal ? (
+              <p id={refused} className="mr-auto min-w-0 text-xs text-ink2">
+                {refusal}
+              </p>
+            ) : null}
             <DialogClose asChild>
               <Button>Cancel</Button>
             </DialogClose>
-            <Button type="submit" variant={danger ? "destructive" : "primary"} disabled={missing || pending || blocked}>
+            <Button type="submit" variant={danger ? "destructive" : "primary"} disabled={held} aria-describedby={refusal ? refused : undefined}>
               {pending ? "Sending…" : confirm}
             </Button>
           </DialogFooter>

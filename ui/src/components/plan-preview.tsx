@@ -1,5 +1,5 @@
 // What the change of a dialog would do, before it is made: its plan by a dry run, and the way to keep it for somebody else's eyes.
-import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import { keepPreviousData, useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
 import { ChevronRight } from "lucide-react";
 import { useState } from "react";
@@ -7,27 +7,42 @@ import { planCreate } from "@/api/mutations";
 import { previewQuery } from "@/api/queries";
 import type { PlannedChange } from "@/api/types";
 import { cn } from "@/lib/cn";
-import { closedGates, summaryOf } from "@/lib/plan";
+import { closedGates, refusalOf, summaryOf } from "@/lib/plan";
+import { useSettled } from "@/lib/use-settled";
 import { Gates, PlanSteps, PlanTerms } from "./plan-view";
 import { Failure } from "./situation";
 import { Button } from "./ui/button";
 import { Skeleton } from "./ui/skeleton";
 
+/** The plan of a change that may still be typed; null while there is none. Several that ask for the same share one answer. */
+export function usePreview(change: PlannedChange | null, enabled = true) {
+  return useQuery({ ...previewQuery(useSettled(change)), enabled, placeholderData: keepPreviousData });
+}
+
+/** Why the change would be refused, as far as it was asked for. */
+export function useRefusal(change: PlannedChange | null, enabled = true): string | null {
+  const { data, isPlaceholderData } = usePreview(change, enabled);
+  return data && !isPlaceholderData ? refusalOf(data) : null;
+}
+
 export function PlanPreview({
   change,
   kept,
+  incomplete = false,
   lazy = false,
 }: {
   change: PlannedChange;
   /** What is kept as a plan: the change with its reason. */
   kept: PlannedChange;
+  /** What is to be kept lacks something yet: a reason. */
+  incomplete?: boolean;
   /** Asks only when it is opened: for a change that is still being typed. */
   lazy?: boolean;
 }) {
   const navigate = useNavigate();
   const client = useQueryClient();
   const [open, setOpen] = useState(false);
-  const query = useQuery({ ...previewQuery(change), enabled: open || !lazy });
+  const query = usePreview(change, open || !lazy);
   const keep = useMutation({
     mutationFn: () => planCreate(kept),
     onSuccess: (plan) => {
@@ -50,7 +65,7 @@ export function PlanPreview({
           <b className="font-[560]">Plan</b>
           {preview ? <span className={closed.length > 0 ? "text-bad" : "text-ink2"}>{summaryOf(preview.plan)}</span> : null}
         </button>
-        <Button size="sm" variant="ghost" className="ml-auto" disabled={keep.isPending} onClick={() => keep.mutate()}>
+        <Button size="sm" variant="ghost" className="ml-auto" disabled={keep.isPending || incomplete} onClick={() => keep.mutate()}>
           {keep.isPending ? "Keeping…" : "Keep as a plan"}
         </Button>
       </div>

@@ -1,18 +1,17 @@
 // The columns of a table of runs, wherever runs are listed.
 import type { Run } from "@/api/types";
 import { duration } from "@/lib/format";
-import { shownRunState } from "@/lib/state";
 import { columnsFor } from "./data-table";
 import { RunLink } from "./run-link";
 import { RunProgressCell } from "./run-progress";
-import { State } from "./state";
+import { RunState } from "./run-state";
 import { Ago, Elapsed } from "./time";
 
 const column = columnsFor<Run>();
 
 export const runColumns = [
   column.display({ id: "run", header: "Run", cell: ({ row }) => <RunLink run={row.original} /> }),
-  column.display({ id: "state", header: "State", cell: ({ row }) => <State state={shownRunState(row.original)} /> }),
+  column.display({ id: "state", header: "State", cell: ({ row }) => <RunState run={row.original} /> }),
   column.display({ id: "revision", header: "Revision", meta: { from: "sm" }, cell: ({ row }) => `r${row.original.revision}` }),
   column.display({
     id: "progress",

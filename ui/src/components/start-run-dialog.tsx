@@ -1,14 +1,14 @@
 // Starts a run: asks for the params of the published spec, says what will happen, goes to the run.
 import { useNavigate } from "@tanstack/react-router";
 import { Play } from "lucide-react";
-import { useMemo, useState } from "react";
+import { useId, useMemo, useState } from "react";
 import { ApiError } from "@/api/error";
 import { runStart } from "@/api/mutations";
 import type { JsonObject, PlannedChange, ResourceDetail } from "@/api/types";
 import { type FieldViolation, fieldsOf, typedFrom, valuesFrom, violationsOf } from "@/lib/param-form";
 import { useJobMutation } from "@/lib/use-job";
 import { ParamForm } from "./param-form";
-import { PlanPreview } from "./plan-preview";
+import { PlanPreview, useRefusal } from "./plan-preview";
 import { Failure } from "./situation";
 import { Button } from "./ui/button";
 import { Dialog, DialogBody, DialogClose, DialogContent, DialogFooter, DialogHeader } from "./ui/dialog";
@@ -54,6 +54,9 @@ function StartRun({ plural, resource, close }: { plural: string; resource: Resou
   const now = valuesFrom(fields, typed);
   const change: PlannedChange | null =
     published && now.violations.length === 0 ? { operation: "run", kind: plural, name: resource.name, params: now.values } : null;
+  const refused = useId();
+  // Known once the plan was looked at.
+  const refusal = useRefusal(change, false);
 
   return (
     <form
@@ -62,7 +65,7 @@ function StartRun({ plural, resource, close }: { plural: string; resource: Resou
         event.preventDefault();
         const { values, violations: found } = valuesFrom(fields, typed);
         setOwn(found);
-        if (found.length === 0 && published) start.mutate(values);
+        if (found.length === 0 && published && !refusal) start.mutate(values);
       }}
     >
       <DialogHeader
@@ -108,10 +111,15 @@ function StartRun({ plural, resource, close }: { plural: string; resource: Resou
             Back to defaults
           </Button>
         ) : null}
+        {refusal ? (
+          <p id={refused} className="min-w-0 text-xs text-ink2">
+            {refusal}
+          </p>
+        ) : null}
         <DialogClose asChild>
           <Button>Cancel</Button>
         </DialogClose>
-        <Button type="submit" variant="primary" disabled={!published || start.isPending}>
+        <Button type="submit" variant="primary" disabled={!published || start.isPending || refusal !== null} aria-describedby={refusal ? refused : undefined}>
           <Play aria-hidden />
           {start.isPending ? "Starting…" : "Start run"}
         </Button>

@@ -31,6 +31,7 @@ const EXTENSIONS: Record<string, KindExtension> = {
     tabs: [{ id: "graph", label: "Graph", after: "overview", component: lazy(() => import("./pipeline/graph-tab")) }],
     starter: () => import("./pipeline/starter").then((module) => module.pipelineStarter),
   },
+  schedules: { overview: lazy(() => import("./schedule/overview")), tabs: [] },
 };
 
 const NONE: KindExtension = { tabs: [] };

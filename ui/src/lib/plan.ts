@@ -1,5 +1,5 @@
 // What a plan says in short: the line above its steps, and where its targets lead. Pure.
-import type { Plan } from "@/api/types";
+import type { Plan, Preview } from "@/api/types";
 import { plural } from "./format";
 
 export type Risk = Plan["steps"][number]["risk"];
@@ -23,6 +23,13 @@ export function summaryOf(plan: Plan): string {
   const open = plan.gates.length - closed;
   const gates = closed > 0 ? `${plural(closed, "gate")} closed` : open > 0 ? `${plural(open, "gate passes", "gates pass")}` : "";
   return [plural(plan.steps.length, "step"), `${riskOf(plan)} risk`, gates].filter(Boolean).join(", ");
+}
+
+/** Why a change would be refused as it is: one that wants a second person, or one with a closed gate. */
+export function refusalOf(preview: Preview): string | null {
+  if (preview.needs_approval) return "It wants a second person: keep it as a plan, and have it approved.";
+  const closed = closedGates(preview.plan);
+  return closed.length > 0 ? `It would be refused: ${closed.map((gate) => gate.name).join(", ")} ${closed.length === 1 ? "is" : "are"} closed.` : null;
 }
 
 const HASH = /sha256:[0-9a-f]{64}/g;

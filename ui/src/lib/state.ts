@@ -66,7 +66,23 @@ export function isJobOver(state: string): boolean {
   return state === "succeeded" || state === "failed" || state === "cancelled" || state === "undone";
 }
 
-/** A run that was asked to stop but has not ended is shown as stopping; the API has no such state of its own. */
-export function shownRunState(run: { state: string; stop_requested_at?: string | null }): string {
+interface Shown {
+  state: string;
+  stop_requested_at?: string | null;
+  engine_detail?: Run["engine_detail"];
+}
+
+/** Why nothing is known of a run now, and since when; null where its engine answers, and of a run that is over. */
+export function doubtOf(run: Shown): { since: string; reason: string } | null {
+  const observation = isRunOver(run.state) ? undefined : run.engine_detail?.observation;
+  return observation?.state === "unknown" ? observation : null;
+}
+
+/**
+ * A run of which nothing is known is never shown as what it was last; one that was asked to stop but has not ended is shown as
+ * stopping. The API has neither as a state of its own.
+ */
+export function shownRunState(run: Shown): string {
+  if (doubtOf(run)) return "unknown";
   return run.stop_requested_at && !isRunOver(run.state) ? "stopping" : run.state;
 }

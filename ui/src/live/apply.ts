@@ -68,6 +68,8 @@ export class LiveApplier {
         this.mark(["run-results", event.run_id]);
       }
       this.mark(["runs"]);
+      // A schedule shows the states of the runs that it started.
+      this.mark(["resource", "schedules"]);
     }
     if (family === "job") {
       this.mark(["jobs"]);

@@ -91,17 +91,17 @@ pub async fn conclude(invocation: &Invocation, client: &Client, id: &str) -> Res
             let paint = invocation.out.error_paint();
             let why = job.error.map(|error| format!(": {} ({})", clean(&error.message), clean(&error.code)));
             invocation.out.error_line(&format!(
-                "{} job {} is {}{}\n{} `qd explain jobs/{}` says why, `qd jobs show` has every step",
+                "{} job {} is {}{}\n{} `qd explain jobs/{1}` says why, `qd jobs show {1}` has every step",
                 paint.bad("error:"),
                 clean(&job.id),
                 clean(&job.state),
                 why.unwrap_or_default(),
                 paint.dim("what to do:"),
-                clean(&job.id),
             ));
             Ok(Exit::FAILED)
         }
         None => {
+            let id = clean(id);
             invocation
                 .out
                 .error_line(&format!("detached: job {id} goes on. `qd jobs watch {id}` looks again."));

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use serde_json::Value;
 
 use crate::client::problem::{Sources, render_violation};
+use crate::client::shapes::plan::StoredPlan;
 use crate::client::shapes::{Applied, AppliedItem, Job};
 use crate::client::{Client, Reply};
 use crate::documents::code::CodeSet;
@@ -23,6 +24,7 @@ use crate::verbs::approve::plan_path;
 use crate::verbs::publish::job_of;
 
 #[derive(Debug, clap::Args)]
+#[command(group = clap::ArgGroup::new("makes_a_job").args(["publish", "plan"]).multiple(true))]
 pub struct Args {
     /// A YAML or JSON file, a folder of them, or - for standard input; may be repeated
     #[arg(short, long = "file", required_unless_present = "plan", value_name = "FILE|DIR|-")]
@@ -40,7 +42,7 @@ pub struct Args {
     #[arg(long)]
     no_publish: bool,
     /// With --publish or --plan: return as soon as the job is made
-    #[arg(long)]
+    #[arg(long, requires = "makes_a_job")]
     no_wait: bool,
     /// What the new revisions are for
     #[arg(short, long)]
@@ -82,9 +84,18 @@ async fn carry_out(id: &str, args: &Args, invocation: &Invocation) -> Result<Exi
     let client = invocation.client()?;
     let request = client.post(&format!("{}/apply", plan_path(id)));
     let reply = request.idempotent(args.idempotency_key.as_deref())?.send().await?;
-    let PlanApplied { job } = reply.json()?;
+    let PlanApplied { job, plan: applied } = reply.json()?;
     let Some(job) = job else {
-        invocation.out.note("the plan is applied; there was nothing for a job to do");
+        let (out, value) = (&invocation.out, reply.value()?);
+        match args.output {
+            Format::Json => out.data(&format::json(&value["plan"])?)?,
+            Format::Yaml => out.data(&format::yaml(&value["plan"])?)?,
+            Format::Name => out.line(&format!("plans/{}", clean(&applied.id)))?,
+            Format::Table | Format::Wide => {
+                out.data(&plan::describe(&applied, invocation.clock.now(), out.paint()))?;
+            }
+        }
+        out.note("the plan is applied; there was nothing for a job to do");
         return Ok(Exit::OK);
     };
     if args.no_wait {
@@ -100,6 +111,7 @@ async fn carry_out(id: &str, args: &Args, invocation: &Invocation) -> Result<Exi
 #[serde(default)]
 struct PlanApplied {
     job: Option<Job>,
+    plan: StoredPlan,
 }
 
 /// What is asked of the server.

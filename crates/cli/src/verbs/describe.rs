@@ -13,7 +13,7 @@ use crate::live::stage_table;
 use crate::output::age::{age, between};
 use crate::output::paint::Paint;
 use crate::output::table::{Cell, Table};
-use crate::output::{clean, clean_lines, format, lists, plan};
+use crate::output::{clean, clean_lines, format, lists, plan, status};
 use crate::targets::{self, Noun, Target};
 use crate::verbs::{approve, jobs};
 
@@ -68,6 +68,7 @@ async fn resource(
         detail: error.to_string(),
     })?;
     let mut text = describe_resource(&resource, now, paint);
+    text.push_str(&status::describe(&detail["status"], paint));
     section(&mut text, "params", &params(&detail["params_schema"]), paint);
     if !detail["spec"].is_null() {
         text.push_str(&format!("\n{}\n{}", paint.bold("spec"), format::yaml(&detail["spec"])?));

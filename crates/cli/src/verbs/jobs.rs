@@ -1,7 +1,7 @@
 //! `qd jobs`: every change under way, what it waits for, and its steps.
 
 use clap::Subcommand;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::client::segment;
 use crate::client::shapes::plan::Plan;
@@ -17,7 +17,7 @@ use crate::output::table::Table;
 use crate::output::{clean, clean_lines, lists, object, plan};
 use crate::targets::Noun;
 use crate::verbs::get;
-use crate::verbs::publish::job_of;
+use crate::verbs::publish::{job_of, without_nulls};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -45,6 +45,9 @@ enum What {
     /// Ask a job to cancel
     Cancel {
         id: String,
+        /// Why; kept in the audit
+        #[arg(long)]
+        reason: Option<String>,
         /// How to print the job as it is then
         #[arg(short, long, value_enum, default_value_t = Format::Name)]
         output: Format,
@@ -88,8 +91,10 @@ pub async fn run(args: &Args, invocation: &Invocation) -> Result<Exit, Failure> 
         Some(What::Watch { id, output }) => {
             live::job::conclude_and_print(invocation, &client, bare(id), *output).await
         }
-        Some(What::Cancel { id, output }) => {
-            let reply = client.post(&format!("{}/cancel", path(id))).idempotent(None)?.send().await?;
+        Some(What::Cancel { id, reason, output }) => {
+            let request = client.post(&format!("{}/cancel", path(id)));
+            let request = request.json(&without_nulls(json!({ "reason": reason })));
+            let reply = request.idempotent(None)?.send().await?;
             invocation
                 .out
                 .note(&format!("asked job {} to cancel: `qd jobs watch {0}` follows it", clean(bare(id))));

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::Subcommand;
 use serde_json::{Value, json};
 
-use crate::client::shapes::plan::{Preview, StoredPlan};
+use crate::client::shapes::plan::{Plan, Preview, StoredPlan};
 use crate::client::{Client, Reply, Request};
 use crate::documents;
 use crate::exit::Exit;
@@ -168,27 +168,32 @@ fn made(invocation: &Invocation, reply: &Reply, output: Format) -> Result<Exit, 
         }
     }
     let id = clean(&stored.id);
-    if let Some(gate) = stored.plan.gates.iter().find(|gate| gate.state != "pass") {
-        out.note(&format!("gate {} is closed: it cannot be applied until it is open", clean(&gate.name)));
-    }
-    match stored.needs_approval {
-        true => {
-            out.note(&format!("somebody else approves it: `qd approve {id}`; then `qd apply --plan {id}`"))
+    match (closed_gate(&stored.plan), stored.needs_approval) {
+        (Some(gate), _) => {
+            out.note(&format!("gate {gate} is closed: it cannot be applied until it is open"));
         }
-        false => out.note(&format!("`qd apply --plan {id}` carries it out")),
+        (None, true) => {
+            out.note(&format!("somebody else approves it: `qd approve {id}`; then `qd apply --plan {id}`"));
+        }
+        (None, false) => out.note(&format!("`qd apply --plan {id}` carries it out")),
     }
     Ok(Exit::OK)
 }
 
-/// Sends a change as a dry run and prints its plan.
+/// The first gate that refuses the plan.
+fn closed_gate(plan: &Plan) -> Option<String> {
+    plan.gates.iter().find(|gate| gate.state != "pass").map(|gate| clean(&gate.name))
+}
+
+/// Sends a change as a dry run and prints its plan. One that would be refused for a gate exits like the refusal.
 pub async fn dry_run(invocation: &Invocation, request: Request<'_>, output: Format) -> Result<Exit, Failure> {
     let reply = request.query("dry_run", true).idempotent(None)?.send().await?;
     let out = &invocation.out;
+    let Preview { plan: shown, hash, needs_approval } = reply.json()?;
     match output {
         Format::Json => out.data(&format::json(&reply.value()?)?)?,
         Format::Yaml => out.data(&format::yaml(&reply.value()?)?)?,
         Format::Name | Format::Table | Format::Wide => {
-            let Preview { plan: shown, hash, needs_approval } = reply.json()?;
             out.data(&plan::render(&shown, &hash, out.paint()))?;
             if needs_approval {
                 out.note(
@@ -198,5 +203,9 @@ pub async fn dry_run(invocation: &Invocation, request: Request<'_>, output: Form
         }
     }
     out.note("a dry run: nothing was written");
+    if let Some(gate) = closed_gate(&shown) {
+        out.note(&format!("gate {gate} is closed: the change would be refused"));
+        return Ok(Exit::ERROR);
+    }
     Ok(Exit::OK)
 }

@@ -188,3 +188,40 @@ fn an_environment_that_failed_is_told_and_not_waited_for() {
     assert!(stderr(&output).contains("no matching distribution"), "{}", stderr(&output));
     assert_eq!(server.seen("POST", "/api/v1/pipelines/curate/publish").len(), 1);
 }
+
+#[test]
+fn a_closed_gate_is_told_and_is_an_exit_code_of_a_dry_run() {
+    let plan = |state: &str| {
+        json!({
+            "operation": "revision.publish", "input_hash": "sha256:ab", "preconditions": [], "postconditions": [], "affected": [],
+            "locks": [], "gates": [{"name": "capacity", "state": state, "evidence": "3 CPUs are wanted"}],
+            "steps": [{"name": "publish", "title": "Publish", "target": "pipelines/curate", "changes": [], "risk": "medium"}],
+        })
+    };
+    for (state, code) in [("pass", 0), ("fail", 2), ("unknown", 2)] {
+        let dry = json!({"plan": plan(state), "hash": "sha256:cd", "needs_approval": false});
+        let stored = json!({"id": "p1", "state": "open", "plan": plan(state), "hash": "sha256:cd", "needs_approval": false});
+        let routes = Router::new()
+            .route("/api/v1/pipelines/curate/publish", post(move || async move { Json(dry) }))
+            .route("/api/v1/plans", post(move || async move { (StatusCode::CREATED, Json(stored)) }));
+        let server = StandIn::start(routes);
+        for format in ["table", "json"] {
+            let output = server.run(&["publish", "pipelines/curate", "--dry-run", "-o", format]);
+            assert_eq!(output.status.code(), Some(code), "{state}: {}", stderr(&output));
+            assert_eq!(stderr(&output).contains("gate capacity is closed"), code != 0, "{}", stderr(&output));
+        }
+        let output = server.run(&["plan", "publish", "pipelines/curate"]);
+        assert_eq!(stderr(&output).contains("gate capacity is closed"), code != 0, "{}", stderr(&output));
+        assert_eq!(stderr(&output).contains("carries it out"), code == 0, "{}", stderr(&output));
+    }
+}
+
+#[test]
+fn a_plan_that_wants_no_job_is_printed_when_it_is_applied() {
+    let applied = || async { Json(json!({"plan": {"id": "p1", "state": "applied"}, "job": null})) };
+    let server = StandIn::start(Router::new().route("/api/v1/plans/p1/apply", post(applied)));
+    let plan: Value =
+        serde_json::from_str(&stdout(&server.run(&["apply", "--plan", "p1", "-o", "json"]))).unwrap();
+    assert_eq!((&plan["id"], &plan["state"]), (&json!("p1"), &json!("applied")));
+    assert_eq!(stdout(&server.run(&["apply", "--plan", "p1", "-o", "name"])), "plans/p1\n");
+}

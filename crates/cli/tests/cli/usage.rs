@@ -6,11 +6,27 @@ use axum::routing::get;
 use crate::stand_in::{StandIn, problem, qd, stderr, stdout};
 
 #[test]
+fn a_named_context_goes_before_the_environments_server_and_an_empty_token_is_refused() {
+    let named = StandIn::start(Router::new());
+    let other = StandIn::start(Router::new());
+    let made = named.run(&["context", "set", "named", "--server", &format!("http://{}", named.address)]);
+    assert!(made.status.success(), "{}", stderr(&made));
+    let mut command = named.command(&["--context", "named", "get", "pipelines"]);
+    command.env("QD_SERVER", format!("http://{}", other.address)).output().unwrap();
+    assert_eq!((named.seen("GET", "/api").is_empty(), other.seen("GET", "/api").len()), (false, 0));
+
+    let refused = named.command(&["whoami"]).env("QD_TOKEN", "").output().unwrap();
+    assert_eq!(refused.status.code(), Some(64));
+    assert!(stderr(&refused).contains("QD_TOKEN is empty"), "{}", stderr(&refused));
+}
+
+#[test]
 fn wrong_usage_is_64_and_help_is_0() {
     for (words, code) in [
         (&["frobnicate"][..], 64),
         (&[][..], 64),
         (&["apply"][..], 64),
+        (&["apply", "-f", "x.yaml", "--no-wait"][..], 64),
         (&["--help"][..], 0),
         (&["--version"][..], 0),
         (&["run", "--help"][..], 0),

@@ -87,7 +87,7 @@ impl RunState {
 
 words! {
     /// A wait ends by being claimed again (`running`), by cancel, or by a time-out (`failed`, or `undoing`). A queued job waits
-    /// for a lock before it ever runs, and fails when nothing here can carry it out. A job whose worker died stays `running` and is claimed under a new fencing
+    /// for a lock or for a server that knows its operation before it ever runs. A job whose worker died stays `running` and is claimed under a new fencing
     /// token; one that is undoing stays `undoing` while its undo waits, so that nobody takes it for going forward.
     JobState ("job state") {
         Queued = "queued",

@@ -4,7 +4,7 @@
 //! go to a JetStream stream besides ([`crate::events::outlet`]), for readers outside. While NATS is away this process
 //! works on by polling; when it comes back the connection is made again by itself.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use async_nats::{Client, ConnectOptions, Event};
 use bytes::Bytes;
@@ -15,14 +15,21 @@ use qd_core::{
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use tokio::sync::broadcast::error::RecvError;
+use tokio::{sync::broadcast::error::RecvError, time::Instant};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::{Bus, Call, JobMoved, Link, Progress};
-use crate::{context::Scope, kernel::Kernel};
+use crate::{context::Scope, kernel::Kernel, roles::Role};
 
 const CONNECT: Duration = Duration::from_secs(5);
+/// How long calls are gathered by a process that can do itself what it calls for: it has most often begun when others look.
+/// Readers elsewhere hear of events as much later.
+const GATHER: Duration = Duration::from_millis(3);
+/// How long moves of jobs are gathered, for people who watch.
+const MOVES: Duration = Duration::from_millis(50);
+/// Jobs in one message at most.
+const TOGETHER: usize = 1000;
 const AGAIN_MOST: Duration = Duration::from_secs(5);
 /// For what a stopping process still has to say.
 const LAST_WORDS: Duration = Duration::from_millis(500);
@@ -60,9 +67,15 @@ struct Seen {
     serving: Option<Value>,
 }
 
+/// Jobs that came to another of their steps.
 #[derive(Serialize, Deserialize)]
 struct Moved {
     from: Uuid,
+    jobs: Vec<MovedJob>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct MovedJob {
     tenant_id: TenantId,
     project_id: ProjectId,
     job_id: JobId,
@@ -138,6 +151,7 @@ impl Kernel {
     /// Passes calls on to the other processes of this database, and takes theirs, until cancelled.
     pub(crate) async fn calls_run(self, nats: Nats, stop: CancellationToken) {
         let me = self.source.uuid();
+        let gather = if self.options.roles.has(Role::Worker) { GATHER } else { Duration::ZERO };
         let (calls, progress, steps) = (nats.subject("call"), nats.subject("progress"), nats.subject("step"));
         loop {
             let subscribed = tokio::try_join!(
@@ -145,8 +159,16 @@ impl Kernel {
                 nats.client.subscribe(progress.clone()),
                 nats.client.subscribe(steps.clone())
             );
-            let Ok((mut called, mut seen, mut stepped)) = subscribed else { return };
+            let (mut called, mut seen, mut stepped) = match subscribed {
+                Ok(subscribed) => subscribed,
+                Err(error) => {
+                    tracing::error!(%error, "other processes are not heard any more: their calls are found by looking");
+                    return;
+                }
+            };
             let (mut local, mut jobs) = (self.bus.follow_progress(), self.bus.follow_jobs());
+            let mut moves: BTreeMap<JobId, JobMoved> = BTreeMap::new();
+            let (mut moves_at, mut calls_at) = (None, None);
             loop {
                 tokio::select! {
                     () = stop.cancelled() => {
@@ -157,14 +179,28 @@ impl Kernel {
                         let _ = tokio::time::timeout(LAST_WORDS, nats.client.flush()).await;
                         return;
                     }
-                    call = self.bus.outgoing() => send(&nats, &calls, &Called { from: me, call }).await,
+                    () = self.bus.outgoing(), if calls_at.is_none() => calls_at = Some(Instant::now() + gather),
+                    () = until(calls_at) => {
+                        calls_at = None;
+                        if let Some(call) = self.bus.outgoing_now() {
+                            send(&nats, &calls, &Called { from: me, call }).await;
+                        }
+                    }
+                    () = until(moves_at) => {
+                        moves_at = None;
+                        let jobs = std::mem::take(&mut moves).into_values().map(MovedJob::of).collect();
+                        send(&nats, &steps, &Moved { from: me, jobs }).await;
+                    }
                     newest = local.recv() => match newest {
                         Ok(newest) if !newest.relayed => send(&nats, &progress, &Seen::of(me, newest)).await,
                         Ok(_) | Err(RecvError::Lagged(_)) => {}
                         Err(RecvError::Closed) => return,
                     },
                     moved = jobs.recv() => match moved {
-                        Ok(moved) if !moved.relayed => send(&nats, &steps, &Moved::of(me, moved)).await,
+                        Ok(moved) if !moved.relayed && moves.len() < TOGETHER => {
+                            moves_at = moves_at.or_else(|| Some(Instant::now() + MOVES));
+                            moves.insert(moved.job_id, moved);
+                        }
                         Ok(_) | Err(RecvError::Lagged(_)) => {}
                         Err(RecvError::Closed) => return,
                     },
@@ -173,7 +209,7 @@ impl Kernel {
                         if let Ok(moved) = serde_json::from_slice::<Moved>(&message.payload)
                             && moved.from != me
                         {
-                            self.bus.job_seen(moved.job());
+                            moved.jobs.into_iter().for_each(|job| self.bus.job_seen(job.moved()));
                         }
                     }
                     message = called.next() => {
@@ -198,12 +234,12 @@ impl Kernel {
     }
 }
 
-impl Moved {
-    fn of(from: Uuid, JobMoved { scope, job_id, .. }: JobMoved) -> Self {
-        Self { from, tenant_id: scope.tenant_id, project_id: scope.project_id, job_id }
+impl MovedJob {
+    fn of(JobMoved { scope, job_id, .. }: JobMoved) -> Self {
+        Self { tenant_id: scope.tenant_id, project_id: scope.project_id, job_id }
     }
 
-    fn job(self) -> JobMoved {
+    fn moved(self) -> JobMoved {
         let scope = Scope { tenant_id: self.tenant_id, project_id: self.project_id };
         JobMoved { scope, job_id: self.job_id, relayed: true }
     }
@@ -229,6 +265,14 @@ impl Seen {
             serving: self.serving,
             relayed: true,
         }
+    }
+}
+
+/// For ever where there is no time.
+async fn until(time: Option<Instant>) {
+    match time {
+        Some(time) => tokio::time::sleep_until(time).await,
+        None => std::future::pending().await,
     }
 }
 

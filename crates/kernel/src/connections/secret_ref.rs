@@ -52,8 +52,10 @@ impl SecretRef {
             Self::File(path) => {
                 let file = tokio::fs::File::open(path).await.map_err(|error| missing(unread(&error)))?;
                 let mut text = String::new();
-                let read = file.take(LONGEST).read_to_string(&mut text).await;
-                read.map_err(|error| missing(unread(&error)))?;
+                let read = file.take(LONGEST + 1).read_to_string(&mut text).await;
+                if read.map_err(|error| missing(unread(&error)))? as u64 > LONGEST {
+                    return Err(missing(format!("is longer than {LONGEST} bytes")));
+                }
                 text
             }
         };

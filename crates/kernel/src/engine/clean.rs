@@ -30,6 +30,10 @@ impl RunEngine for Clean {
         self.0.health().await
     }
 
+    async fn health_of(&self, external_id: &str) -> Option<EngineReading> {
+        self.0.health_of(external_id).await
+    }
+
     async fn submit(&self, ticket: &RunTicket) -> Result<Submitted> {
         let mut submitted = self.0.submit(ticket).await.map_err(error)?;
         match &mut submitted {

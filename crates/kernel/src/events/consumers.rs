@@ -7,7 +7,10 @@
 //!
 //! Not here: exactly once. A consumer that must not repeat itself remembers the event's position.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use async_trait::async_trait;
 use qd_core::{
@@ -21,8 +24,10 @@ use tokio_util::sync::CancellationToken;
 use super::{Event, dead_letters};
 use crate::{context::Scope, jobs::JobError, kernel::Kernel, params};
 
-/// One delivery, which is shorter than the duty's lease.
-const LIMIT: Duration = Duration::from_secs(10);
+/// One delivery, and deliveries after which the position is stored and the duty renewed: together less than what is left at
+/// least of the duty's lease when a pass begins.
+const LIMIT: Duration = Duration::from_secs(5);
+const TURN: Duration = Duration::from_secs(2);
 /// Events read at once; after a crash as many may be delivered again.
 const BATCH: u32 = 64;
 const POLL: Duration = Duration::from_secs(2);
@@ -127,7 +132,7 @@ impl Kernel {
     }
 
     async fn consumer_pass(&self, consumer: &dyn Consumer) -> Result<Pass> {
-        let (name, now) = (consumer.name(), self.source.now());
+        let (name, now) = (consumer.name(), self.reckoning.now());
         if !self.duty_take(&format!("consumer.{name}")).await? {
             return Ok(Pass::Idle(POLL));
         }
@@ -142,7 +147,11 @@ impl Kernel {
         }
         let events = self.events_of_all(place.pos, BATCH).await?;
         let (mut pos, mut failed) = (place.pos, None);
+        let began = Instant::now();
         for (scope, event) in &events {
+            if began.elapsed() >= TURN {
+                break;
+            }
             if consumer.wants(&event.event_type)
                 && let Err(error) = deliver(consumer, *scope, event).await
             {
@@ -165,7 +174,7 @@ impl Kernel {
 
     /// Made behind what there is when the consumer is first seen.
     async fn consumer_place(&self, name: &'static str) -> Result<Place> {
-        let now = self.source.now();
+        let now = self.reckoning.now();
         let find = "SELECT pos, failures, due_at FROM consumer WHERE name = $1";
         let found = self
             .store
@@ -217,7 +226,7 @@ impl Kernel {
         event: &Event,
         error: Error,
     ) -> Result<()> {
-        let (name, patience, now) = (consumer.name(), consumer.patience(), self.source.now());
+        let (name, patience, now) = (consumer.name(), consumer.patience(), self.reckoning.now());
         let dead = failures >= i64::from(patience.attempts);
         let doublings = u32::try_from(failures - 1).unwrap_or(u32::MAX).min(20);
         let pause = patience.first.saturating_mul(1 << doublings).min(patience.most);
@@ -233,7 +242,7 @@ impl Kernel {
             event: event.clone(),
             attempts: failures,
             error: error.clone(),
-            now,
+            now: self.source.now(),
         });
         self.store
             .write(move |tx| -> Result<()> {

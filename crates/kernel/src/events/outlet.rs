@@ -26,6 +26,8 @@ const BATCH: u32 = 256;
 /// How long the stream keeps what it was given.
 const KEEP: Duration = Duration::from_hours(7 * 24);
 const POLL: Duration = Duration::from_secs(5);
+/// How long what comes is gathered: work here goes before news for others.
+const GATHER: Duration = Duration::from_millis(20);
 const BACKOFF_FIRST: Duration = Duration::from_millis(200);
 const BACKOFF_MOST: Duration = Duration::from_secs(30);
 
@@ -77,11 +79,13 @@ impl Kernel {
             let events = self.events_of_all(tip.pos, BATCH).await?;
             if events.is_empty() {
                 // A wipe shows as a stream that is gone, at the next look at the latest.
-                if tokio::time::timeout(POLL, news.changed()).await.is_err() {
-                    let info = jetstream.get_stream(&config(installation, &prefix).name).await?;
-                    if info.cached_info().state.last_sequence != tip.sequence {
-                        tip = self.tip(&info).await?;
-                    }
+                if tokio::time::timeout(POLL, news.changed()).await.is_ok() {
+                    tokio::time::sleep(GATHER).await;
+                    continue;
+                }
+                let info = jetstream.get_stream(&config(installation, &prefix).name).await?;
+                if info.cached_info().state.last_sequence != tip.sequence {
+                    tip = self.tip(&info).await?;
                 }
                 continue;
             }

@@ -12,14 +12,21 @@ use crate::{kernel::Kernel, store::Backend};
 
 /// How long the relay sleeps when nobody wakes it: bounds the delay of events of other processes.
 const POLL: Duration = Duration::from_millis(500);
+/// The same where events wait; doubled as long as nothing moves.
+const RETRY: Duration = Duration::from_millis(1);
+/// Where so many came at once more will: they are gathered for a while, because a commit of few costs nearly what one of many
+/// does.
+const BUSY: i64 = 16;
+const GATHER: Duration = Duration::from_millis(10);
+/// Rows moved at once; [`MOVE`] has it in its text, so that it is planned for few of many.
 const BATCH: i64 = 1000;
 
 const MOVE: &str = "
 WITH head AS (
-  SELECT pos FROM event_head WHERE id = 1 FOR UPDATE SKIP LOCKED
+  SELECT pos FROM event_head WHERE id = 1 AND EXISTS (SELECT 1 FROM event_outbox) FOR UPDATE SKIP LOCKED
 ), taken AS (
   DELETE FROM event_outbox
-  WHERE seq IN (SELECT seq FROM event_outbox WHERE EXISTS (SELECT 1 FROM head) ORDER BY seq LIMIT $1)
+  WHERE seq IN (SELECT seq FROM event_outbox WHERE EXISTS (SELECT 1 FROM head) ORDER BY seq LIMIT 1000)
   RETURNING seq, tenant_id, project_id, type, at, actor, kind, resource_id, resource_name, run_id, job_id, correlation_id, data
 ), placed AS (
   INSERT INTO event (pos, tenant_id, project_id, type, at, actor, kind, resource_id, resource_name, run_id, job_id,
@@ -30,12 +37,15 @@ WITH head AS (
   RETURNING 1
 )
 UPDATE event_head SET pos = event_head.pos + (SELECT count(*) FROM placed)
-FROM head WHERE event_head.id = 1 RETURNING (SELECT count(*) FROM placed)";
+FROM head WHERE event_head.id = 1 RETURNING event_head.pos, (SELECT count(*) FROM placed)";
 
-/// What one look at the outbox came to.
-struct Moved {
-    rows: i64,
-    /// The newest position, whoever gave it out.
+/// What a look at the outbox came to.
+struct Look {
+    /// Events that this process gave their positions.
+    moved: i64,
+    /// Whether more wait for theirs.
+    waiting: bool,
+    /// The newest position, whoever gave it.
     head: i64,
 }
 
@@ -45,34 +55,45 @@ impl Kernel {
         if self.store.backend() == Backend::Sqlite {
             return;
         }
-        let (mut failing, mut known) = (false, 0);
+        let (mut failing, mut known, mut called, mut stuck) = (false, 0, false, RETRY);
         while !stop.is_cancelled() {
-            match self.relay_once().await {
-                Ok(moved) => {
+            let looked = match called {
+                // A process that nobody calls only reads: idle, it writes nothing.
+                false => self.outbox_look().await,
+                true => self.relay_once().await,
+            };
+            let Look { moved, waiting, head } = match looked {
+                Ok(look) => {
                     failing = false;
-                    if moved.rows > 0 {
-                        self.bus.events_moved();
-                    } else if moved.head != known {
-                        // Another process moved them, and its call may have been lost.
-                        self.bus.events_seen();
-                    }
-                    known = moved.head;
-                    if moved.rows == BATCH {
-                        continue;
-                    }
+                    look
                 }
                 Err(error) => {
                     if !failing {
                         tracing::warn!(%error, "relay events: will try again");
                     }
                     failing = true;
+                    Look { moved: 0, waiting: false, head: known }
                 }
+            };
+            if moved > 0 {
+                self.bus.events_moved();
+            } else if head != known {
+                // Another process moved them, and its call may have been lost.
+                self.bus.events_seen();
             }
-            tokio::select! {
-                () = stop.cancelled() => {}
-                () = self.bus.outbox_filled() => {}
-                () = tokio::time::sleep(POLL) => {}
+            known = head;
+            if moved >= BUSY {
+                // Not until stopped: it is short.
+                tokio::time::sleep(GATHER).await;
+                continue;
             }
+            // What waits and was not moved is being moved by whoever has the head.
+            stuck = if waiting && called { (stuck * 2).min(POLL) } else { RETRY };
+            called = tokio::select! {
+                () = stop.cancelled() => false,
+                () = self.bus.outbox_filled() => true,
+                () = tokio::time::sleep(if waiting { stuck } else { POLL }) => waiting,
+            };
         }
     }
 
@@ -82,10 +103,10 @@ impl Kernel {
         let mut known = 0;
         while !stop.is_cancelled() {
             // A database that does not answer has nothing new to say; readers meet its error themselves.
-            if let Ok((_, head)) = self.outbox_look().await
-                && head != known
+            if let Ok(look) = self.outbox_look().await
+                && look.head != known
             {
-                known = head;
+                known = look.head;
                 self.bus.events_seen();
             }
             tokio::select! {
@@ -95,28 +116,26 @@ impl Kernel {
         }
     }
 
-    /// Whether events wait for their position, and the newest that has one.
-    async fn outbox_look(&self) -> Result<(bool, i64)> {
+    async fn outbox_look(&self) -> Result<Look> {
         self.store
-            .read(|tx| -> Result<(bool, i64)> {
+            .read(|tx| -> Result<Look> {
                 let sql = "SELECT EXISTS (SELECT 1 FROM event_outbox), pos FROM event_head WHERE id = 1";
-                Ok(tx.one(sql, &[], |row| Ok((row.get(0)?, row.get(1)?)))?)
+                Ok(tx.one(sql, &[], |row| Ok(Look { moved: 0, waiting: row.get(0)?, head: row.get(1)? }))?)
             })
             .await
     }
 
-    /// Moves one batch. Where there is nothing to move it only reads: an idle process writes nothing.
-    async fn relay_once(&self) -> Result<Moved> {
-        let (waiting, head) = self.outbox_look().await?;
-        if !waiting {
-            return Ok(Moved { rows: 0, head });
-        }
-        self.store
-            .write(|tx| -> Result<Moved> {
-                let rows = tx.opt(MOVE, &[&BATCH], |row| row.get::<i64>(0))?.unwrap_or(0);
-                let head = tx.one("SELECT pos FROM event_head WHERE id = 1", &[], |row| row.get(0))?;
-                Ok(Moved { rows, head })
+    /// Moves one batch, where there is any and nobody else does.
+    async fn relay_once(&self) -> Result<Look> {
+        let moved = self
+            .store
+            .write(|tx| -> Result<Option<(i64, i64)>> {
+                Ok(tx.opt(MOVE, &[], |row| Ok((row.get(0)?, row.get(1)?)))?)
             })
-            .await
+            .await?;
+        match moved {
+            Some((head, moved)) => Ok(Look { moved, waiting: moved == BATCH, head }),
+            None => self.outbox_look().await,
+        }
     }
 }

@@ -15,6 +15,7 @@ use crate::{
     jobs::{Job, JobStep},
     kernel::Kernel,
     params,
+    reckoning::Times,
     roles::Role,
 };
 
@@ -63,7 +64,9 @@ pub(super) async fn in_short(kernel: &Kernel, scope: Scope, id: JobId) -> Result
 }
 
 async fn facts(kernel: &Kernel, scope: Scope, id: JobId) -> Result<Facts> {
-    let now = kernel.source.now();
+    let Times { shown, due: now } = kernel.times();
+    // By the clock that people see.
+    let shown_at = move |due: Timestamp| Timestamp::from_micros(due.micros() - now.micros() + shown.micros());
     kernel
         .store
         .read(move |tx| -> Result<Facts> {
@@ -81,7 +84,7 @@ async fn facts(kernel: &Kernel, scope: Scope, id: JobId) -> Result<Facts> {
                         params![tenant_id, now, id, prio, due_at],
                         |row| row.get(0),
                     )?;
-                    Some(Place { due_at, before })
+                    Some(Place { due_at: shown_at(due_at), before })
                 }
                 None => None,
             };

@@ -7,7 +7,7 @@ use qd_core::{
     time::Timestamp,
 };
 
-use super::Said;
+use super::{Said, clause};
 use crate::{context::Scope, kernel::Kernel, params};
 
 /// A job about a resource that has not ended.
@@ -65,6 +65,19 @@ pub(super) async fn explain(kernel: &Kernel, scope: Scope, plural: &str, name: &
     }
     if let Some(run) = &resource.last_run {
         said.fact("last run", format!("#{} {}", run.number, run.state), run.ended_at.or(run.started_at));
+    }
+    if let Some(status) = kind.status(kernel, scope, &resource).await? {
+        if let Some(told) = status["sentence"].as_str() {
+            sentence.push_str(&format!(". {}", clause(told)));
+        }
+        // Of a list the first one; what needs more than a word stands in the sentence.
+        for (what, value) in status.as_object().into_iter().flatten().filter(|(what, _)| *what != "sentence")
+        {
+            let first = value.as_array().map_or(Some(value), |list| list.first());
+            if let Some(first) = first.filter(|first| !first.is_object()) {
+                said.fact(what, first.clone(), None);
+            }
+        }
     }
     sentence.push('.');
     Ok(said.say(sentence))

@@ -87,7 +87,8 @@ async fn doubt(kernel: &Kernel, run: &Run, said: &mut Said) -> Option<String> {
         said.fact("engine here", "missing", None);
         return Some(format!("; this process has no engine {} and cannot look", run.engine));
     };
-    let reading = engine.health().await;
+    let external_id = run.attempts.last().and_then(|attempt| attempt.external_id.as_deref());
+    let reading = engine.health_of(external_id.unwrap_or_default()).await?;
     said.fact("engine's state", serde_json::json!(reading.state), Some(reading.observed_at));
     if matches!(reading.state, EngineState::Healthy | EngineState::Preparing) {
         return None;

@@ -61,9 +61,9 @@ pub(crate) fn request(m: &mut Mutation<'_, '_>, id: JobId) -> Result<()> {
 pub(crate) fn wake(m: &mut Mutation<'_, '_>, id: JobId) -> Result<()> {
     queue_lock(m, id)?;
     m.tx.exec(
-        "UPDATE job_queue SET due_at = $2
+        "UPDATE job_queue SET due_at = $2, set_at = $2
          WHERE job_id = $1 AND EXISTS (SELECT 1 FROM job WHERE job.id = $1 AND job.state IN ('queued', 'waiting'))",
-        params![id, m.now],
+        params![id, m.due_now],
     )?;
     m.wake_jobs();
     Ok(())

@@ -20,6 +20,7 @@ use crate::{
     kernel::Kernel,
     mutation::{Subject, Wake},
     params,
+    reckoning::Times,
     store::{Backend, Param, Row, StoreResult, Tx, in_list, padded_rows},
 };
 
@@ -78,30 +79,45 @@ impl Claimed {
     }
 }
 
-/// How many jobs to take, and of whom not.
+/// How many jobs to take.
+#[derive(Clone)]
 pub(super) struct Share {
     pub jobs: usize,
-    /// Tenants that already have their fill of this process's slots.
-    pub full: Vec<TenantId>,
+    /// How many of this process's slots each tenant has now.
+    pub held: BTreeMap<TenantId, usize>,
+    /// How many it may have.
+    pub most: usize,
+}
+
+impl Share {
+    fn room(&self, tenant: TenantId) -> usize {
+        self.most.saturating_sub(self.held.get(&tenant).copied().unwrap_or(0))
+    }
+
+    fn take(&mut self, tenant: TenantId, jobs: usize) {
+        self.jobs = self.jobs.saturating_sub(jobs);
+        *self.held.entry(tenant).or_default() += jobs;
+    }
 }
 
 impl Kernel {
     /// Takes due jobs.
     pub(super) async fn jobs_claim(&self, share: Share) -> Result<Vec<Claimed>> {
-        let now = self.source.now();
-        let lease_end = now.checked_add(self.options.lease).unwrap_or(Timestamp::MAX);
+        let Some(due) = self.reckoning.claims_now() else { return Ok(vec![]) };
+        let now = Times { shown: self.source.now(), due };
+        let lease_end = now.due.checked_add(self.options.lease).unwrap_or(Timestamp::MAX);
         let (claimed, moved) = self
             .store
             .write(move |tx| -> Result<(Vec<Claimed>, bool)> {
                 let held = match tx.backend() {
-                    Backend::Sqlite => hold_one_by_one(tx, &share, lease_end, now)?,
-                    Backend::Postgres => hold_together(tx, &share, lease_end, now)?,
+                    Backend::Sqlite => hold_one_by_one(tx, share.clone(), lease_end, now.due)?,
+                    Backend::Postgres => hold_together(tx, share.clone(), lease_end, now.due)?,
                 };
                 if held.is_empty() {
                     return Ok((vec![], false));
                 }
                 let mut jobs = read(tx, &held)?;
-                let mut busy = lock::take(tx, &mut jobs, now)?;
+                let mut busy = lock::take(tx, &mut jobs, now.shown)?;
                 let mut claimed = vec![];
                 for job in jobs {
                     match busy.remove(&job.id) {
@@ -109,7 +125,7 @@ impl Kernel {
                         None => claimed.push(job),
                     }
                 }
-                begin(tx, &mut claimed, now)?;
+                begin(tx, &mut claimed, now.shown)?;
                 Ok((claimed, true))
             })
             .await?;
@@ -133,11 +149,11 @@ impl Kernel {
 
     /// Ends every lease at once. Only right where no other process can hold one.
     pub(crate) async fn leases_release(&self) -> Result<()> {
-        let now = self.source.now();
+        let now = self.reckoning.now();
         self.store
             .write(move |tx| -> Result<()> {
                 tx.exec(
-                    "UPDATE job_queue SET due_at = $1
+                    "UPDATE job_queue SET due_at = $1, set_at = $1
                      WHERE EXISTS (SELECT 1 FROM job WHERE job.id = job_queue.job_id AND job.state IN ('running', 'undoing'))",
                     params![now],
                 )?;
@@ -155,34 +171,30 @@ fn held_row(row: &Row<'_>) -> StoreResult<(JobId, (i64, i64))> {
 }
 
 /// SQLite has no LATERAL, and a statement costs it next to nothing: each place is asked for itself.
-fn hold_one_by_one(tx: &mut Tx<'_>, share: &Share, lease_end: Timestamp, now: Timestamp) -> Result<Held> {
+fn hold_one_by_one(tx: &mut Tx<'_>, mut share: Share, lease_end: Timestamp, now: Timestamp) -> Result<Held> {
     let sql = format!(
         "{PLACES} SELECT t.prio, t.tenant_id FROM place t WHERE t.tenant_id IS NOT NULL ORDER BY t.prio, t.tenant_id"
     );
     let places: Vec<(i64, TenantId)> = tx.rows(&sql, &[], |row| Ok((row.get(0)?, row.get(1)?)))?;
     let mut held = Held::new();
     for prio in 0..=2 {
-        let tenants: Vec<TenantId> = places
-            .iter()
-            .filter(|(p, tenant)| *p == prio && !share.full.contains(tenant))
-            .map(|(_, t)| *t)
-            .collect();
-        let mut left = share.jobs.saturating_sub(held.len());
+        let tenants: Vec<TenantId> = places.iter().filter(|(p, _)| *p == prio).map(|(_, t)| *t).collect();
         // Twice: what some leave of their share goes to the others.
         for round in 0..2 {
             for (done, tenant) in tenants.iter().enumerate() {
-                let part = if round == 0 { left.div_ceil(tenants.len() - done) } else { left };
+                let part = if round == 0 { share.jobs.div_ceil(tenants.len() - done) } else { share.jobs };
+                let part = part.min(share.room(*tenant));
                 if part == 0 {
-                    break;
+                    continue;
                 }
                 let taken = tx.rows(
-                    "UPDATE job_queue SET due_at = $1, token = token + 1 WHERE job_id IN (SELECT job_id FROM job_queue
+                    "UPDATE job_queue SET due_at = $1, set_at = $4, token = token + 1 WHERE job_id IN (SELECT job_id FROM job_queue
                        WHERE prio = $2 AND tenant_id = $3 AND due_at <= $4 ORDER BY due_at, job_id LIMIT $5)
                      RETURNING job_id, token, step",
                     params![lease_end, prio, *tenant, now, i64::try_from(part).unwrap_or(i64::MAX)],
                     held_row,
                 )?;
-                left -= taken.len().min(left);
+                share.take(*tenant, taken.len());
                 held.extend(taken);
             }
         }
@@ -191,39 +203,52 @@ fn hold_one_by_one(tx: &mut Tx<'_>, share: &Share, lease_end: Timestamp, now: Ti
 }
 
 /// In one statement; a tenant is asked for an even part, and for more only where the others left some.
-fn hold_together(tx: &mut Tx<'_>, share: &Share, lease_end: Timestamp, now: Timestamp) -> Result<Held> {
-    // Written out: a list that is padded with nulls is no good for NOT IN.
-    let full: Vec<String> = (5..).take(share.full.len()).map(|number| format!("${number}")).collect();
-    let but =
-        if full.is_empty() { String::new() } else { format!(" AND t.tenant_id NOT IN ({})", full.join(",")) };
-    // An array, because Postgres may run a subquery of IN again for each row and so take more than the limit.
-    let sql = format!(
-        "{PLACES}, part AS (
-           SELECT GREATEST(1, $3 / GREATEST(1, (SELECT count(DISTINCT t.tenant_id) FROM place t WHERE t.tenant_id IS NOT NULL))) AS jobs
-         ), due AS (
-           SELECT d.job_id FROM place t CROSS JOIN LATERAL (
-             SELECT q.job_id FROM job_queue q WHERE q.prio = t.prio AND q.tenant_id = t.tenant_id AND q.due_at <= $2
-             ORDER BY q.due_at, q.job_id LIMIT CASE WHEN $4 THEN (SELECT jobs FROM part) ELSE $3 END FOR UPDATE SKIP LOCKED
-           ) d WHERE t.tenant_id IS NOT NULL{but} ORDER BY t.prio LIMIT $3
-         )
-         UPDATE job_queue SET due_at = $1, token = token + 1 WHERE job_id = ANY(ARRAY(SELECT job_id FROM due))
-         RETURNING job_id, token, step, (SELECT jobs FROM part)"
-    );
+fn hold_together(tx: &mut Tx<'_>, mut share: Share, lease_end: Timestamp, now: Timestamp) -> Result<Held> {
+    let most = i64::try_from(share.most).unwrap_or(i64::MAX);
     let mut held = Held::new();
     for even in [true, false] {
-        let left = i64::try_from(share.jobs.saturating_sub(held.len())).unwrap_or(0);
+        let left = i64::try_from(share.jobs).unwrap_or(i64::MAX);
         if left == 0 {
             break;
         }
-        let mut args: Vec<&dyn Param> = vec![&lease_end, &now, &left, &even];
-        args.extend(share.full.iter().map(|tenant| tenant as &dyn Param));
+        let used: Vec<(TenantId, i64)> = match share.held.is_empty() {
+            // VALUES wants a row.
+            true => vec![(TenantId::from(uuid::Uuid::nil()), 0)],
+            false => share.held.iter().map(|(t, jobs)| (*t, i64::try_from(*jobs).unwrap_or(most))).collect(),
+        };
+        let (rows, padded) = padded_rows(tx.backend(), &["uuid", "bigint"], used.len(), 6);
+        // A LIMIT that is a parameter is planned anew each time; one that is selected is not.
+        // An array, because Postgres may run a subquery of IN again for each row and so take more than the limit.
+        let sql = format!(
+            "{PLACES}, used (tenant_id, jobs) AS (VALUES {rows}), part AS (
+               SELECT GREATEST(1, $3 / GREATEST(1, (SELECT count(DISTINCT t.tenant_id) FROM place t WHERE t.tenant_id IS NOT NULL))) AS jobs
+             ), due AS (
+               SELECT d.job_id FROM place t CROSS JOIN LATERAL (
+                 SELECT q.job_id FROM job_queue q WHERE q.prio = t.prio AND q.tenant_id = t.tenant_id AND q.due_at <= $2
+                 ORDER BY q.due_at, q.job_id LIMIT LEAST(
+                   CASE WHEN $4 THEN (SELECT jobs FROM part) ELSE $3 END,
+                   (SELECT GREATEST(0, $5 - COALESCE(MAX(u.jobs), 0)) FROM used u WHERE u.tenant_id = t.tenant_id)
+                 ) FOR UPDATE SKIP LOCKED
+               ) d WHERE t.tenant_id IS NOT NULL ORDER BY t.prio LIMIT (SELECT $3)
+             )
+             UPDATE job_queue SET due_at = $1, set_at = $2, token = token + 1 WHERE job_id = ANY(ARRAY(SELECT job_id FROM due))
+             RETURNING job_id, token, step, tenant_id, (SELECT jobs FROM part)"
+        );
+        let mut args: Vec<&dyn Param> = vec![&lease_end, &now, &left, &even, &most];
+        let last = used.last();
+        for (tenant, jobs) in used.iter().chain(last.into_iter().cycle()).take(padded) {
+            args.extend([tenant as &dyn Param, jobs]);
+        }
         let mut part = left;
         let taken = tx.rows(&sql, &args, |row| {
-            part = row.get(3)?;
-            held_row(row)
+            part = row.get(4)?;
+            Ok((held_row(row)?, row.get::<TenantId>(3)?))
         })?;
         let nobody_left_any = taken.is_empty() || part >= left;
-        held.extend(taken);
+        for (job, tenant) in taken {
+            share.take(tenant, 1);
+            held.extend([job]);
+        }
         if nobody_left_any {
             break;
         }
@@ -314,13 +339,13 @@ fn begin(tx: &mut Tx<'_>, jobs: &mut [Claimed], now: Timestamp) -> Result<()> {
 }
 
 /// Gives the lease back; whoever frees the key makes the job due.
-fn wait_for_lock(tx: &mut Tx<'_>, job: &Claimed, busy: &lock::Busy, now: Timestamp) -> Result<()> {
+fn wait_for_lock(tx: &mut Tx<'_>, job: &Claimed, busy: &lock::Busy, now: Times) -> Result<()> {
     let waiting_for = busy.waiting_for();
-    let due = now.checked_add(LOCK_LOOK).unwrap_or(Timestamp::MAX);
-    lock::wait(tx, job.id, busy, now)?;
+    let due = now.due.checked_add(LOCK_LOOK).unwrap_or(Timestamp::MAX);
+    lock::wait(tx, job.id, busy, now.shown)?;
     tx.exec_later(
-        "UPDATE job_queue SET due_at = $2, token = token + 1 WHERE job_id = $1",
-        params![job.id, due],
+        "UPDATE job_queue SET due_at = $2, set_at = $3, token = token + 1 WHERE job_id = $1",
+        params![job.id, due, now.due],
     )?;
     if job.state != JobState::Waiting {
         job.state.step(JobState::Waiting)?;
@@ -331,7 +356,7 @@ fn wait_for_lock(tx: &mut Tx<'_>, job: &Claimed, busy: &lock::Busy, now: Timesta
     )?;
     if job.waiting_for.as_ref() != Some(&waiting_for) {
         let data = json!({ "operation": job.operation, "waiting_for": waiting_for, "lock": busy.key, "holder": busy.holder.job_id });
-        events::append(tx, &job.context, now, "job.waiting", &job.subject(), &data)?;
+        events::append(tx, &job.context, now.shown, "job.waiting", &job.subject(), &data)?;
     }
     Ok(())
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use qd_core::{
     error::{Error, Result},
-    id::{JobId, RunId},
+    id::JobId,
     state::JobState,
     time::Timestamp,
 };
@@ -17,6 +17,7 @@ use crate::{
     mutation::Mutation,
     operation::{Apply, Ending, Operation},
     params,
+    store::Backend,
 };
 
 /// The error that says somebody else holds the job now.
@@ -65,6 +66,10 @@ pub(super) enum Commit {
     Ended {
         ending: Ending,
         apply: Option<Apply>,
+    },
+    /// Nobody here knows the operation; not counted as an attempt.
+    Unknown {
+        after: Duration,
     },
 }
 
@@ -118,7 +123,11 @@ impl Kernel {
                 failure.iter_mut().for_each(|failure| text(&mut failure.message));
             }
             Commit::UndoRetry { error: said, .. } => text(said),
-            Commit::Done { .. } | Commit::Undo { .. } | Commit::Undone { .. } | Commit::Ended { .. } => {}
+            Commit::Done { .. }
+            | Commit::Undo { .. }
+            | Commit::Undone { .. }
+            | Commit::Ended { .. }
+            | Commit::Unknown { .. } => {}
         }
         let (held, context) = (job.clone(), job.context.clone());
         let written = self.carry_out(&context, move |m| write(m, &held, &mut commit)).await;
@@ -135,6 +144,9 @@ fn write(m: &mut Mutation<'_, '_>, job: &Claimed, commit: &mut Commit) -> Result
     let index = i64::try_from(job.step).unwrap_or(0);
     match commit {
         Commit::Done { output, apply, last } => {
+            if apply.is_some() {
+                run_lock(m, job)?;
+            }
             if *last {
                 fence(m.tx.exec(
                     "DELETE FROM job_queue WHERE job_id = $1 AND token = $2",
@@ -253,6 +265,30 @@ fn write(m: &mut Mutation<'_, '_>, job: &Claimed, commit: &mut Commit) -> Result
             m.wake_jobs();
             Ok(false)
         }
+        Commit::Unknown { after } => {
+            later(m, job, *after)?;
+            // As it was before the claim: one that never began can be cancelled by anybody.
+            let never_began = job.steps.get(job.step).is_some_and(|step| step.started_at.is_none());
+            let state = match (job.state, never_began) {
+                (JobState::Undoing, _) => "undoing",
+                (_, true) => "pending",
+                (_, false) => "waiting",
+            };
+            let started_at = "CASE WHEN $3 = 'pending' THEN NULL ELSE started_at END";
+            m.tx.exec_later(
+                &format!(
+                    "UPDATE job_step SET attempts = attempts - 1, state = $3, started_at = {started_at}
+                     WHERE job_id = $1 AND idx = $2"
+                ),
+                params![job.id, index, state],
+            )?;
+            let waiting_for = format!("a server that knows the operation {}", job.operation);
+            if job.state != JobState::Undoing {
+                return wait(m, job, &waiting_for);
+            }
+            m.tx.exec_later("UPDATE job SET waiting_for = $2 WHERE id = $1", params![job.id, waiting_for])?;
+            Ok(false)
+        }
         Commit::Ended { ending, apply } => {
             leave_queue(m, job)?;
             settle_step(m, job, index, ending)?;
@@ -311,9 +347,10 @@ fn undo_begins(m: &mut Mutation<'_, '_>, job: &Claimed, index: usize) -> Result<
 /// Takes the job's run before its place in the queue, as all do that need both: what the operation writes about the end is
 /// written on the run.
 fn run_lock(m: &mut Mutation<'_, '_>, job: &Claimed) -> Result<()> {
-    if let Some(run_id) = job.run_id {
-        let sql = format!("SELECT id FROM run WHERE id = $1{}", m.tx.backend().for_update());
-        m.tx.opt(&sql, params![run_id], |row| row.get::<RunId>(0))?;
+    if let Some(run_id) = job.run_id
+        && m.tx.backend() == Backend::Postgres
+    {
+        m.tx.exec_later("SELECT id FROM run WHERE id = $1 FOR UPDATE", params![run_id])?;
     }
     Ok(())
 }
@@ -337,10 +374,10 @@ fn fence(rows: u64) -> Result<()> {
 
 /// Gives the lease up. The token moves on, so that a heartbeat under way cannot make a lease of the wait.
 fn later(m: &mut Mutation<'_, '_>, job: &Claimed, after: Duration) -> Result<()> {
-    let due = m.now.checked_add(after).unwrap_or(Timestamp::MAX);
+    let due = m.due_now.checked_add(after).unwrap_or(Timestamp::MAX);
     fence(m.tx.exec(
-        "UPDATE job_queue SET due_at = $3, token = token + 1 WHERE job_id = $1 AND token = $2",
-        params![job.id, job.token, due],
+        "UPDATE job_queue SET due_at = $3, set_at = $4, token = token + 1 WHERE job_id = $1 AND token = $2",
+        params![job.id, job.token, due, m.due_now],
     )?)
 }
 
@@ -348,7 +385,10 @@ fn later(m: &mut Mutation<'_, '_>, job: &Claimed, after: Duration) -> Result<()>
 fn later_or_cancelled(m: &mut Mutation<'_, '_>, job: &Claimed, after: Duration) -> Result<()> {
     later(m, job, after)?;
     if cancel_requested(m, job.id)? {
-        m.tx.exec_later("UPDATE job_queue SET due_at = $2 WHERE job_id = $1", params![job.id, m.now])?;
+        m.tx.exec_later(
+            "UPDATE job_queue SET due_at = $2, set_at = $2 WHERE job_id = $1",
+            params![job.id, m.due_now],
+        )?;
     }
     Ok(())
 }
@@ -379,7 +419,7 @@ fn end_job(
         "UPDATE job SET state = $2, waiting_for = NULL, error_code = $3, error_message = $4, ended_at = $5 WHERE id = $1",
         params![job.id, state.as_str(), error.map(|(code, _)| code), error.map(|(_, message)| message), m.now],
     )?;
-    lock::release(m.tx, &[job], m.now)?;
+    lock::release(m.tx, &[job], m.due_now)?;
     if !job.locks.is_empty() {
         m.wake_jobs();
     }

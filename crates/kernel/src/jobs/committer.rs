@@ -1,9 +1,13 @@
 //! The committer: steps that took effect and write nothing of their own are committed together, in a few statements for all.
 //!
-//! Nobody is waited for: what has come while the last commit was under way goes into the next. Each result is fenced by itself,
-//! so a worker that lost one job's lease loses nothing of its others.
+//! No time is waited: what has come while the last commit was under way goes into the next, and what is just about to come
+//! ([`gather`]). A second one gathers while the first waits for the disk. Each result is fenced by itself, so a worker that lost
+//! one job's lease loses nothing of its others.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use qd_core::{
     error::{Error, ErrorKind, Result},
@@ -12,26 +16,35 @@ use qd_core::{
     time::Timestamp,
 };
 use serde_json::{Value, json};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Mutex, mpsc, oneshot};
 
 use super::{claim::Claimed, commit::Committed, lock};
 use crate::{
     events::{self, NewEvent},
     kernel::Kernel,
     mutation::Wake,
-    store::{Param, Tx, in_list, padded_rows},
+    reckoning::Times,
+    store::{Backend, Param, Row, StoreResult, Tx, in_list, padded_rows},
 };
 
 /// Results committed together at most.
 const BATCH: usize = 64;
 
 /// A step that took effect.
-#[derive(Clone)]
 struct Done {
-    job: Claimed,
+    id: JobId,
+    token: i64,
+    /// The step's place among the job's.
+    index: i64,
     output: String,
-    /// It was the job's last.
-    last: bool,
+    /// The job, where it was its last step.
+    ends: Option<Claimed>,
+}
+
+impl Done {
+    fn claim(&self) -> Claim {
+        (self.id, self.token)
+    }
 }
 
 type Answer = oneshot::Sender<Result<Committed>>;
@@ -40,19 +53,26 @@ type Answer = oneshot::Sender<Result<Committed>>;
 #[derive(Clone)]
 pub(super) struct Committer(mpsc::Sender<(Done, Answer)>);
 
-/// The other end, to be run by [`Kernel::committer_run`].
-pub(super) struct Results(mpsc::Receiver<(Done, Answer)>);
+/// The other end, to be run by [`Kernel::committer_run`] as often as may be under way at once.
+#[derive(Clone)]
+pub(super) struct Results(Arc<Mutex<mpsc::Receiver<(Done, Answer)>>>);
 
 pub(super) fn committer() -> (Committer, Results) {
     let (sender, receiver) = mpsc::channel(BATCH);
-    (Committer(sender), Results(receiver))
+    (Committer(sender), Results(Arc::new(Mutex::new(receiver))))
 }
 
 impl Committer {
     /// Answers once the result is on disk, or was fenced off.
     pub(super) async fn commit(&self, job: &Claimed, output: &Value, last: bool) -> Result<Committed> {
         let (answer, committed) = oneshot::channel();
-        let done = Done { job: job.clone(), output: output.to_string(), last };
+        let done = Done {
+            id: job.id,
+            token: job.token,
+            index: i64::try_from(job.step).unwrap_or(0),
+            output: output.to_string(),
+            ends: last.then(|| job.clone()),
+        };
         let gone = || Error::unavailable("worker_stopping", "this process is stopping");
         self.0.send((done, answer)).await.map_err(|_| gone())?;
         committed.await.map_err(|_| gone())?
@@ -61,30 +81,27 @@ impl Committer {
 
 impl Kernel {
     /// Until the last [`Committer`] is gone.
-    pub(super) async fn committer_run(self, mut results: Results) {
+    pub(super) async fn committer_run(self, results: Results) {
         let mut batch = Vec::with_capacity(BATCH);
-        while results.0.recv_many(&mut batch, BATCH).await > 0 {
+        while gather(&results, &mut batch).await {
             let (done, answers): (Vec<Done>, Vec<Answer>) = batch.drain(..).unzip();
-            let now = self.source.now();
+            let (done, now) = (Arc::new(done), self.times());
             let held = done.clone();
             let committed = self.store.write(move |tx| write(tx, &held, now)).await;
-            let ended = done.iter().any(|done| done.last);
             match committed {
                 Ok(committed) => {
-                    let unlocked = done.iter().any(|done| done.last && !done.job.locks.is_empty());
+                    let ended = done.iter().any(|done| done.ends.is_some());
+                    let unlocked =
+                        done.iter().filter_map(|done| done.ends.as_ref()).any(|job| !job.locks.is_empty());
                     self.bus.wake(Wake { events: ended, jobs: unlocked, ..Wake::default() });
                     for (done, answer) in done.iter().zip(answers) {
-                        let outcome = match committed.get(&done.job.id) {
-                            Some(cancel_requested) => Committed::Yes { cancel_requested: *cancel_requested },
-                            None => Committed::Fenced,
-                        };
                         // Nobody waits any more where the process is stopping.
-                        let _ = answer.send(Ok(outcome));
+                        let _ = answer.send(Ok(outcome(&committed, done)));
                     }
                 }
-                // One of them may be to blame: each is tried alone. What was written all the same is seen then.
+                // Nothing was written, and one of them may be to blame: each is tried alone.
                 Err(error) if done.len() > 1 && error.kind != ErrorKind::Unavailable => {
-                    self.commit_alone(done, answers).await;
+                    self.commit_alone(&done, answers).await;
                 }
                 Err(error) => {
                     for answer in answers {
@@ -95,52 +112,115 @@ impl Kernel {
         }
     }
 
-    async fn commit_alone(&self, done: Vec<Done>, answers: Vec<Answer>) {
-        for (done, answer) in done.into_iter().zip(answers) {
-            let (id, now) = (done.job.id, self.source.now());
-            let committed = self.store.write(move |tx| write(tx, std::slice::from_ref(&done), now)).await;
+    async fn commit_alone(&self, done: &Arc<Vec<Done>>, answers: Vec<Answer>) {
+        for (at, (one, answer)) in done.iter().zip(answers).enumerate() {
+            let (held, now) = (done.clone(), self.times());
+            let committed =
+                self.store.write(move |tx| write(tx, held.get(at..=at).unwrap_or_default(), now)).await;
             self.bus.wake(Wake { events: true, jobs: true, ..Wake::default() });
-            let outcome = committed.map(|committed| match committed.get(&id) {
-                Some(cancel_requested) => Committed::Yes { cancel_requested: *cancel_requested },
-                None => Committed::Fenced,
-            });
-            let _ = answer.send(outcome);
+            let _ = answer.send(committed.map(|committed| outcome(&committed, one)));
         }
     }
 }
 
-/// The jobs whose results were written, and of those that go on whether somebody asked to cancel them.
-fn write(tx: &mut Tx<'_>, done: &[Done], now: Timestamp) -> Result<BTreeMap<JobId, bool>> {
-    let places = places(tx, done)?;
-    let place = |done: &&Done| match places.get(&done.job.id) {
-        Some((token, step)) if *token == done.job.token => Some(step - index(done)),
-        _ => None,
-    };
-    // One whose answer was lost is here again, and is not counted twice.
-    let again: Vec<&Done> = done.iter().filter(|done| place(done) == Some(1)).collect();
-    let done: Vec<&Done> = done.iter().filter(|done| place(done) == Some(0)).collect();
-    let (ended, going): (Vec<&Done>, Vec<&Done>) = done.iter().copied().partition(|done| done.last);
-    steps_done(tx, &done, now)?;
-    go_on(tx, &going, now)?;
-    end(tx, &ended, now)?;
-    let on: Vec<JobId> = going.iter().chain(&again).map(|done| done.job.id).collect();
-    let cancelled = asked_to_cancel(tx, &on)?;
-    Ok(done.iter().chain(&again).map(|done| (done.job.id, cancelled.contains(&done.job.id))).collect())
+fn outcome(committed: &BTreeMap<Claim, bool>, done: &Done) -> Committed {
+    match committed.get(&done.claim()) {
+        Some(cancel_requested) => Committed::Yes { cancel_requested: *cancel_requested },
+        None => Committed::Fenced,
+    }
 }
 
-/// Where the jobs stand in the queue, locked: token and step.
-fn places(tx: &mut Tx<'_>, done: &[Done]) -> Result<BTreeMap<JobId, (i64, i64)>> {
-    let ids: Vec<JobId> = done.iter().map(|done| done.job.id).collect();
-    let (list, args) = in_list(&ids, 1);
+/// The next results; false where none will come. Those who were just answered by the last commit come back within a turn of
+/// the runtime, all together, so they are let come as long as each turn brings some.
+async fn gather(results: &Results, batch: &mut Vec<(Done, Answer)>) -> bool {
+    let mut results = results.0.lock().await;
+    if results.recv_many(batch, BATCH).await == 0 {
+        return false;
+    }
+    let mut before = 0;
+    while before < batch.len() && batch.len() < BATCH {
+        before = batch.len();
+        tokio::task::yield_now().await;
+        while batch.len() < BATCH
+            && let Ok(result) = results.try_recv()
+        {
+            batch.push(result);
+        }
+    }
+    true
+}
+
+/// A claim: a job and the token that it was claimed with. One that lost its lease may stand beside its successor in one batch.
+type Claim = (JobId, i64);
+
+/// The claims whose results were written, and of those that go on whether somebody asked to cancel their job.
+fn write(tx: &mut Tx<'_>, done: &[Done], now: Times) -> Result<BTreeMap<Claim, bool>> {
+    let ids: Vec<JobId> = done.iter().map(|done| done.id).collect();
+    lock_places(tx, &ids)?;
+    let (mut ended, mut going): (Vec<&Done>, Vec<&Done>) = done.iter().partition(|done| done.ends.is_some());
+    let stand: BTreeSet<Claim> = move_on(tx, &going)?.into_iter().chain(leave(tx, &ended)?).collect();
+    for some in [&mut ended, &mut going] {
+        some.retain(|done| stand.contains(&done.claim()));
+    }
+    let done: Vec<&Done> = ended.iter().chain(&going).copied().collect();
+    steps_done(tx, &done, now.shown)?;
+    begin_next(tx, &going, now.shown)?;
+    end(tx, &ended, now)?;
+    let on: Vec<JobId> = going.iter().map(|done| done.id).collect();
+    let cancelled = asked_to_cancel(tx, &on)?;
+    Ok(done.iter().map(|done| (done.claim(), cancelled.contains(&done.id))).collect())
+}
+
+/// Takes places in the queue in the order of their ids, as everybody does who needs several. It goes with the next statement.
+pub(super) fn lock_places(tx: &mut Tx<'_>, ids: &[JobId]) -> Result<()> {
+    if tx.backend() == Backend::Postgres {
+        let (list, args) = in_list(ids, 1);
+        tx.exec_later(
+            &format!("SELECT job_id FROM job_queue WHERE job_id IN ({list}) ORDER BY job_id FOR UPDATE"),
+            &args,
+        )?;
+    }
+    Ok(())
+}
+
+/// Takes those to their next step whose claim still stands.
+fn move_on(tx: &mut Tx<'_>, going: &[&Done]) -> Result<Vec<Claim>> {
+    let Some(last) = going.last().copied() else { return Ok(vec![]) };
+    let (rows, padded) = padded_rows(tx.backend(), &["uuid", "bigint", "bigint"], going.len(), 1);
+    let mut args: Vec<&dyn Param> = vec![];
+    for done in going.iter().copied().chain(std::iter::repeat(last)).take(padded) {
+        args.extend([&done.id as &dyn Param, &done.token, &done.index]);
+    }
     let sql = format!(
-        "SELECT job_id, token, step FROM job_queue WHERE job_id IN ({list}) ORDER BY job_id{}",
-        tx.backend().for_update()
+        "WITH v (job_id, token, step) AS (VALUES {rows})
+         UPDATE job_queue SET step = job_queue.step + 1
+         FROM v WHERE job_queue.job_id = v.job_id AND job_queue.token = v.token AND job_queue.step = v.step
+         RETURNING job_queue.job_id, job_queue.token"
     );
-    Ok(tx.rows(&sql, &args, |row| Ok((row.get(0)?, (row.get(1)?, row.get(2)?))))?.into_iter().collect())
+    Ok(tx.rows(&sql, &args, claim)?)
+}
+
+/// Takes those out of the queue whose claim still stands.
+fn leave(tx: &mut Tx<'_>, ended: &[&Done]) -> Result<Vec<Claim>> {
+    let Some(last) = ended.last().copied() else { return Ok(vec![]) };
+    let (rows, padded) = padded_rows(tx.backend(), &["uuid", "bigint"], ended.len(), 1);
+    let mut args: Vec<&dyn Param> = vec![];
+    for done in ended.iter().copied().chain(std::iter::repeat(last)).take(padded) {
+        args.extend([&done.id as &dyn Param, &done.token]);
+    }
+    let sql = format!(
+        "WITH v (job_id, token) AS (VALUES {rows})
+         DELETE FROM job_queue WHERE (job_id, token) IN (SELECT job_id, token FROM v) RETURNING job_id, token"
+    );
+    Ok(tx.rows(&sql, &args, claim)?)
+}
+
+fn claim(row: &Row<'_>) -> StoreResult<Claim> {
+    Ok((row.get(0)?, row.get(1)?))
 }
 
 /// Which of the jobs somebody asked to cancel, read after their places are held.
-fn asked_to_cancel(tx: &mut Tx<'_>, ids: &[JobId]) -> Result<BTreeSet<JobId>> {
+pub(super) fn asked_to_cancel(tx: &mut Tx<'_>, ids: &[JobId]) -> Result<BTreeSet<JobId>> {
     if ids.is_empty() {
         return Ok(BTreeSet::new());
     }
@@ -155,13 +235,9 @@ fn asked_to_cancel(tx: &mut Tx<'_>, ids: &[JobId]) -> Result<BTreeSet<JobId>> {
 fn steps_done(tx: &mut Tx<'_>, done: &[&Done], now: Timestamp) -> Result<()> {
     let Some(last) = done.last().copied() else { return Ok(()) };
     let (rows, padded) = padded_rows(tx.backend(), &["uuid", "bigint", "text"], done.len(), 2);
-    let indexes: Vec<i64> = done.iter().map(|done| index(done)).collect();
-    let last_index = index(last);
     let mut args: Vec<&dyn Param> = vec![&now];
-    for (done, at) in
-        done.iter().copied().zip(&indexes).chain(std::iter::repeat((last, &last_index))).take(padded)
-    {
-        args.extend([&done.job.id as &dyn Param, at, &done.output]);
+    for done in done.iter().copied().chain(std::iter::repeat(last)).take(padded) {
+        args.extend([&done.id as &dyn Param, &done.index, &done.output]);
     }
     tx.exec_later(
         &format!(
@@ -175,40 +251,32 @@ fn steps_done(tx: &mut Tx<'_>, done: &[&Done], now: Timestamp) -> Result<()> {
 }
 
 /// The next step of each is under way.
-fn go_on(tx: &mut Tx<'_>, going: &[&Done], now: Timestamp) -> Result<()> {
+fn begin_next(tx: &mut Tx<'_>, going: &[&Done], now: Timestamp) -> Result<()> {
     let Some(last) = going.last().copied() else { return Ok(()) };
-    let ids: Vec<JobId> = going.iter().map(|done| done.job.id).collect();
-    let (list, args) = in_list(&ids, 1);
-    tx.exec_later(&format!("UPDATE job_queue SET step = step + 1 WHERE job_id IN ({list})"), &args)?;
     let (rows, padded) = padded_rows(tx.backend(), &["uuid", "bigint"], going.len(), 2);
-    let next: Vec<i64> = going.iter().map(|done| index(done) + 1).collect();
-    let last_next = index(last) + 1;
-    let mut step_args: Vec<&dyn Param> = vec![&now];
-    for (done, at) in
-        going.iter().copied().zip(&next).chain(std::iter::repeat((last, &last_next))).take(padded)
-    {
-        step_args.extend([&done.job.id as &dyn Param, at]);
+    let mut args: Vec<&dyn Param> = vec![&now];
+    for done in going.iter().copied().chain(std::iter::repeat(last)).take(padded) {
+        args.extend([&done.id as &dyn Param, &done.index]);
     }
     tx.exec_later(
         &format!(
             "WITH v (job_id, idx) AS (VALUES {rows})
              UPDATE job_step SET state = 'running', attempts = 1, started_at = $1
-             FROM v WHERE job_step.job_id = v.job_id AND job_step.idx = v.idx"
+             FROM v WHERE job_step.job_id = v.job_id AND job_step.idx = v.idx + 1"
         ),
-        &step_args,
+        &args,
     )?;
     Ok(())
 }
 
-fn end(tx: &mut Tx<'_>, ended: &[&Done], now: Timestamp) -> Result<()> {
-    if ended.is_empty() {
+fn end(tx: &mut Tx<'_>, ended: &[&Done], now: Times) -> Result<()> {
+    let jobs: Vec<&Claimed> = ended.iter().filter_map(|done| done.ends.as_ref()).collect();
+    if jobs.is_empty() {
         return Ok(());
     }
-    let ids: Vec<JobId> = ended.iter().map(|done| done.job.id).collect();
-    let (list, args) = in_list(&ids, 1);
-    tx.exec_later(&format!("DELETE FROM job_queue WHERE job_id IN ({list})"), &args)?;
+    let ids: Vec<JobId> = jobs.iter().map(|job| job.id).collect();
     let (list, ids) = in_list(&ids, 2);
-    let mut args: Vec<&dyn Param> = vec![&now];
+    let mut args: Vec<&dyn Param> = vec![&now.shown];
     args.extend(ids);
     tx.exec_later(
         &format!(
@@ -218,20 +286,15 @@ fn end(tx: &mut Tx<'_>, ended: &[&Done], now: Timestamp) -> Result<()> {
         &args,
     )?;
     let mut said = vec![];
-    for done in ended {
-        done.job.state.step(JobState::Succeeded)?;
+    for job in &jobs {
+        job.state.step(JobState::Succeeded)?;
         said.push(NewEvent {
-            context: &done.job.context,
+            context: &job.context,
             event_type: "job.succeeded",
-            subject: done.job.subject(),
-            data: json!({ "operation": done.job.operation }),
+            subject: job.subject(),
+            data: json!({ "operation": job.operation }),
         });
     }
-    events::append_all(tx, now, &said)?;
-    let jobs: Vec<&Claimed> = ended.iter().map(|done| &done.job).collect();
-    lock::release(tx, &jobs, now)
-}
-
-fn index(done: &Done) -> i64 {
-    i64::try_from(done.job.step).unwrap_or(0)
+    events::append_all(tx, now.shown, &said)?;
+    lock::release(tx, &jobs, now.due)
 }

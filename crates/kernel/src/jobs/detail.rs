@@ -7,6 +7,7 @@ use qd_core::{
 };
 use schemars::JsonSchema;
 use serde::Serialize;
+use serde_json::Value;
 
 use super::{Job, lock};
 use crate::{
@@ -14,6 +15,8 @@ use crate::{
     context::Scope,
     events::{Event, EventFilter},
     kernel::Kernel,
+    operation::plan_of,
+    operations::read,
     page::PageRequest,
     params,
     store::Json,
@@ -49,13 +52,19 @@ pub struct JobLock {
 impl Kernel {
     pub async fn job_detail(&self, scope: Scope, id: JobId) -> Result<JobDetail> {
         let job = self.job_get(scope, id).await?;
+        let operation = job.operation.clone();
         let (plan_id, plan_hash, plan, locks) = self
             .store
             .read(move |tx| -> Result<_> {
-                let (plan_id, plan_hash, Json(plan)): (_, _, Json<Plan>) =
+                let (plan_id, plan_hash, Json(plan)): (_, String, Json<Value>) =
                     tx.one("SELECT plan_id, plan_hash, plan FROM job WHERE id = $1", params![id], |row| {
                         Ok((row.get(0)?, row.get(1)?, row.get(2)?))
                     })?;
+                // A job that is older than plans has one that says nothing.
+                let plan: Plan = match plan_hash.is_empty() {
+                    true => plan_of(&operation, &Value::Null, vec![])?,
+                    false => read(&plan)?,
+                };
                 let holders = lock::holders(tx, scope, &plan.locks)?;
                 Ok((plan_id, plan_hash, plan, holders))
             })

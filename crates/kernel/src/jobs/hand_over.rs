@@ -9,13 +9,13 @@ use crate::{kernel::Kernel, mutation::Wake, params};
 impl Kernel {
     /// Makes the job due now, for anybody. Behind the fence: a lease that is lost already is nobody's to give.
     pub(super) async fn lease_give_up(&self, job: &Claimed) -> Result<()> {
-        let (id, token, now) = (job.id, job.token, self.source.now());
+        let (id, token, now) = (job.id, job.token, self.reckoning.now());
         let index = i64::try_from(job.step).unwrap_or(i64::MAX);
         let given = self
             .store
             .write(move |tx| -> Result<bool> {
                 let given = tx.exec(
-                    "UPDATE job_queue SET due_at = $3, token = token + 1 WHERE job_id = $1 AND token = $2",
+                    "UPDATE job_queue SET due_at = $3, set_at = $3, token = token + 1 WHERE job_id = $1 AND token = $2",
                     params![id, token, now],
                 )?;
                 if given == 1 {

@@ -158,8 +158,8 @@ pub(super) fn wait(tx: &mut Tx<'_>, id: JobId, busy: &Busy, now: Timestamp) -> R
     Ok(())
 }
 
-/// Frees what the jobs hold, forgets what they wait for, and makes the next waiters due.
-pub(super) fn release(tx: &mut Tx<'_>, jobs: &[&Claimed], now: Timestamp) -> Result<()> {
+/// Frees what the jobs hold, forgets what they wait for, and makes the next waiters due, by the queue's clock.
+pub(super) fn release(tx: &mut Tx<'_>, jobs: &[&Claimed], due_now: Timestamp) -> Result<()> {
     // Sorted over all of them: in the order in which they are taken.
     let mut keys: BTreeMap<String, JobId> = BTreeMap::new();
     for job in jobs.iter().filter(|job| !job.locks.is_empty()) {
@@ -186,8 +186,8 @@ pub(super) fn release(tx: &mut Tx<'_>, jobs: &[&Claimed], now: Timestamp) -> Res
             ),
         };
         tx.exec(
-            &format!("UPDATE job_queue SET due_at = $1 WHERE due_at > $1 AND job_id {free}"),
-            params![now, key, WAKES],
+            &format!("UPDATE job_queue SET due_at = $1, set_at = $1 WHERE due_at > $1 AND job_id {free}"),
+            params![due_now, key, WAKES],
         )?;
     }
     Ok(())

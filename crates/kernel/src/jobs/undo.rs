@@ -4,7 +4,7 @@
 //! job has failed and says what is left; nothing further is taken back, because what is left may depend on it.
 
 use qd_core::{
-    error::Result,
+    error::{ErrorKind, Result},
     state::{JobState, StepState},
 };
 use serde_json::Value;
@@ -35,9 +35,14 @@ impl Claimed {
         (0..index.min(self.steps.len())).rev().find(done)
     }
 
+    /// The step that is undone first where the job goes no further.
+    pub(super) fn undoable_from(&self, operation: &dyn Operation) -> Option<usize> {
+        self.undoable_before(operation, self.step)
+    }
+
     /// Ends the job, after its steps were undone where they can be.
     pub(super) fn end_or_undo(&self, operation: &dyn Operation, ending: Ending) -> Commit {
-        match self.undoable_before(operation, self.step) {
+        match self.undoable_from(operation) {
             Some(from) => Commit::undo(ending, from),
             None => Commit::ended(operation, &self.input, ending),
         }
@@ -66,8 +71,8 @@ impl Claimed {
         }
     }
 
-    /// Why it is undone.
-    fn cause(&self) -> Ending {
+    /// Why it goes no further, or is undone.
+    pub(super) fn cause(&self) -> Ending {
         match self.failure.clone() {
             Some(JobError { code, message }) if code == "cancelled" => Ending::Cancelled { reason: message },
             Some(JobError { code, message }) => Ending::Failed { code, message },
@@ -86,7 +91,7 @@ impl Kernel {
         &self,
         operation: &dyn Operation,
         job: &mut Claimed,
-        cancel: &CancellationToken,
+        lost: &CancellationToken,
     ) -> Result<()> {
         loop {
             let at = |job: &Claimed| {
@@ -94,13 +99,21 @@ impl Kernel {
                 format!("{}/{name}", job.operation)
             };
             self.failpoint(|| format!("undo.before:{}", at(job)));
-            let commit = self.undo_attempt(operation, job, cancel).await;
+            let commit = self.undo_attempt(operation, job, lost).await;
             self.failpoint(|| format!("undo.acted:{}", at(job)));
             let next = match &commit {
                 Commit::Undone { next, .. } => *next,
                 _ => None,
             };
-            if self.step_commit(job, commit).await? == Committed::Fenced {
+            let (committed, next) = match self.step_commit(job, commit).await {
+                Ok(committed) => (committed, next),
+                Err(error) if error.kind != ErrorKind::Unavailable => (
+                    self.step_commit(job, self.undo_failed(operation, job, error.detail, false)).await?,
+                    None,
+                ),
+                Err(error) => return Err(error),
+            };
+            if committed == Committed::Fenced {
                 tracing::info!(job_id = %job.id, "the lease was taken over; nothing was written");
                 return Ok(());
             }
@@ -118,14 +131,17 @@ impl Kernel {
         &self,
         operation: &dyn Operation,
         job: &Claimed,
-        cancel: &CancellationToken,
+        lost: &CancellationToken,
     ) -> Commit {
         let Some(step) = job.steps.get(job.step) else {
             return Commit::ended(operation, &job.input, job.cause());
         };
+        if step.attempts > UNDO_ATTEMPTS {
+            return self.undo_failed(operation, job, "its worker died each time".into(), true);
+        }
         let outputs = job.outputs_before(job.step);
         let output = step.output.clone().unwrap_or_default();
-        let context = self.step_context(job, job.step, &outputs, &output, cancel);
+        let context = self.step_context(job, job.step, &outputs, &output, lost);
         let undone =
             guarded(&step.name, operation.timeout(&step.name), operation.undo(&context)).await.flatten();
         match undone {
@@ -134,29 +150,44 @@ impl Kernel {
                 let ending = next.is_none().then(|| Commit::last_words(operation, &job.input, job.cause()));
                 Commit::Undone { apply, next, ending }
             }
-            Err(error) if step.attempts < UNDO_ATTEMPTS => {
-                let after = self.backoff(context.attempt);
-                Commit::UndoRetry { after, error: error.detail }
-            }
-            Err(error) => {
-                let mut left = vec![step.title.clone()];
-                let mut at = job.step;
-                while let Some(before) = job.undoable_before(operation, at) {
-                    left.extend(job.steps.get(before).map(|step| step.title.clone()));
-                    at = before;
-                }
-                let cause = match job.cause() {
-                    Ending::Failed { message, .. } => format!("it failed ({message})"),
-                    Ending::Cancelled { reason } => reason,
-                };
-                let message = format!(
-                    "{cause}; undoing it stopped at {:?} after {UNDO_ATTEMPTS} tries: {}. Still done, to be taken back by hand: {}",
-                    step.title,
-                    error.detail,
-                    left.join(", ")
-                );
-                Commit::ended(operation, &job.input, Ending::Failed { code: "undo_failed".into(), message })
-            }
+            Err(error) => self.undo_failed(operation, job, error.detail, true),
+        }
+    }
+
+    /// Tries again while there are attempts left; then the job has failed, and says what is still done. `last_words` unless it
+    /// may be those of the operation that are refused.
+    fn undo_failed(
+        &self,
+        operation: &dyn Operation,
+        job: &Claimed,
+        error: String,
+        last_words: bool,
+    ) -> Commit {
+        let (title, attempts) =
+            job.steps.get(job.step).map_or(("", 0), |step| (step.title.as_str(), step.attempts));
+        if attempts < UNDO_ATTEMPTS {
+            let after = self.backoff(u32::try_from(attempts).unwrap_or(u32::MAX));
+            return Commit::UndoRetry { after, error };
+        }
+        let mut left = vec![title.to_owned()];
+        let mut at = job.step;
+        while let Some(before) = job.undoable_before(operation, at) {
+            left.extend(job.steps.get(before).map(|step| step.title.clone()));
+            at = before;
+        }
+        let cause = match job.cause() {
+            Ending::Failed { message, .. } => format!("it failed ({message})"),
+            Ending::Cancelled { reason } => reason,
+        };
+        let message = format!(
+            "{cause}; undoing it stopped at {title:?} after {UNDO_ATTEMPTS} tries: {}. Still done, to be taken back by hand: {}",
+            error,
+            left.join(", ")
+        );
+        let ending = Ending::Failed { code: "undo_failed".into(), message };
+        match last_words {
+            true => Commit::ended(operation, &job.input, ending),
+            false => Commit::Ended { ending, apply: None },
         }
     }
 }

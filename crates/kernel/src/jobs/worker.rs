@@ -27,12 +27,13 @@ use super::{
     JobError,
     claim::{Claimed, Share},
     commit::{Commit, Committed},
-    committer::{Committer, committer},
+    committer::{Committer, asked_to_cancel, committer, lock_places},
 };
 use crate::{
     kernel::Kernel,
     operation::{Ending, Operation, Outcome, SUPERSEDED, Step},
     params,
+    store::{Param, padded_rows},
 };
 
 /// Without a call, the queue is looked at this often.
@@ -41,6 +42,13 @@ const POLL: Duration = Duration::from_secs(1);
 const BATCH: usize = 64;
 /// One slot in so many is kept free of a tenant that has all the others, so that the next tenant need not wait for one.
 const RESERVED: usize = 8;
+const COMMITTERS: usize = 2;
+/// Where more is due than there are slots, one slot in so many is let come free before the next claim, but not for longer than
+/// this: a claim of one job costs nearly what one of many does.
+const LET_FREE: usize = 4;
+const GATHER: Duration = Duration::from_millis(5);
+/// How often a job is looked at whose operation this process does not know.
+const UNKNOWN_LOOK: Duration = Duration::from_secs(10);
 /// How long a stopping worker waits for steps under way.
 const DRAIN: Duration = Duration::from_secs(5);
 const BACKOFF_FIRST: Duration = Duration::from_millis(500);
@@ -53,6 +61,9 @@ pub(crate) struct InFlight(Mutex<BTreeMap<JobId, Flight>>);
 struct Flight {
     token: i64,
     tenant_id: TenantId,
+    /// The lease is another worker's.
+    lost: CancellationToken,
+    /// Somebody asked to cancel, or the lease is lost.
     cancel: CancellationToken,
 }
 
@@ -61,6 +72,7 @@ struct Held<'a> {
     list: &'a InFlight,
     id: JobId,
     token: i64,
+    lost: CancellationToken,
     cancel: CancellationToken,
 }
 
@@ -71,6 +83,15 @@ impl Drop for Held<'_> {
             list.remove(&self.id);
         }
     }
+}
+
+/// What a heartbeat learnt.
+#[derive(Default)]
+struct News {
+    /// Claims that are no longer ours.
+    lost: Vec<(JobId, i64)>,
+    /// Jobs that somebody asked to cancel.
+    cancelled: Vec<JobId>,
 }
 
 /// What a look at the queue came to.
@@ -98,21 +119,23 @@ impl Drop for Slot {
 impl InFlight {
     /// An older claim of the same job has lost its lease, and is told so.
     fn hold(&self, job: &Claimed) -> Held<'_> {
-        let (id, token, cancel) = (job.id, job.token, CancellationToken::new());
-        let flight = Flight { token, tenant_id: job.context.scope.tenant_id, cancel: cancel.clone() };
+        let (id, token, lost) = (job.id, job.token, CancellationToken::new());
+        let cancel = lost.child_token();
+        let tenant_id = job.context.scope.tenant_id;
+        let flight = Flight { token, tenant_id, lost: lost.clone(), cancel: cancel.clone() };
         if let Some(older) = self.lock().insert(id, flight) {
-            older.cancel.cancel();
+            older.lost.cancel();
         }
-        Held { list: self, id, token, cancel }
+        Held { list: self, id, token, lost, cancel }
     }
 
-    /// Tenants with this many jobs or more.
-    fn tenants_with(&self, jobs: usize) -> Vec<TenantId> {
+    /// How many jobs of each tenant there are.
+    fn by_tenant(&self) -> BTreeMap<TenantId, usize> {
         let mut counts: BTreeMap<TenantId, usize> = BTreeMap::new();
         for flight in self.lock().values() {
             *counts.entry(flight.tenant_id).or_default() += 1;
         }
-        counts.into_iter().filter(|(_, n)| *n >= jobs).map(|(tenant, _)| tenant).collect()
+        counts
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<JobId, Flight>> {
@@ -126,11 +149,11 @@ impl InFlight {
     }
 
     /// Only the claim with this token: the job may have come back under another one meanwhile.
-    fn cancel_claim(&self, id: JobId, token: i64) {
+    fn lose(&self, id: JobId, token: i64) {
         if let Some(flight) = self.lock().get(&id)
             && flight.token == token
         {
-            flight.cancel.cancel();
+            flight.lost.cancel();
         }
     }
 }
@@ -144,7 +167,10 @@ impl Kernel {
         // Ends with the last of the steps that commit by it.
         let (committer, results) = committer();
         let mut committing = JoinSet::new();
-        committing.spawn(self.clone().committer_run(results));
+        for _ in 0..COMMITTERS {
+            committing.spawn(self.clone().committer_run(results.clone()));
+        }
+        drop(results);
         let mut called = true;
         let mut failing = false;
         let mut capped = false;
@@ -176,15 +202,26 @@ impl Kernel {
                 }
             }
             while running.try_join_next().is_some() {}
-            if full_batch && slots.available_permits() > 0 {
-                called = true;
-                continue;
+            if full_batch {
+                let some = u32::try_from(self.options.slots.div_ceil(LET_FREE)).unwrap_or(1);
+                // What is acquired is only to wait for, and given back; so is the end of the wait.
+                let free = tokio::time::timeout(GATHER, slots.acquire_many(some));
+                let came = tokio::select! {
+                    biased;
+                    () = stop.cancelled() => false,
+                    free = free => free.is_ok() || slots.available_permits() > 0,
+                };
+                if came {
+                    called = true;
+                    continue;
+                }
             }
             let exhausted = slots.available_permits() == 0;
             called = tokio::select! {
                 biased;
                 () = stop.cancelled() => false,
                 () = self.bus.jobs_waiting(), if !exhausted => true,
+                () = self.bus.jobs_waiting_elsewhere(), if !exhausted => false,
                 () = freed.notified(), if exhausted || capped => true,
                 () = tokio::time::sleep(sleep), if !exhausted => false,
             };
@@ -203,8 +240,12 @@ impl Kernel {
         if free == 0 {
             return Ok(nothing(POLL));
         }
+        let pause = self.reckoning.claims_pause();
+        if !pause.is_zero() {
+            return Ok(nothing(pause.min(POLL)));
+        }
         let until = |due: Option<qd_core::time::Timestamp>| {
-            due.map_or(POLL, |due| due.since(self.source.now()).min(POLL))
+            due.map_or(POLL, |due| due.since(self.reckoning.now()).min(POLL))
         };
         if !called {
             let wait = until(self.jobs_next_due().await?);
@@ -213,8 +254,8 @@ impl Kernel {
             }
         }
         let most = self.options.slots - self.options.slots / RESERVED;
-        let share = Share { jobs: free, full: self.in_flight.tenants_with(most) };
-        let capped = !share.full.is_empty();
+        let share = Share { jobs: free, held: self.in_flight.by_tenant(), most };
+        let capped = share.held.values().any(|jobs| *jobs >= most);
         let claimed = self.jobs_claim(share).await?;
         let sleep = match (claimed.is_empty(), capped) {
             (false, _) => Duration::ZERO,
@@ -228,7 +269,7 @@ impl Kernel {
     /// Carries a claimed job as far as it goes now.
     async fn job_run(&self, mut job: Claimed, committer: &Committer, stop: &CancellationToken) {
         let held = self.in_flight.hold(&job);
-        if let Err(error) = self.job_steps(&mut job, committer, &held.cancel, stop).await {
+        if let Err(error) = self.job_steps(&mut job, committer, &held, stop).await {
             // The lease runs out and the step is tried again, here or elsewhere: nothing is lost by leaving it.
             tracing::warn!(job_id = %job.id, operation = job.operation, %error, "commit a step: left to its lease");
         }
@@ -238,14 +279,19 @@ impl Kernel {
         &self,
         job: &mut Claimed,
         committer: &Committer,
-        cancel: &CancellationToken,
+        held: &Held<'_>,
         stop: &CancellationToken,
     ) -> Result<()> {
         let operation = match self.operation(&job.operation) {
             Ok(operation) => operation,
-            Err(error) => {
-                let ending = Ending::Failed { code: error.code.into(), message: error.detail };
-                self.step_commit(job, Commit::Ended { ending, apply: None }).await?;
+            // Another version of this program may know it, as while servers are replaced one by one.
+            Err(_) => {
+                let ending = Ending::Cancelled { reason: "cancelled on request".into() };
+                let commit = match job.ends_unbegun() {
+                    true => Commit::Ended { ending, apply: None },
+                    false => Commit::Unknown { after: UNKNOWN_LOOK },
+                };
+                self.step_commit(job, commit).await?;
                 return Ok(());
             }
         };
@@ -254,14 +300,14 @@ impl Kernel {
                 return self.lease_give_up(job).await;
             }
             if job.state == JobState::Undoing {
-                return self.undo_steps(&*operation, job, cancel).await;
+                return self.undo_steps(&*operation, job, &held.lost).await;
             }
             let step = || {
                 let name = job.steps.get(job.step).map_or("", |step| step.name.as_str());
                 format!("{}/{name}", job.operation)
             };
             self.failpoint(|| format!("step.before:{}", step()));
-            let commit = self.step_attempt(&*operation, job, cancel).await;
+            let commit = self.step_attempt(&*operation, job, held).await;
             self.failpoint(|| format!("step.acted:{}", step()));
             let goes_on = matches!(commit, Commit::Done { last: false, .. });
             let undone_from = match &commit {
@@ -291,11 +337,23 @@ impl Kernel {
                 }
                 Err(error) if error.code == SUPERSEDED => {
                     let ending = Ending::Cancelled { reason: error.detail };
-                    self.step_commit(job, Commit::ended(&*operation, &job.input, ending)).await?;
+                    let from = job.undoable_from(&*operation);
+                    let commit = job.end_or_undo(&*operation, ending.clone());
+                    match (self.step_commit(job, commit).await?, from) {
+                        (Committed::Yes { .. }, Some(from)) => job.undo_from(from, &ending),
+                        _ => return Ok(()),
+                    }
+                    continue;
+                }
+                // Its last words are refused as well: it ends without them.
+                Err(error) if refused(&error) && job.failure.is_some() => {
+                    tracing::error!(job_id = %job.id, operation = job.operation, %error, "what the end of a job writes is refused");
+                    let ending = job.cause();
+                    self.step_commit(job, Commit::Ended { ending, apply: None }).await?;
                     return Ok(());
                 }
                 // What the step wants to write is refused, and would be again: the job fails with that reason.
-                Err(error) if !matches!(error.kind, ErrorKind::Unavailable | ErrorKind::Internal) => {
+                Err(error) if refused(&error) => {
                     let failure = JobError { code: error.code.into(), message: error.detail };
                     if !self.failure_keep(job, &failure).await? {
                         return Ok(());
@@ -326,12 +384,8 @@ impl Kernel {
     }
 
     /// One attempt of the present step, with its time-out, turned into what is to be written.
-    async fn step_attempt(
-        &self,
-        operation: &dyn Operation,
-        job: &Claimed,
-        cancel: &CancellationToken,
-    ) -> Commit {
+    async fn step_attempt(&self, operation: &dyn Operation, job: &Claimed, held: &Held<'_>) -> Commit {
+        let cancel = &held.cancel;
         let ended = |ending| job.end_or_undo(operation, ending);
         if job.ends_unbegun() {
             return ended(Ending::Cancelled { reason: "cancelled on request".into() });
@@ -372,8 +426,7 @@ impl Kernel {
                 }
                 Outcome::Wait { after, waiting_for } => return Commit::Wait { after, waiting_for },
                 Outcome::Superseded { by } => {
-                    let ending = Ending::Cancelled { reason: format!("superseded by {by}") };
-                    return Commit::ended(operation, &job.input, ending);
+                    return ended(Ending::Cancelled { reason: format!("superseded by {by}") });
                 }
                 Outcome::Fatal(error) => Some(fail(error, "")),
                 // One that a cancel interrupted is called off at its next look, whatever its attempts.
@@ -395,7 +448,8 @@ impl Kernel {
                 return Commit::Retry { after: BACKOFF_FIRST, error };
             }
         }
-        // Neither a failure nor a cancel leaves behind what an attempt may have begun.
+        // Neither a failure nor a cancel leaves behind what an attempt may have begun. The cancel is no reason to stop that.
+        let context = self.step_context(job, job.step, &outputs, &Value::Null, &held.lost);
         let at = || format!("{}/{}", job.operation, step.name);
         self.failpoint(|| format!("call_off.before:{}", at()));
         let called_off = guarded(&step.name, timeout, operation.call_off(&context)).await.flatten();
@@ -468,6 +522,7 @@ impl Kernel {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return,
+                () = self.reckoning.set_ahead() => {}
                 () = tokio::time::sleep(self.options.lease / 3) => {}
             }
             let held: Vec<(JobId, i64)> =
@@ -476,35 +531,49 @@ impl Kernel {
                 continue;
             }
             match self.leases_extend(held).await {
-                Ok(gone) => gone.into_iter().for_each(|(id, token)| self.in_flight.cancel_claim(id, token)),
+                Ok(news) => {
+                    news.lost.into_iter().for_each(|(id, token)| self.in_flight.lose(id, token));
+                    news.cancelled.into_iter().for_each(|id| self.in_flight.cancel(id));
+                }
                 Err(error) => tracing::warn!(%error, "extend leases: will try again"),
             }
         }
     }
 
-    /// Returns the jobs that are no longer ours, or that somebody asked to cancel.
-    async fn leases_extend(&self, held: Vec<(JobId, i64)>) -> Result<Vec<(JobId, i64)>> {
-        let lease_end = self.source.now().checked_add(self.options.lease);
+    async fn leases_extend(&self, held: Vec<(JobId, i64)>) -> Result<News> {
+        let now = self.reckoning.now();
+        let lease_end = now.checked_add(self.options.lease);
         self.store
-            .write(move |tx| -> Result<Vec<(JobId, i64)>> {
-                let mut gone = vec![];
-                for (id, token) in &held {
-                    let kept = tx.exec(
-                        "UPDATE job_queue SET due_at = $3 WHERE job_id = $1 AND token = $2",
-                        params![*id, *token, lease_end],
-                    )?;
-                    let cancelled: Option<bool> =
-                        tx.opt("SELECT cancel_requested FROM job WHERE id = $1", params![*id], |row| {
-                            row.get(0)
-                        })?;
-                    if kept == 0 || cancelled == Some(true) {
-                        gone.push((*id, *token));
-                    }
+            .write(move |tx| -> Result<News> {
+                let Some(last) = held.last() else { return Ok(News::default()) };
+                let (rows, padded) = padded_rows(tx.backend(), &["uuid", "bigint"], held.len(), 3);
+                let ids: Vec<JobId> = held.iter().map(|(id, _)| *id).collect();
+                lock_places(tx, &ids)?;
+                let mut args: Vec<&dyn Param> = vec![&lease_end, &now];
+                for (id, token) in held.iter().chain(std::iter::repeat(last)).take(padded) {
+                    args.extend([id as &dyn Param, token]);
                 }
-                Ok(gone)
+                let kept: Vec<JobId> = tx.rows(
+                    &format!(
+                        "WITH v (job_id, token) AS (VALUES {rows})
+                         UPDATE job_queue SET due_at = $1, set_at = $2
+                         FROM v WHERE job_queue.job_id = v.job_id AND job_queue.token = v.token
+                         RETURNING job_queue.job_id"
+                    ),
+                    &args,
+                    |row| row.get(0),
+                )?;
+                let cancelled = asked_to_cancel(tx, &kept)?.into_iter().collect();
+                let lost = held.iter().filter(|(id, _)| !kept.contains(id)).copied().collect();
+                Ok(News { lost, cancelled })
             })
             .await
     }
+}
+
+/// What somebody wants to write is refused, and would be again; not that the database is away or broken.
+fn refused(error: &Error) -> bool {
+    !matches!(error.kind, ErrorKind::Unavailable | ErrorKind::Internal)
 }
 
 /// A step that takes too long or panics is one that went wrong, not one that takes its slot and its lease with it.

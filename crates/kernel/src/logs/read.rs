@@ -60,10 +60,12 @@ struct Chunk {
     object: Option<String>,
 }
 
-/// Which chunks come next.
+/// Which chunks come next. A line is asked for, not a chunk: one that was read before may have grown since.
 #[derive(Clone, Copy)]
 enum Range {
+    /// The one that holds the line, and those after it.
     From(i64),
+    /// Those that hold lines before it, the newest first.
     Before(i64),
 }
 
@@ -83,25 +85,18 @@ impl Kernel {
             .store
             .read(move |tx| -> Result<_> {
                 let (first, last) = bounds(tx, scope, run_id)?;
-                // The chunk that holds the line itself may hold the ones after it.
-                let from: i64 = tx.one(
-                    "SELECT COALESCE(MAX(first_line), 0) FROM run_log WHERE run_id = $1 AND first_line <= $2",
-                    params![run_id, after.saturating_add(1)],
-                    |row| row.get(0),
-                )?;
-                Ok((first, last, chunks(tx, run_id, &wanted, Range::From(from))?))
+                Ok((first, last, chunks(tx, run_id, &wanted, Range::From(after.saturating_add(1)))?))
             })
             .await?;
         let mut page = LogPage { items: vec![], next: None, first, last };
-        let mut scanned = 0;
+        let (mut scanned, mut read) = (0, after);
         loop {
-            let Some(newest) = found.last().map(|chunk| chunk.first_line) else { return Ok(page) };
-            let mut read = newest;
+            let before = read;
             for chunk in self.bodies(run_id, found).await? {
                 scanned += chunk.bytes;
-                for record in records(&chunk)? {
+                for record in records(&chunk)?.into_iter().skip_while(|record| record.n <= before) {
                     read = record.n;
-                    if record.n > after && matches(&record, &filter) {
+                    if matches(&record, &filter) {
                         if page.items.len() == limit {
                             page.next = page.items.last().map(|line| line.n);
                             return Ok(page);
@@ -110,11 +105,14 @@ impl Kernel {
                     }
                 }
             }
+            if read == before {
+                return Ok(page);
+            }
             if scanned > SCAN_BYTES {
                 page.next = Some(read);
                 return Ok(page);
             }
-            found = self.chunks(run_id, &filter, Range::From(newest + 1)).await?;
+            found = self.chunks(run_id, &filter, Range::From(read + 1)).await?;
         }
     }
 
@@ -140,9 +138,10 @@ impl Kernel {
         let (mut until, mut scanned) = (before, 0);
         'all: while !found.is_empty() {
             for chunk in self.bodies(run_id, found).await? {
+                let above = until;
                 (until, scanned) = (chunk.first_line, scanned + chunk.bytes);
                 for record in records(&chunk)?.into_iter().rev() {
-                    if record.n < before && matches(&record, &filter) {
+                    if record.n < above && matches(&record, &filter) {
                         if page.items.len() == limit {
                             page.next = page.items.last().map(|line| line.n);
                             break 'all;
@@ -236,7 +235,14 @@ fn bounds(tx: &mut Tx<'_>, scope: Scope, run_id: RunId) -> Result<(i64, i64)> {
 
 fn chunks(tx: &mut Tx<'_>, run_id: RunId, filter: &LogFilter, range: Range) -> Result<Vec<Chunk>> {
     let (range, bound, order) = match range {
-        Range::From(line) => (" AND first_line >= ?", line, " ORDER BY first_line LIMIT ?"),
+        Range::From(line) => {
+            let holds: i64 = tx.one(
+                "SELECT COALESCE(MAX(first_line), 0) FROM run_log WHERE run_id = $1 AND first_line <= $2",
+                params![run_id, line],
+                |row| row.get(0),
+            )?;
+            (" AND first_line >= ?", holds, " ORDER BY first_line LIMIT ?")
+        }
         Range::Before(line) => (" AND first_line < ?", line, " ORDER BY first_line DESC LIMIT ?"),
     };
     let position = match tx.backend() {

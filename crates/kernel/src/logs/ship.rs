@@ -152,6 +152,19 @@ impl Kernel {
             .await
     }
 
+    /// Whether all of a run is meant, and it has lines again.
+    async fn log_goes_on(&self, object: &str) -> Result<bool> {
+        let Some(run_id) = object.strip_suffix('/').and_then(|run| run.parse::<RunId>().ok()) else {
+            return Ok(false);
+        };
+        self.store
+            .read(move |tx| -> Result<bool> {
+                let line = "SELECT 1 AS there FROM run_log WHERE run_id = $1 LIMIT 1";
+                Ok(tx.opt(line, params![run_id], |row| row.get::<i64>(0))?.is_some())
+            })
+            .await
+    }
+
     /// Removes a batch of what nothing refers to; true where there may be more.
     async fn logs_clear(&self, place: &LogPlace) -> Result<bool> {
         let before = self.source.now().checked_sub(GARBAGE_AGE).unwrap_or(Timestamp::MIN);
@@ -169,7 +182,10 @@ impl Kernel {
             return Ok(false);
         }
         for object in &garbage {
-            place.delete(object).await?;
+            // A run that was retried writes there again; what it had before goes with its last chunk the next time.
+            if !self.log_goes_on(object).await? {
+                place.delete(object).await?;
+            }
         }
         let more = garbage.len() as i64 == BATCH;
         self.store

@@ -18,14 +18,22 @@ use crate::{
     mutation::{Mutation, Subject},
     params,
     runs::{StoredRun, run_lock},
+    slots,
 };
 
 /// Who observations are said by.
 const OBSERVER: &str = "observer";
 
 impl Kernel {
-    /// Returns false, and writes nothing, when the cursor is no longer where this observation was read from.
-    pub(super) async fn run_record(&self, run: &Watched, from: i64, seen: Observation) -> Result<bool> {
+    /// Returns false, and writes nothing, when the cursor is no longer where this observation was read from, or the engine's
+    /// detail no longer what it was made in the light of: another observer has told of it.
+    pub(super) async fn run_record(
+        &self,
+        run: &Watched,
+        from: i64,
+        detail: Option<&Value>,
+        seen: Observation,
+    ) -> Result<bool> {
         let (scope, run_id, attempt) = (run.scope, run.run_id, run.attempt);
         let ids = RequestIds {
             request_id: String::new(),
@@ -42,8 +50,13 @@ impl Kernel {
             relayed: false,
         };
         let logged = !seen.logs.is_empty();
-        let written =
-            self.carry_out(&context, move |m| write(m, run_id, attempt, from, &seen, max_log_bytes)).await?;
+        let detail = detail.cloned();
+        let written = self
+            .carry_out(&context, move |m| {
+                let read = Read { attempt, from, detail: detail.as_ref() };
+                write(m, run_id, &read, &seen, max_log_bytes)
+            })
+            .await?;
         if written {
             if logged {
                 self.bus.logs_grew();
@@ -56,25 +69,32 @@ impl Kernel {
     }
 }
 
+/// What an observation rests on.
+struct Read<'a> {
+    attempt: i64,
+    /// The cursor from which it was read.
+    from: i64,
+    /// What was stored of the engine.
+    detail: Option<&'a Value>,
+}
+
 fn write(
     m: &mut Mutation<'_, '_>,
     run_id: RunId,
-    attempt: i64,
-    from: i64,
+    read: &Read<'_>,
     seen: &Observation,
     max_log_bytes: i64,
 ) -> Result<bool> {
+    let Read { attempt, from, detail } = *read;
     let run = run_lock(m.tx, m.context.scope, run_id)?;
-    if run.attempt != attempt || run.state.is_terminal() {
+    let stands = (run.attempt, run.cursor) == (attempt, from) && run.engine_detail.as_ref() == detail;
+    if !stands || run.state.is_terminal() {
         return Ok(false);
     }
-    let moved = m.tx.exec(
-        "UPDATE run_attempt SET cursor = $4 WHERE run_id = $1 AND attempt = $2 AND cursor = $3",
-        params![run_id, attempt, from, seen.cursor],
+    m.tx.exec_later(
+        "UPDATE run_attempt SET cursor = $3 WHERE run_id = $1 AND attempt = $2",
+        params![run_id, attempt, seen.cursor],
     )?;
-    if moved == 0 {
-        return Ok(false);
-    }
     logs::append(m.tx, run_id, attempt, &seen.logs, max_log_bytes, m.now)?;
     charts::append(m.tx, run_id, attempt, &seen.points)?;
     numbers(m, run_id, seen)?;
@@ -85,11 +105,11 @@ fn write(
         let started_at = seen.started_at.or(ended_at).unwrap_or(m.now);
         let started_at = ended_at.map_or(started_at, |ended_at| started_at.min(ended_at));
         state = state.step(RunState::Running)?;
-        m.tx.exec(
+        m.tx.exec_later(
             "UPDATE run SET state = 'running', started_at = $2, version = version + 1 WHERE id = $1",
             params![run_id, started_at],
         )?;
-        m.tx.exec(
+        m.tx.exec_later(
             "UPDATE run_attempt SET state = 'running', started_at = $3 WHERE run_id = $1 AND attempt = $2",
             params![run_id, attempt, started_at],
         )?;
@@ -116,7 +136,7 @@ fn numbers(m: &mut Mutation<'_, '_>, run_id: RunId, seen: &Observation) -> Resul
     if all.iter().all(|value| value.is_none()) {
         return Ok(());
     }
-    m.tx.exec(
+    m.tx.exec_later(
         "UPDATE run SET engine_detail = COALESCE($2, engine_detail), progress = COALESCE($3, progress),
            failure = COALESCE($4, failure), serving = COALESCE($5, serving), results = COALESCE($6, results), version = version + 1
          WHERE id = $1",
@@ -146,14 +166,17 @@ fn finish(
         ));
     }
     state.step(end.state)?;
-    m.tx.exec(
+    m.tx.exec_later(
         "UPDATE run SET state = $2, code = $3, message = $4, ended_at = $5, version = version + 1 WHERE id = $1",
         params![run.id, end.state.as_str(), end.code, end.message, end.at],
     )?;
-    m.tx.exec(
+    m.tx.exec_later(
         "UPDATE run_attempt SET state = $3, code = $4, message = $5, exit_code = $6, ended_at = $7 WHERE run_id = $1 AND attempt = $2",
         params![run.id, run.attempt, end.state.as_str(), end.code, end.message, end.exit_code, end.at],
     )?;
+    if slots::release(m.tx, run, m.due_now)? {
+        m.wake_jobs();
+    }
     // Nobody follows it any more, also where its observer does not live to say so.
     m.tx.exec_later("DELETE FROM run_observer WHERE run_id = $1", params![run.id])?;
     let data = json!({

@@ -45,6 +45,8 @@ pub struct SeenResource {
     pub name: String,
     published: Option<i64>,
     newest: i64,
+    /// The number of its newest run; 0 where there is none.
+    pub(crate) last_run: i64,
     /// Its descriptive fields.
     pub(crate) described: Value,
 }
@@ -115,6 +117,7 @@ impl<'v, 't> View<'v, 't> {
             path,
             published: found.published_number,
             newest: found.last_revision,
+            last_run: found.last_run,
             described: described(&found.display_name, &found.description, &found.metadata),
             name: found.name,
         })

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use qd_core::{
-    diff::{Change, diff, same as equal},
+    diff::{Change, diff},
     document::Document,
     error::{Error, Result},
     plan::{Affected, Risk},
@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     access,
-    apply::{Applied, ApplyOutcome, Pinned, apply_one, described},
+    apply::{Applied, ApplyOutcome, Newest, Pinned, apply_one, described},
     changes::STALE_PREFLIGHT,
     context::Context,
     kernel::Kernel,
@@ -30,10 +30,14 @@ use crate::{
     operation::{
         Apply, Intended, Intent, Operation, Outcome, Planned, SeenResource, Step, View, plan_of, step,
     },
-    params, resources,
+    params,
+    registry::Registry,
+    resources,
 };
 
 pub const APPLY: &str = "documents.apply";
+/// What the name of a step begins with that cuts a revision and publishes nothing. A request has such steps or publishing ones.
+const REVISE: &str = "revise:";
 
 pub(crate) struct Documents;
 
@@ -72,7 +76,7 @@ impl Operation for Documents {
     /// Finds the kinds, pins and validates every spec.
     async fn preflight(&self, kernel: &Kernel, context: &Context, input: &Value) -> Result<Value> {
         let wanted: DocumentsRequest = read(input)?;
-        Ok(json!(kernel.documents_pin(context.scope, &wanted.documents).await?))
+        Ok(json!(kernel.documents_pin(context.scope, &wanted.documents, wanted.publish).await?))
     }
 
     fn plan(&self, input: &Value, view: &mut View<'_, '_>) -> Result<Planned> {
@@ -81,12 +85,17 @@ impl Operation for Documents {
         // Each after those that it refers to; they are numbered so by the preflight.
         pinned.sort_by_key(|p| p.order);
         let (mut steps, mut items) = (vec![], vec![]);
-        let mut plan = plan_of(APPLY, input, vec![])?;
+        // The message says why; what would be done is the same whatever it says.
+        let mut input = input.clone();
+        if let Some(input) = input.as_object_mut() {
+            input.remove("message");
+        }
+        let mut plan = plan_of(APPLY, &input, vec![])?;
         for pinned in pinned {
             let Some(document) = wanted.documents.get(pinned.document) else {
                 return Err(Error::stale(STALE_PREFLIGHT, "the documents are others"));
             };
-            let seen = look(view, document, &pinned)?;
+            let seen = look(view, document, &pinned, wanted.publish)?;
             let name = document.metadata.name.to_string();
             let path = view.path(&document.kind, &name);
             if wanted.publish && seen.published != Some(seen.number) {
@@ -110,7 +119,7 @@ impl Operation for Documents {
                 } else {
                     let title = format!("Cut revision {}", seen.number);
                     let changes = seen.applied.changes.clone();
-                    steps.push(step(&format!("revise:{path}"), &title, &path, changes, Risk::Low));
+                    steps.push(step(&format!("{REVISE}{path}"), &title, &path, changes, Risk::Low));
                 }
             }
             items.push((pinned.document, seen.applied));
@@ -133,7 +142,7 @@ impl Operation for Documents {
             let plural =
                 intent.kernel.registry.find_kind(&document.kind).map_or("documents", |k| k.info().plural);
             access::check(m.context, &format!("{plural}.revise"))?;
-            let (number, created) = apply_one(m, plural, document, &pinned.spec, &wanted.message)?;
+            let (number, created) = apply_one(m, plural, document, &pinned.spec, &wanted)?;
             // A row that is not there cannot be locked: somebody may have made it since the plan looked.
             let planned = items.get(pinned.document).map(|item| item.outcome);
             if created != (planned == Some(ApplyOutcome::Created)) {
@@ -152,11 +161,11 @@ impl Operation for Documents {
                 publishes.push(publish::intend(m, intent.job_id, &document.kind, &resource, number)?);
             }
         }
-        let resource_id = match &publishes[..] {
-            [one] => Some(one.resource_id),
+        let resource = match &publishes[..] {
+            [one] => Some(one.resource()),
             _ => None,
         };
-        Ok(Intended { input: json!(DocumentsInput { publishes, revisions }), resource_id, run_id: None })
+        Ok(Intended { input: json!(DocumentsInput { publishes, revisions }), resource, run_id: None })
     }
 
     fn timeout(&self, _step: &str) -> Duration {
@@ -164,6 +173,10 @@ impl Operation for Documents {
     }
 
     async fn run(&self, step: &Step<'_>) -> Outcome {
+        if is_revise(step.name) {
+            // Cut with the job; there is nothing left to do.
+            return Outcome::done(Value::Null);
+        }
         let input = match published_by(step) {
             Ok(input) => input,
             Err(error) => return Outcome::Fatal(error),
@@ -181,19 +194,25 @@ impl Operation for Documents {
             Err(error) => return Outcome::Retry(error),
         };
         let output = json!({ "revision": input.revision, "before": before });
-        Outcome::done_with(output, move |m| publish::publish(m, &input).map(drop))
+        let registry = step.kernel.registry.clone();
+        Outcome::done_with(output, move |m| publish::publish(m, &registry, &input).map(drop))
     }
 
-    fn undoable(&self, _step: &str) -> bool {
-        true
+    fn undoable(&self, step: &str) -> bool {
+        !is_revise(step)
     }
 
     /// What was published before is published again, as a new revision; what was never published is no more.
     async fn undo(&self, step: &Step<'_>) -> Result<Option<Apply>> {
         let input = published_by(step)?;
         let before = step.output["before"].as_i64();
-        Ok(Some(Box::new(move |m| unpublish(m, &input, before))))
+        let registry = step.kernel.registry.clone();
+        Ok(Some(Box::new(move |m| unpublish(m, &registry, &input, before))))
     }
+}
+
+fn is_revise(step: &str) -> bool {
+    step.starts_with(REVISE)
 }
 
 /// The entry that this step carries out.
@@ -203,7 +222,7 @@ fn published_by(step: &Step<'_>) -> Result<PublishInput> {
     found.ok_or_else(|| Error::internal("bad_job_input", "the job has no document for this step"))
 }
 
-fn look(view: &mut View<'_, '_>, document: &Document, pinned: &Pinned) -> Result<Seen> {
+fn look(view: &mut View<'_, '_>, document: &Document, pinned: &Pinned, publish: bool) -> Result<Seen> {
     let name = document.metadata.name.to_string();
     let after = described(&document.metadata, &pinned.spec);
     let Some(resource) = view.resource_if_any(&document.kind, &name)? else {
@@ -224,10 +243,16 @@ fn look(view: &mut View<'_, '_>, document: &Document, pinned: &Pinned) -> Result
         return Err(moved_on(&name));
     }
     let published = view.published(&resource);
-    let spec = if newest == 0 { json!({}) } else { view.revision(&resource, newest)?.spec };
-    let changed = newest == 0 || !equal(&spec, &pinned.spec);
+    let (number, spec) = match newest {
+        0 => (1, json!({})),
+        _ => {
+            let found = view.revision(&resource, newest)?;
+            let newest = Newest { number: newest, spec: found.spec, state: found.state };
+            (newest.number_for(&pinned.spec, publish), newest.spec)
+        }
+    };
+    let changed = number != newest;
     let changes = diff(&json!({ "metadata": resource.described, "spec": spec }), &after);
-    let number = if changed { newest + 1 } else { newest };
     let outcome =
         if changed || !changes.is_empty() { ApplyOutcome::Changed } else { ApplyOutcome::Unchanged };
     let applied = Applied { kind: document.kind.clone(), name, outcome, revision: Some(number), changes };
@@ -247,7 +272,12 @@ fn moved_on(name: &str) -> Error {
     Error::stale(STALE_PREFLIGHT, format!("{name} was changed meanwhile"))
 }
 
-fn unpublish(m: &mut Mutation<'_, '_>, input: &PublishInput, before: Option<i64>) -> Result<()> {
+fn unpublish(
+    m: &mut Mutation<'_, '_>,
+    registry: &Registry,
+    input: &PublishInput,
+    before: Option<i64>,
+) -> Result<()> {
     let resource = resources::resource_by_id(m.tx, m.context.scope, input.resource_id)?;
     if resource.published_number != Some(input.revision) || resource.state != ResourceState::Active {
         // Somebody published another one since, or put it away: that stands.
@@ -256,7 +286,7 @@ fn unpublish(m: &mut Mutation<'_, '_>, input: &PublishInput, before: Option<i64>
     if let Some(before) = before.filter(|before| *before != input.revision) {
         let why = format!("revision {} was applied together with one that failed", input.revision);
         let revision = cut_again(m, &input.kind, &resource, before, &why)?;
-        return publish::publish(m, &PublishInput { revision, ..input.clone() }).map(drop);
+        return publish::publish(m, registry, &PublishInput { revision, ..input.clone() }).map(drop);
     }
     if before == Some(input.revision) {
         return Ok(());

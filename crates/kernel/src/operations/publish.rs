@@ -16,12 +16,14 @@ use super::read;
 use crate::{
     changes::STALE_PREFLIGHT,
     context::Context,
+    jobs::JobResource,
     kernel::Kernel,
     mutation::{Mutation, Object},
     operation::{
         Intended, Intent, Operation, Outcome, Planned, SUPERSEDED, SeenResource, Step, View, plan_of, step,
     },
     params,
+    registry::Registry,
     resources::{self, Locked},
     revisions::{Cut, Origin, insert, no_revision, publish_changes, require_active},
 };
@@ -50,6 +52,12 @@ pub(crate) struct PublishInput {
     pub revision: i64,
     /// Which of the requests to publish the resource it is, from 1: one that was made later stands.
     pub request: i64,
+}
+
+impl PublishInput {
+    pub fn resource(&self) -> JobResource {
+        JobResource { kind: self.kind.clone(), id: self.resource_id, name: self.name.clone() }
+    }
 }
 
 /// Notes that a revision of a locked resource is asked for, with the audit record.
@@ -177,7 +185,7 @@ impl Operation for Publish {
             cut_again(m, &wanted.kind, &resource, source, &why)?;
         }
         let input = self::intend(m, intent.job_id, &wanted.kind, &resource, number)?;
-        Ok(Intended { input: json!(input), resource_id: Some(resource.id), run_id: None })
+        Ok(Intended { input: json!(input), resource: Some(input.resource()), run_id: None })
     }
 
     fn timeout(&self, _step: &str) -> Duration {
@@ -191,9 +199,12 @@ impl Operation for Publish {
         };
         match step.name {
             "check" => check(step, &input).await,
-            _ => Outcome::done_with(json!({ "revision": input.revision }), move |m| {
-                publish(m, &input).map(drop)
-            }),
+            _ => {
+                let registry = step.kernel.registry.clone();
+                Outcome::done_with(json!({ "revision": input.revision }), move |m| {
+                    publish(m, &registry, &input).map(drop)
+                })
+            }
         }
     }
 }
@@ -249,7 +260,11 @@ pub(crate) async fn check(step: &Step<'_>, input: &PublishInput) -> Outcome {
 }
 
 /// Makes the revision the published one; answers which one was before.
-pub(crate) fn publish(m: &mut Mutation<'_, '_>, input: &PublishInput) -> Result<Option<i64>> {
+pub(crate) fn publish(
+    m: &mut Mutation<'_, '_>,
+    registry: &Registry,
+    input: &PublishInput,
+) -> Result<Option<i64>> {
     let resource = resources::resource_by_id(m.tx, m.context.scope, input.resource_id)?;
     if resource.published_number == Some(input.revision) {
         m.tx.exec_later(
@@ -284,6 +299,9 @@ pub(crate) fn publish(m: &mut Mutation<'_, '_>, input: &PublishInput) -> Result<
         "UPDATE resource SET published_number = $2, publish_done = $3, version = version + 1, updated_at = $4 WHERE id = $1",
         params![resource.id, input.revision, input.request, m.now],
     )?;
+    if let Some(kind) = registry.find_kind(&input.kind) {
+        kind.published(m, resource.id, input.revision)?;
+    }
     let data = json!({ "revision": input.revision, "before": resource.published_number });
     m.event("revision.published", resources::subject(&input.kind, resource.id, &resource.name), &data)?;
     Ok(resource.published_number)

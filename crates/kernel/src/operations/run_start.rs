@@ -16,10 +16,13 @@ use serde_json::{Value, json};
 use super::{RunInput, engine_missing, read};
 use crate::{
     engine::Submitted,
+    jobs::JobResource,
     mutation::{Mutation, Subject},
+    observer::Follow,
     operation::{Apply, Ending, Intended, Intent, Operation, Outcome, Planned, Step, View, plan_of, step},
     params,
     runs::{self, NewRun, params_invalid, run_lock},
+    slots,
 };
 
 pub const START: &str = "run.start";
@@ -49,6 +52,9 @@ pub(crate) struct RetryRequest {
 /// What the plan of a new run came to.
 #[derive(Debug, Serialize, Deserialize)]
 struct Resolved {
+    resource: JobResource,
+    /// The run's.
+    number: i64,
     revision: i64,
     params: Value,
     engine: String,
@@ -82,7 +88,14 @@ fn plan_start(input: &Value, view: &mut View<'_, '_>) -> Result<Planned> {
     let steps = vec![step("submit", &title, &resource.path, vec![change], Risk::Low)];
     let mut plan = plan_of(START, input, steps)?;
     plan.postconditions.push(format!("the engine {engine} has adopted the run"));
-    Ok(Planned { plan, resolved: json!(Resolved { revision: number, params, engine: engine.to_owned() }) })
+    let resolved = Resolved {
+        number: resource.last_run + 1,
+        resource: JobResource { kind: resource.kind, id: resource.id, name: resource.name },
+        revision: number,
+        params,
+        engine: engine.to_owned(),
+    };
+    Ok(Planned { plan, resolved: json!(resolved) })
 }
 
 fn plan_retry(input: &Value, view: &mut View<'_, '_>) -> Result<Planned> {
@@ -111,11 +124,9 @@ impl Operation for Start {
         if self.name == RETRY {
             return runs::intend_retry(m, intent.job_id, read::<RetryRequest>(intent.input)?.run_id);
         }
-        let wanted: StartRequest = read(intent.input)?;
-        let Resolved { revision, params, engine } = read(&intent.planned.resolved)?;
-        let new =
-            NewRun { kind: &wanted.kind, name: &wanted.name, revision, params: &params, engine: &engine };
-        runs::intend_start(m, intent.job_id, &new)
+        let Resolved { resource, number, revision, params, engine } = read(&intent.planned.resolved)?;
+        let new = NewRun { number, revision, params: &params, engine: &engine };
+        runs::intend_start(m, intent.job_id, resource, &new)
     }
 
     fn timeout(&self, _step: &str) -> Duration {
@@ -126,22 +137,29 @@ impl Operation for Start {
         let Ok(input) = serde_json::from_value::<RunInput>(step.input.clone()) else {
             return Outcome::Fatal(Error::internal("bad_job_input", "the job's input cannot be read"));
         };
-        let (mut ticket, run) = match step.kernel.run_ticket(step.context.scope, input.run_id).await {
+        let mut candidate = match step.kernel.run_candidate(step.context.scope, input.run_id).await {
             Ok(found) => found,
             Err(error) if error.kind == ErrorKind::NotFound => return Outcome::Fatal(error),
             Err(error) => return Outcome::Retry(error),
         };
+        let run = &candidate.run;
         if run.attempt != input.attempt || run.state.is_terminal() {
             return Outcome::Superseded {
                 by: format!("attempt {} of the run, which is {}", run.attempt, run.state),
             };
         }
-        ticket.correlation_id.clone_from(&step.context.ids.correlation_id);
         let Some(engine) = step.kernel.registry.find_engine(&run.engine) else {
             return engine_missing(&run.engine);
         };
+        match step.kernel.run_admit(step.job_id, &candidate).await {
+            Ok(None) => {}
+            Ok(Some(waiting_for)) => return Outcome::Wait { after: slots::LOOK_AGAIN, waiting_for },
+            Err(error) => return Outcome::Retry(error),
+        }
+        let ticket = &mut candidate.ticket;
+        ticket.correlation_id.clone_from(&step.context.ids.correlation_id);
         let submitted = tokio::select! {
-            submitted = engine.submit(&ticket) => submitted,
+            submitted = engine.submit(ticket) => submitted,
             // The next look either calls the start off or leaves it to the worker that has the lease now.
             () = step.cancelled.cancelled() => {
                 return Outcome::Retry(Error::unavailable("start_interrupted", "the start was interrupted"));
@@ -150,7 +168,8 @@ impl Operation for Start {
         match submitted {
             Ok(Submitted::Adopted { external_id }) => {
                 let output = json!({ "external_id": external_id });
-                Outcome::done_with(output, move |m| adopted(m, input, &external_id))
+                let follow = step.kernel.run_follow(ticket, &**engine, &external_id).await;
+                Outcome::done_with(output, move |m| adopted(m, input, &external_id, follow.as_ref()))
             }
             Ok(Submitted::NotYet { look_again, waiting_for }) => {
                 Outcome::Wait { after: look_again, waiting_for }
@@ -165,10 +184,12 @@ impl Operation for Start {
     /// The engine may have the attempt although its answer was never kept: it must not go on unobserved.
     async fn call_off(&self, step: &Step<'_>) -> Result<()> {
         let Ok(input) = serde_json::from_value::<RunInput>(step.input.clone()) else { return Ok(()) };
-        let (ticket, run) = step.kernel.run_ticket(step.context.scope, input.run_id).await?;
+        let (mut ticket, run) = step.kernel.run_ticket(step.context.scope, input.run_id).await?;
         if run.attempt != input.attempt || run.state.is_terminal() {
             return Ok(());
         }
+        // A worker that died in an attempt before this one cannot say how far it came.
+        ticket.tried_before = step.attempt > 1;
         match step.kernel.registry.find_engine(&run.engine) {
             Some(engine) => match engine.stop(&ticket).await {
                 Err(error) if error.kind == ErrorKind::NotFound => Ok(()),
@@ -185,12 +206,20 @@ impl Operation for Start {
     }
 }
 
-fn adopted(m: &mut Mutation<'_, '_>, input: RunInput, external_id: &str) -> Result<()> {
+fn adopted(
+    m: &mut Mutation<'_, '_>,
+    input: RunInput,
+    external_id: &str,
+    follow: Option<&Follow>,
+) -> Result<()> {
     m.tx.exec_later(
         "UPDATE run_attempt SET external_id = $3 WHERE run_id = $1 AND attempt = $2",
         params![input.run_id, input.attempt, external_id],
     )?;
-    m.wake_runs();
+    match follow {
+        Some(follow) => follow.write(m)?,
+        None => m.wake_runs(),
+    }
     Ok(())
 }
 
@@ -213,6 +242,9 @@ fn not_started(m: &mut Mutation<'_, '_>, input: RunInput, ending: &Ending) -> Re
         "UPDATE run_attempt SET state = $3, code = $4, message = $5, ended_at = $6 WHERE run_id = $1 AND attempt = $2",
         params![run.id, run.attempt, state.as_str(), code, message, m.now],
     )?;
+    if slots::release(m.tx, &run, m.due_now)? {
+        m.wake_jobs();
+    }
     let subject = Subject {
         kind: Some(&run.kind),
         resource_id: Some(run.resource_id),

@@ -92,6 +92,11 @@ impl Operation for Stop {
         };
         match engine.stop(&ticket).await {
             Ok(()) => Outcome::done(json!({ "asked": true })),
+            // Its own server may be restarting: the wish waits for it, however long.
+            Err(error) if error.code == "another_servers_run" => Outcome::Wait {
+                after: LOOK_AGAIN,
+                waiting_for: format!("the server that has it: {}", error.detail),
+            },
             Err(error) => Outcome::Retry(error),
         }
     }

@@ -1,6 +1,7 @@
 //! Applying a stored plan: made again of the same input, and carried out if it came to the same bytes.
 
 use qd_core::{
+    diff::Change,
     error::{Error, ErrorKind, Result},
     id::{JobId, PlanId},
     plan::Moved,
@@ -11,12 +12,12 @@ use serde_json::{Value, json};
 
 use super::{StoredPlan, find, with_id};
 use crate::{
-    changes::canonical,
+    changes::{PREFLIGHTS, STALE_PREFLIGHT, canonical},
     context::Context,
     idempotency::IdempotencyKey,
     jobs::Job,
     kernel::Kernel,
-    mutation::{Act, Mutation, Subject},
+    mutation::{Act, Mutation, Object, Subject},
     params,
 };
 
@@ -33,50 +34,67 @@ impl Kernel {
         key: IdempotencyKey,
     ) -> Result<Option<Job>> {
         let plan = self.plan_get(context.scope, id).await?;
-        let operation = self.operation(&plan.operation)?;
         let act = Act { action: plan.action.clone(), reason: plan.reason.clone() };
         crate::access::check(context, &act.action)?;
         if let Some(job_id) = self.job_of_key(context, &key).await? {
             return self.job_if_any(context, job_id).await;
         }
         self.appliable(&plan)?;
-        let preflight = match operation.preflight(self, context, &plan.input).await {
-            // Not known is no reason to give the plan up.
-            Err(error) if matches!(error.kind, ErrorKind::Unavailable | ErrorKind::Internal) => {
-                return Err(error);
-            }
-            asked => asked.map_err(|error| error.detail),
-        };
-        let (kernel, input) = (self.clone(), plan.input.clone());
-        let made = self
-            .create_job(context, act, key, move |m, job_id| {
-                let for_update = m.tx.backend().for_update();
-                let stored = find(m.tx, &kernel, m.context.scope, id, for_update)?;
-                kernel.appliable(&stored)?;
-                let scope = m.context.scope;
-                let now = preflight.as_ref().map_err(Clone::clone).and_then(|preflight| {
-                    let planned = kernel.plan_in(m.tx, scope, &*operation, &input, preflight, true);
-                    planned.map(|planned| (planned, preflight)).map_err(|error| error.detail)
-                });
-                let (planned, preflight) = now.map_err(|why| {
-                    let moved = Moved { subject: subject(&stored), from: Value::Null, to: why.into() };
-                    stale_error(&[moved])
-                })?;
-                if canonical(&planned.plan)?.1.to_string() != stored.hash {
-                    return Err(stale_error(&stored.plan.moved(&planned.plan)));
+        let mut made = self.plan_apply_once(context, &plan, &act, &key).await;
+        for _ in 1..PREFLIGHTS {
+            match &made {
+                Err(error) if error.code == STALE_PREFLIGHT => {
+                    made = self.plan_apply_once(context, &plan, &act, &key).await;
                 }
-                applied(m, &stored, job_id)?;
-                kernel.intend(m, &*operation, &input, preflight, &planned, job_id, Some(id))
-            })
-            .await;
+                _ => break,
+            }
+        }
         match made {
-            Ok((job_id, _)) => self.job_if_any(context, job_id).await,
+            Ok(job_id) => self.job_if_any(context, job_id).await,
             Err(error) if error.code == "plan_stale" => {
                 self.plan_stale(context, id, &error).await?;
                 Err(error)
             }
             Err(error) => Err(error),
         }
+    }
+
+    async fn plan_apply_once(
+        &self,
+        context: &Context,
+        plan: &StoredPlan,
+        act: &Act,
+        key: &IdempotencyKey,
+    ) -> Result<JobId> {
+        let (id, operation) = (plan.id, self.operation(&plan.operation)?);
+        let preflight = match operation.preflight(self, context, &plan.input).await {
+            Err(error) if says_nothing(&error) => return Err(error),
+            asked => asked.map_err(|error| error.detail),
+        };
+        let (kernel, input) = (self.clone(), plan.input.clone());
+        let (job_id, _) = self
+            .create_job(context, act.clone(), key.clone(), move |m, job_id| {
+                let for_update = m.tx.backend().for_update();
+                let stored = find(m.tx, &kernel, m.context.scope, id, for_update)?;
+                kernel.appliable(&stored)?;
+                let scope = m.context.scope;
+                let stale = |why: String| {
+                    let moved = Moved { subject: subject(&stored), from: Value::Null, to: why.into() };
+                    stale_error(&[moved])
+                };
+                let preflight = preflight.as_ref().map_err(|why| stale(why.clone()))?;
+                let planned = match kernel.plan_in(m.tx, scope, &*operation, &input, preflight, true) {
+                    Err(error) if says_nothing(&error) => return Err(error),
+                    planned => planned.map_err(|error| stale(error.detail))?,
+                };
+                if canonical(&planned.plan)?.1.to_string() != stored.hash {
+                    return Err(stale_error(&stored.plan.moved(&planned.plan)));
+                }
+                applied(m, &stored, job_id)?;
+                kernel.intend(m, &*operation, &input, preflight, &planned, job_id, Some(id)).map(drop)
+            })
+            .await?;
+        Ok(job_id)
     }
 
     async fn job_if_any(&self, context: &Context, job_id: JobId) -> Result<Option<Job>> {
@@ -130,12 +148,17 @@ impl Kernel {
     }
 }
 
+/// Of whether the plan still holds: what is not known, or moved between two looks, is no reason to give it up.
+fn says_nothing(error: &Error) -> bool {
+    matches!(error.kind, ErrorKind::Unavailable | ErrorKind::Internal) || error.code == STALE_PREFLIGHT
+}
+
 fn applied(m: &mut Mutation<'_, '_>, plan: &StoredPlan, job_id: JobId) -> Result<()> {
     plan.state.step(PlanState::Applied)?;
-    m.tx.exec_later(
-        "UPDATE plan SET state = 'applied', job_id = $2 WHERE id = $1",
-        params![plan.id, (!plan.plan.steps.is_empty()).then_some(job_id)],
-    )?;
+    let job = (!plan.plan.steps.is_empty()).then_some(job_id);
+    m.tx.exec_later("UPDATE plan SET state = 'applied', job_id = $2 WHERE id = $1", params![plan.id, job])?;
+    let change = Change::replace("/state", json!(plan.state), json!(PlanState::Applied));
+    m.audit(&Object { kind: "Plan", id: plan.id.uuid(), name: &plan.operation }, &[change], job)?;
     let data = json!({ "operation": plan.operation, "hash": plan.hash });
     m.event("plan.applied", Subject { job_id: Some(job_id), ..Subject::default() }, &with_id(plan.id, data))
 }

@@ -83,7 +83,7 @@ impl Kernel {
                 if let Some(before) = before {
                     query.push(" AND id < ?", before);
                 }
-                query.push(" ORDER BY id DESC LIMIT ?", fetch);
+                query.text(" ORDER BY id DESC").limit(fetch);
                 Ok(query.rows(tx, |row| read(row, &kernel, now))?)
             })
             .await?;

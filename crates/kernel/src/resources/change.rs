@@ -120,6 +120,7 @@ impl Kernel {
     ) -> Result<Resource> {
         let (kind_name, plural, wanted) = (kind.info().kind, kind.info().plural, name.to_owned());
         let verb = if to == ResourceState::Archived { "archive" } else { "restore" };
+        let registry = self.registry.clone();
         self.mutate(context, Act::new(plural, verb), move |m| {
             let old = read::lock(m.tx, m.context.scope, kind_name, &wanted)?;
             if let Some(version) = version {
@@ -134,6 +135,11 @@ impl Kernel {
                 "UPDATE resource SET state = $2, version = version + 1, updated_at = $3 WHERE id = $1",
                 params![old.id, to.as_str(), m.now],
             )?;
+            if let (ResourceState::Active, Some(published), Some(kind)) =
+                (to, old.published_number, registry.find_kind(kind_name))
+            {
+                kind.published(m, old.id, published)?;
+            }
             let changes = diff(&json!({ "state": old.state.as_str() }), &json!({ "state": to.as_str() }));
             m.audit(&Object { kind: kind_name, id: old.id.uuid(), name: &old.name }, &changes, None)?;
             m.event(&format!("resource.{verb}d"), subject(kind_name, old.id, &old.name), &json!({}))

@@ -93,7 +93,7 @@ impl Kernel {
                     let pair = format!("{}:{}", Value::from(key.as_str()), Value::from(value.as_str()));
                     query.push(&format!(" AND {position}(r.metadata, ?) > 0"), pair);
                 }
-                query.push(" ORDER BY r.name LIMIT ?", fetch);
+                query.text(" ORDER BY r.name").limit(fetch);
                 let rows = query.rows(tx, row)?;
                 with_runs(tx, rows)
             })

@@ -10,10 +10,10 @@ use serde_json::{Value, json};
 
 use super::{Run, StoredRun, read::run_lock};
 use crate::{
-    changes::Request,
+    changes::{Changed, Request},
     context::Context,
     idempotency::IdempotencyKey,
-    jobs::{Job, cancel_request},
+    jobs::{Job, JobResource, cancel_request},
     kernel::Kernel,
     kind::Kind,
     mutation::{Act, Mutation, Object, Subject},
@@ -24,7 +24,6 @@ use crate::{
         run_stop::{self, StopRequest},
     },
     params,
-    resources::lock,
 };
 
 impl Kernel {
@@ -38,8 +37,8 @@ impl Kernel {
         revision: Option<i64>,
         key: IdempotencyKey,
     ) -> Result<(Job, Run)> {
-        let (job_id, _) = self.change(context, start_request(kind, name, run_params, revision)?, key).await?;
-        self.job_and_run(context, job_id).await
+        let changed = self.change(context, start_request(kind, name, run_params, revision)?, key).await?;
+        self.job_and_run(context, changed).await
     }
 
     /// Asks a run to end. Its job ends when it has.
@@ -51,8 +50,8 @@ impl Kernel {
         key: IdempotencyKey,
     ) -> Result<(Job, Run)> {
         let request = self.stop_request(context, id, reason).await?;
-        let (job_id, _) = self.change(context, request, key).await?;
-        self.job_and_run(context, job_id).await
+        let changed = self.change(context, request, key).await?;
+        self.job_and_run(context, changed).await
     }
 
     /// Starts the next attempt of a run that failed or was stopped, with the same revision and parameters.
@@ -64,8 +63,8 @@ impl Kernel {
         key: IdempotencyKey,
     ) -> Result<(Job, Run)> {
         let request = self.retry_request(context, id, reason).await?;
-        let (job_id, _) = self.change(context, request, key).await?;
-        self.job_and_run(context, job_id).await
+        let changed = self.change(context, request, key).await?;
+        self.job_and_run(context, changed).await
     }
 
     /// To end a run.
@@ -88,8 +87,8 @@ impl Kernel {
         })
     }
 
-    async fn job_and_run(&self, context: &Context, job_id: JobId) -> Result<(Job, Run)> {
-        let job = self.job_get(context.scope, job_id).await?;
+    async fn job_and_run(&self, context: &Context, changed: Changed) -> Result<(Job, Run)> {
+        let job = self.job_of(context, changed).await?;
         let run_id =
             job.run_id.ok_or_else(|| Error::internal("job_without_run", "the job of a run names no run"))?;
         let run = self.run_get(context.scope, &run_id.to_string()).await?;
@@ -120,17 +119,21 @@ pub fn start_request(kind: &dyn Kind, name: &str, params: Value, revision: Optio
 
 /// A run about to be written.
 pub(crate) struct NewRun<'a> {
-    pub kind: &'a str,
-    pub name: &'a str,
+    pub number: i64,
     pub revision: i64,
     pub params: &'a Value,
     pub engine: &'a str,
 }
 
-pub(crate) fn intend_start(m: &mut Mutation<'_, '_>, job_id: JobId, new: &NewRun<'_>) -> Result<Intended> {
-    let resource = lock(m.tx, m.context.scope, new.kind, new.name)?;
+/// The resource's row is locked by the plan, which counted its runs.
+pub(crate) fn intend_start(
+    m: &mut Mutation<'_, '_>,
+    job_id: JobId,
+    resource: JobResource,
+    new: &NewRun<'_>,
+) -> Result<Intended> {
     let run_id: RunId = m.id();
-    let number = resource.last_run + 1;
+    let number = new.number;
     m.tx.exec_later(
         "INSERT INTO run (id, tenant_id, project_id, resource_id, kind, number, revision, state, params, engine, attempt,
            job_id, log_lines, log_bytes, version, created_by, created_at)
@@ -140,7 +143,7 @@ pub(crate) fn intend_start(m: &mut Mutation<'_, '_>, job_id: JobId, new: &NewRun
             m.context.scope.tenant_id,
             m.context.scope.project_id,
             resource.id,
-            new.kind,
+            resource.kind,
             number,
             new.revision,
             new.params.to_string(),
@@ -156,7 +159,7 @@ pub(crate) fn intend_start(m: &mut Mutation<'_, '_>, job_id: JobId, new: &NewRun
     )?;
     m.tx.exec_later("UPDATE resource SET last_run = $2 WHERE id = $1", params![resource.id, number])?;
     let subject = Subject {
-        kind: Some(new.kind),
+        kind: Some(&resource.kind),
         resource_id: Some(resource.id),
         resource_name: Some(&resource.name),
         run_id: Some(run_id),
@@ -165,10 +168,10 @@ pub(crate) fn intend_start(m: &mut Mutation<'_, '_>, job_id: JobId, new: &NewRun
     m.event("run.queued", subject, &json!({ "number": number, "revision": new.revision, "attempt": 1 }))?;
     let change =
         Change::add(format!("/runs/{number}"), json!({ "revision": new.revision, "params": new.params }));
-    let object = Object { kind: new.kind, id: resource.id.uuid(), name: &resource.name };
+    let object = Object { kind: &resource.kind, id: resource.id.uuid(), name: &resource.name };
     m.audit(&object, &[change], Some(job_id))?;
     let input = RunInput { run_id, attempt: 1 }.to_json();
-    Ok(Intended { input, resource_id: Some(resource.id), run_id: Some(run_id) })
+    Ok(Intended { input, resource: Some(resource), run_id: Some(run_id) })
 }
 
 pub(crate) fn intend_stop(m: &mut Mutation<'_, '_>, job_id: JobId, run_id: RunId) -> Result<Intended> {
@@ -183,7 +186,7 @@ pub(crate) fn intend_stop(m: &mut Mutation<'_, '_>, job_id: JobId, run_id: RunId
     let change = Change::replace("/stop_requested", false.into(), true.into());
     record(m, &run, job_id, "run.stop_requested", change)?;
     let input = RunInput { run_id: run.id, attempt: run.attempt }.to_json();
-    Ok(Intended { input, resource_id: Some(run.resource_id), run_id: Some(run.id) })
+    Ok(Intended { input, run_id: Some(run.id), resource: Some(run.into_resource()) })
 }
 
 pub(crate) fn intend_retry(m: &mut Mutation<'_, '_>, job_id: JobId, run_id: RunId) -> Result<Intended> {
@@ -204,7 +207,7 @@ pub(crate) fn intend_retry(m: &mut Mutation<'_, '_>, job_id: JobId, run_id: RunI
     let change = Change::replace("/attempt", run.attempt.into(), attempt.into());
     record(m, &run, job_id, "run.queued", change)?;
     let input = RunInput { run_id: run.id, attempt }.to_json();
-    Ok(Intended { input, resource_id: Some(run.resource_id), run_id: Some(run.id) })
+    Ok(Intended { input, run_id: Some(run.id), resource: Some(run.into_resource()) })
 }
 
 fn record(

@@ -13,11 +13,12 @@ use super::{Raw, Run, RunAttempt, RunResource};
 use crate::{
     context::Scope,
     engine::RunTicket,
+    jobs::JobResource,
     kernel::Kernel,
     page::{Page, PageRequest},
     params,
     query::Query,
-    store::{self, Column, Row, StoreResult, Tx},
+    store::{self, Backend, Column, Row, StoreResult, Tx},
 };
 
 /// Which runs to list; empty means all of the scope.
@@ -74,7 +75,7 @@ impl Kernel {
                 if let Some(before) = before_id {
                     query.push(" AND u.id < ?", before);
                 }
-                query.text(order).push(" LIMIT ?", fetch);
+                query.text(order).limit(fetch);
                 Ok(query.rows(tx, row)?)
             })
             .await?;
@@ -150,31 +151,33 @@ impl Kernel {
 
     /// What an engine needs to know of a run's newest attempt.
     pub(crate) async fn run_ticket(&self, scope: Scope, id: RunId) -> Result<(RunTicket, StoredRun)> {
-        self.store
-            .read(move |tx| -> Result<(RunTicket, StoredRun)> {
-                let run = stored(tx, scope, id)?;
-                let (spec, name): (Value, String) = tx.one(
-                    "SELECT v.spec, r.name FROM revision v JOIN resource r ON r.id = v.resource_id
-                     WHERE v.resource_id = $1 AND v.number = $2",
-                    params![run.resource_id, run.revision],
-                    |row| Ok((row.get(0)?, row.get(1)?)),
-                )?;
-                let ticket = RunTicket {
-                    run_id: run.id,
-                    scope,
-                    resource_id: run.resource_id,
-                    run_ref: format!("{name}#{}", run.number),
-                    kind: run.kind.clone(),
-                    attempt: u32::try_from(run.attempt).unwrap_or(1),
-                    spec,
-                    params: run.params.clone(),
-                    correlation_id: String::new(),
-                    external_id: run.external_id.clone(),
-                };
-                Ok((ticket, run))
-            })
-            .await
+        self.store.read(move |tx| ticket(tx, scope, id)).await
     }
+}
+
+pub(crate) fn ticket(tx: &mut Tx<'_>, scope: Scope, id: RunId) -> Result<(RunTicket, StoredRun)> {
+    let sql = format!(
+        "SELECT {STORED}, v.spec FROM {FROM} JOIN revision v ON v.resource_id = u.resource_id AND v.number = u.revision
+         WHERE u.project_id = $1 AND u.id = $2"
+    );
+    let found =
+        tx.opt(&sql, params![scope.project_id, id], |row| Ok((stored_row(row)?, row.get::<Value>(14)?)))?;
+    let (run, spec) = found.ok_or_else(|| not_found(&id.to_string()))?;
+    let ticket = RunTicket {
+        run_id: run.id,
+        scope,
+        resource_id: run.resource_id,
+        run_ref: format!("{}#{}", run.resource_name, run.number),
+        kind: run.kind.clone(),
+        attempt: u32::try_from(run.attempt).unwrap_or(1),
+        spec,
+        params: run.params.clone(),
+        correlation_id: String::new(),
+        external_id: run.external_id.clone(),
+        engine_detail: run.engine_detail.clone(),
+        tried_before: false,
+    };
+    Ok((ticket, run))
 }
 
 /// A run as the kernel works on it.
@@ -193,13 +196,22 @@ pub(crate) struct StoredRun {
     pub external_id: Option<String>,
     pub cursor: i64,
     pub job_id: JobId,
+    pub engine_detail: Option<Value>,
+}
+
+impl StoredRun {
+    pub fn into_resource(self) -> JobResource {
+        JobResource { kind: self.kind, id: self.resource_id, name: self.resource_name }
+    }
 }
 
 /// Locks a run's row for the rest of the transaction.
 pub(crate) fn run_lock(tx: &mut Tx<'_>, scope: Scope, id: RunId) -> Result<StoredRun> {
-    // Alone: a statement that waits for the lock reads the rows that it joins as they were before the wait.
-    let sql = format!("SELECT id FROM run WHERE project_id = $1 AND id = $2{}", tx.backend().for_update());
-    tx.opt(&sql, params![scope.project_id, id], |row| row.get::<RunId>(0))?;
+    if tx.backend() == Backend::Postgres {
+        // Alone: a statement that waits for the lock reads the rows that it joins as they were before the wait.
+        let sql = "SELECT id FROM run WHERE project_id = $1 AND id = $2 FOR UPDATE";
+        tx.exec_later(sql, params![scope.project_id, id])?;
+    }
     stored(tx, scope, id)
 }
 
@@ -208,29 +220,33 @@ pub(crate) fn run_peek(tx: &mut Tx<'_>, scope: Scope, id: RunId) -> Result<Store
     stored(tx, scope, id)
 }
 
+const STORED: &str = "u.id, u.resource_id, u.kind, u.number, u.revision, u.state, u.engine, u.attempt, u.params, a.external_id, a.cursor,
+  u.job_id, r.name, u.engine_detail";
+const FROM: &str = "run u JOIN run_attempt a ON a.run_id = u.id AND a.attempt = u.attempt JOIN resource r ON r.id = u.resource_id";
+
 fn stored(tx: &mut Tx<'_>, scope: Scope, id: RunId) -> Result<StoredRun> {
-    let sql = "SELECT u.id, u.resource_id, u.kind, u.number, u.revision, u.state, u.engine, u.attempt, u.params, a.external_id, a.cursor,
-           u.job_id, r.name
-         FROM run u JOIN run_attempt a ON a.run_id = u.id AND a.attempt = u.attempt JOIN resource r ON r.id = u.resource_id
-         WHERE u.project_id = $1 AND u.id = $2";
-    let found = tx.opt(sql, params![scope.project_id, id], |row| {
-        Ok(StoredRun {
-            id: row.get(0)?,
-            resource_id: row.get(1)?,
-            kind: row.get(2)?,
-            number: row.get(3)?,
-            revision: row.get(4)?,
-            state: row.get(5)?,
-            engine: row.get(6)?,
-            attempt: row.get(7)?,
-            params: row.get(8)?,
-            external_id: row.get(9)?,
-            cursor: row.get(10)?,
-            job_id: row.get(11)?,
-            resource_name: row.get(12)?,
-        })
-    })?;
+    let sql = format!("SELECT {STORED} FROM {FROM} WHERE u.project_id = $1 AND u.id = $2");
+    let found = tx.opt(&sql, params![scope.project_id, id], stored_row)?;
     found.ok_or_else(|| not_found(&id.to_string()))
+}
+
+fn stored_row(row: &Row<'_>) -> StoreResult<StoredRun> {
+    Ok(StoredRun {
+        id: row.get(0)?,
+        resource_id: row.get(1)?,
+        kind: row.get(2)?,
+        number: row.get(3)?,
+        revision: row.get(4)?,
+        state: row.get(5)?,
+        engine: row.get(6)?,
+        attempt: row.get(7)?,
+        params: row.get(8)?,
+        external_id: row.get(9)?,
+        cursor: row.get(10)?,
+        job_id: row.get(11)?,
+        resource_name: row.get(12)?,
+        engine_detail: row.get(13)?,
+    })
 }
 
 pub(crate) fn not_found(id: &str) -> Error {

@@ -3,10 +3,11 @@
 //! A closure is synchronous and so is its thread; no tokio worker ever waits for it. BEGIN is sent with the first
 //! statement, `exec_later` with COMMIT, so that a transaction of one read and three writes is two round trips.
 //! Writes run in READ COMMITTED, reads in REPEATABLE READ READ ONLY. How statements travel is in [`round`], how a
-//! closure is run again in [`worker`].
+//! closure is run again in [`worker`], how a database that hangs is told from one that is slow in [`pulse`].
 
 mod fault;
 mod pool;
+mod pulse;
 mod round;
 mod session;
 mod target;

@@ -6,6 +6,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::future::BoxFuture;
+use qd_core::time::Timestamp;
 use rusqlite::Connection;
 
 use super::{
@@ -30,19 +31,25 @@ pub trait Faults: Send + Sync + 'static {
     fn next(&self, writes: bool) -> BoxFuture<'static, Fault>;
 }
 
+/// What a simulated database's own clock shows.
+pub type DatabaseClock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
 /// The database that several simulated processes share.
 #[derive(Clone)]
-pub struct SimulatedDatabase(Arc<Mutex<Session>>);
+pub struct SimulatedDatabase {
+    session: Arc<Mutex<Session>>,
+    pub(super) clock: DatabaseClock,
+}
 
 impl SimulatedDatabase {
     /// An empty one; `planted` is a bug that the simulation is to find.
-    pub fn open(planted: Option<Rewrite>) -> StoreResult<Self> {
+    pub fn open(clock: DatabaseClock, planted: Option<Rewrite>) -> StoreResult<Self> {
         let connection = Connection::open_in_memory()?;
         connection.set_prepared_statement_cache_capacity(256);
         connection.execute_batch("PRAGMA foreign_keys=ON; PRAGMA trusted_schema=OFF")?;
         let mut session = SqliteSession::new(connection)?;
         session.rewrite = planted;
-        Ok(Self(Arc::new(Mutex::new(Session::Sqlite(session)))))
+        Ok(Self { session: Arc::new(Mutex::new(Session::Sqlite(session))), clock })
     }
 }
 
@@ -64,7 +71,7 @@ impl Simulated {
     }
 
     fn run(&self, mut queued: Queued, unanswered: Option<StoreError>) {
-        let mut session = self.database.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut session = self.database.session.lock().unwrap_or_else(PoisonError::into_inner);
         let outcome = transaction(&mut session, &mut queued);
         drop(session);
         queued.work.answer(match unanswered {

@@ -209,5 +209,15 @@ both_stores! {
         assert_eq!(published("fresh").await, None, "what was never published is no more");
         assert_eq!(published("kept").await, Some(json!({ "count": 1 })), "the old spec is back");
         assert_eq!(t.number("SELECT count(*) FROM job_lock WHERE job_id IS NOT NULL").await, 0);
+
+        // What was taken back can be applied again: its spec comes as a new revision.
+        let again = vec![document("fresh", json!({ "count": 1 }))];
+        let (applied, preview) = worker.kernel.apply_dry_run(&worker.context(), again.clone(), true).await.unwrap();
+        assert_eq!((applied[0].revision, preview.plan.steps.len()), (Some(2), 1));
+        let (applied, job) =
+            worker.kernel.apply(&worker.context(), again, String::new(), Some(key_of("again", "b"))).await.unwrap();
+        assert_eq!(applied[0].revision, Some(2));
+        assert_eq!(worker.job_ended(job.unwrap().id).await.state, JobState::Succeeded);
+        assert_eq!(published("fresh").await, Some(json!({ "count": 1 })));
     }
 }

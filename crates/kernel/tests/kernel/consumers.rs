@@ -129,7 +129,8 @@ both_stores! {
         let mut highest = None;
         let news: Vec<u64> = taken.iter().copied().filter(|n| highest < Some(*n) && { highest = Some(*n); true }).collect();
         assert_eq!(news, (0..50).collect::<Vec<_>>());
-        assert_eq!(taker.tries.lock().unwrap()[&7], 3);
+        // A crash may come between a try that fails and its note.
+        assert!((3..8).contains(&taker.tries.lock().unwrap()[&7]));
         let reading = eventually("it has no more to see", async || {
             let all = t.kernel.consumer_list().await.unwrap();
             all.into_iter().next().filter(|reading| reading.behind == 0)

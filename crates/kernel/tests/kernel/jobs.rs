@@ -7,11 +7,14 @@ use qd_core::error::Error;
 use qd_core::state::{JobState, StepState};
 use qd_core::time::Timestamp;
 use qd_kernel::access::VIEWER;
+use qd_kernel::context::Context;
 use qd_kernel::events::EventFilter;
+use qd_kernel::mutation::Act;
 use qd_kernel::operation::{Ending, Outcome};
 use qd_kernel::params;
 use qd_testkit::eventually::within;
-use qd_testkit::scripted::Call;
+use qd_testkit::kernel::key;
+use qd_testkit::scripted::{Call, SCRIPTED};
 use qd_testkit::{Gate, ManualClock, Scripted, TestDatabase, TestKernel, World, both_stores, eventually};
 use serde_json::json;
 
@@ -155,13 +158,69 @@ both_stores! {
         assert_eq!((job.state, job.steps[0].attempts), (JobState::Succeeded, 2));
     }
 
-    async fn an_operation_that_nobody_registered_fails_the_job(db: TestDatabase) {
-        let first = TestKernel::build().scripted(counting(&World::default())).idle().on(&db).await;
-        let id = first.job(&["a"]).await;
+    async fn a_job_whose_operation_is_unknown_here_waits_for_a_server_that_knows_it(db: TestDatabase) {
+        let clock = ManualClock::new(1);
+        let first = TestKernel::build().scripted(counting(&World::default())).clock(&clock).idle().on(&db).await;
+        let (id, other) = (first.job(&["a"]).await, first.job(&["a"]).await);
         first.stop().await;
-        let second = TestKernel::start(&db).await;
-        let job = second.job_ended(id).await;
-        assert_eq!((job.state, job.error.unwrap().code.as_str()), (JobState::Failed, "operation_unknown"));
+        let older = TestKernel::build().clock(&clock).on(&db).await;
+        let job = older.job_in(id, JobState::Waiting).await;
+        assert_eq!(job.waiting_for.as_deref(), Some("a server that knows the operation test.scripted"));
+        older.kernel.job_cancel(&older.context(), other, String::new()).await.unwrap();
+        assert_eq!(older.job_ended(other).await.state, JobState::Cancelled, "it never began");
+        older.stop().await;
+        clock.advance(Duration::from_secs(60));
+        let newer = TestKernel::build().scripted(counting(&World::default())).clock(&clock).on(&db).await;
+        let job = newer.job_ended(id).await;
+        assert_eq!((job.state, job.steps[0].attempts), (JobState::Succeeded, 1));
+    }
+
+    async fn a_tenant_with_many_jobs_leaves_a_slot_for_the_next_one(db: TestDatabase) {
+        let gate = Gate::closed();
+        let scripted = |gate: Gate| {
+            Scripted::new(move |call: Call| {
+                let gate = gate.clone();
+                async move {
+                    if call.step == "many" {
+                        gate.pass().await;
+                    }
+                    Outcome::done(json!({}))
+                }
+            })
+        };
+        let t = TestKernel::build().scripted(scripted(gate.clone())).idle().on(&db).await;
+        let mut many = vec![];
+        for _ in 0..20 {
+            many.push(t.job(&["many"]).await);
+        }
+        let (tenant, project, now) = (t.kernel.source.uuid(), t.kernel.source.uuid(), t.kernel.source.now());
+        let make = move |tx: &mut qd_kernel::store::Tx<'_>| {
+            tx.exec("INSERT INTO tenant (id, name, created_at) VALUES ($1, 'other', $2)", params![tenant, now])?;
+            let sql = "INSERT INTO project (id, tenant_id, name, created_at) VALUES ($1, $2, 'default', $3)";
+            tx.exec(sql, params![project, tenant, now])
+        };
+        t.kernel.store.write(make).await.unwrap();
+        let other = Context { scope: t.kernel.scope_find(Some("other"), None).await.unwrap().scope, ..t.context() };
+        let worker =
+            TestKernel::build().store(&t.kernel.store).scripted(scripted(gate.clone())).slots(8).on(&db).await;
+        eventually("the many have all that they may have", async || {
+            (t.number("SELECT count(*) FROM job WHERE state = 'running'").await == 7).then_some(())
+        })
+        .await;
+        let act = Act::new("tests", "script");
+        let job = t.kernel.job_create(&other, act, SCRIPTED, Scripted::input(&["one"]), key()).await.unwrap();
+        t.kernel.bus.call_workers();
+        worker.kernel.bus.call_workers();
+        eventually("the other tenant's job ends", async || {
+            let job = t.kernel.job_get(other.scope, job.id).await.unwrap();
+            (job.state == JobState::Succeeded).then_some(())
+        })
+        .await;
+        assert_eq!(t.number("SELECT count(*) FROM job WHERE state = 'running'").await, 7);
+        gate.open();
+        for id in many {
+            worker.job_ended(id).await;
+        }
     }
 
     async fn a_wait_ends_when_its_time_has_come_and_counts_no_attempt(db: TestDatabase) {
@@ -472,6 +531,44 @@ both_stores! {
         let job = first.job_now(id).await;
         assert_eq!(job.steps[0].output, Some(json!({ "by": "second" })));
         assert_eq!((world.tries("held"), world.effects("held")), (2, 1));
+    }
+
+    async fn an_attempt_that_lost_its_lease_writes_nothing_beside_its_successor(db: TestDatabase) {
+        let (clock, world, gate) = (ManualClock::new(1), World::default(), Gate::closed());
+        let scripted = {
+            let (world, gate) = (world.clone(), gate.clone());
+            Scripted::new(move |call: Call| {
+                let (world, gate) = (world.clone(), gate.clone());
+                async move {
+                    world.try_once(&call.step);
+                    gate.pass().await;
+                    Outcome::done(json!({ "attempt": call.attempt }))
+                }
+            })
+        };
+        let t = TestKernel::build().scripted(scripted).clock(&clock).lease(NEVER).on(&db).await;
+        let mut jobs = vec![];
+        for _ in 0..20 {
+            jobs.push(t.job(&["held"]).await);
+        }
+        eventually("each is held", async || (world.tries("held") == 20).then_some(())).await;
+        clock.advance(NEVER + NEVER);
+        eventually("each is held by two attempts", async || (world.tries("held") == 40).then_some(())).await;
+        // The results of both come at once, and go into one commit.
+        gate.open();
+        for id in jobs {
+            let job = t.job_ended(id).await;
+            assert_eq!(job.steps[0].output, Some(json!({ "attempt": 2 })));
+        }
+        assert_eq!(t.number("SELECT count(*) FROM job WHERE state = 'succeeded'").await, 20);
+        let filter = EventFilter::default();
+        let said = eventually("the end of each is told", async || {
+            let events = t.kernel.events_after(t.scope, filter, 0, 1000).await.unwrap();
+            let ends = events.iter().filter(|event| event.event_type == "job.succeeded").count();
+            (ends >= 20).then_some(ends)
+        })
+        .await;
+        assert_eq!(said, 20);
     }
 
     async fn a_heartbeat_keeps_a_step_that_outlasts_its_lease(db: TestDatabase) {

@@ -121,6 +121,32 @@ both_stores! {
         check(&all(&t, &run).await, 1, LINES as i64);
     }
 
+    async fn what_a_run_says_after_a_retry_stays_where_its_old_log_is_removed(db: TestDatabase) {
+        let (clock, folder) = (ManualClock::new(1), TempDir::new().unwrap());
+        let t = TestKernel::build().clock(&clock).log_store(&format!("file://{}", folder.path().display())).on(&db).await;
+        let place = t.kernel.log_place.clone().unwrap();
+        let failed = || RunEnd { state: RunState::Failed, code: None, message: None, exit_code: None, at: clock.source().now() };
+        let run = running(&t).await;
+        t.engine.log(&t.external(&run), [LogLine { at: clock.source().now(), ..line("the first attempt") }]);
+        t.engine.end_with(&t.external(&run), failed());
+        t.run_in(run.id, RunState::Failed).await;
+        moved(&t).await;
+        clock.advance(Duration::from_hours(24 * 91));
+        assert_eq!(t.kernel.retention_sweep().await.unwrap().log_chunks, 1);
+        let (_, second) =
+            t.kernel.run_retry(&t.context(), &run.run_ref, String::new(), qd_testkit::kernel::key()).await.unwrap();
+        t.run_in(run.id, RunState::Running).await;
+        t.engine.log(&t.external(&second), [LogLine { at: clock.source().now(), ..line("the second attempt") }]);
+        t.engine.end_with(&t.external(&second), failed());
+        t.run_in(run.id, RunState::Failed).await;
+        clock.advance(Duration::from_secs(120));
+        while t.kernel.logs_ship(&place).await.unwrap() {}
+        assert_eq!(t.number("SELECT count(*) FROM log_garbage").await, 0);
+        let log: Vec<String> = all(&t, &run).await.into_iter().map(|record| record.text).collect();
+        assert_eq!(log, ["the second attempt"]);
+        assert_eq!(files(folder.path()), 2, "what is left of the first attempt goes with the second's");
+    }
+
     async fn what_the_index_lets_go_is_removed_from_its_place(db: TestDatabase) {
         let (clock, folder) = (ManualClock::new(1), TempDir::new().unwrap());
         let mut build = TestKernel::build().clock(&clock).log_store(&format!("file://{}", folder.path().display()));

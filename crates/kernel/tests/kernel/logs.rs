@@ -90,6 +90,31 @@ both_stores! {
         assert!(chunks < 100, "{chunks} chunks");
     }
 
+    async fn a_log_that_grows_meanwhile_is_read_without_a_gap(db: TestDatabase) {
+        const LINES: i64 = 4_000;
+        let t = TestKernel::start(&db).await;
+        let run = running(&t).await;
+        let (engine, name) = (t.engine.clone(), t.external(&run));
+        let writer = tokio::spawn(async move {
+            for start in (0..LINES).step_by(10) {
+                engine.log(&name, (start..start + 10).map(|n| line(format!("line {n}"))));
+                tokio::time::sleep(std::time::Duration::from_micros(200)).await;
+            }
+        });
+        let mut read = 0;
+        eventually("all lines are read", async || {
+            let page = t.kernel.log_after(t.scope, run.id, LogFilter::default(), read, 500).await.unwrap();
+            assert_eq!(numbers(&page.items), (read + 1..=read + page.items.len() as i64).collect::<Vec<_>>());
+            read += page.items.len() as i64;
+            if page.next.is_none() {
+                assert!(page.last <= read, "what the page calls the newest line was read: {} > {read}", page.last);
+            }
+            (read == LINES).then_some(())
+        })
+        .await;
+        writer.await.unwrap();
+    }
+
     async fn a_slow_log_is_not_a_row_per_line(db: TestDatabase) {
         let t = TestKernel::start(&db).await;
         let run = running(&t).await;

@@ -4,6 +4,7 @@
 
 mod apply;
 mod bus;
+mod clocks;
 mod consumers;
 mod credentials;
 mod drain;
@@ -23,5 +24,7 @@ mod resources;
 mod retention;
 mod revisions;
 mod runs;
+mod schedules;
 mod scope;
+mod slots;
 mod undo;

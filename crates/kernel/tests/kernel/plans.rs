@@ -4,6 +4,7 @@ use qd_core::error::ErrorKind;
 use qd_core::plan::{GateState, Risk};
 use qd_core::state::{JobState, PlanState, RunState};
 use qd_kernel::access::{PLATFORM_ADMIN, VIEWER};
+use qd_kernel::apply::apply_request;
 use qd_kernel::page::PageRequest;
 use qd_kernel::plans::PlanFilter;
 use qd_kernel::revisions::{publish_request, rollback_request};
@@ -53,6 +54,32 @@ both_stores! {
         let twice = t.kernel.plan_apply(&t.context(), plan.id, key()).await.unwrap_err();
         assert_eq!(twice.code, "plan_applied");
         assert_eq!(t.kernel.resource_get(t.scope, SAMPLE, "one").await.unwrap().published.unwrap().number, 2);
+    }
+
+    async fn a_plan_that_publishes_nothing_is_applied(db: TestDatabase) {
+        let t = TestKernel::start(&db).await;
+        let request = |publish| apply_request(vec![document("one", json!({ "count": 1 }))], String::new(), publish);
+        let plan = t.kernel.plan_create(&t.context(), request(false)).await.unwrap();
+        let job = t.kernel.plan_apply(&t.context(), plan.id, key()).await.unwrap().unwrap();
+        assert_eq!(t.job_ended(job.id).await.state, JobState::Succeeded);
+        let one = t.kernel.resource_get(t.scope, SAMPLE, "one").await.unwrap();
+        assert_eq!((one.latest_revision.unwrap().number, one.published.is_none()), (1, true));
+
+        t.published("one", json!({ "count": 1 })).await;
+        let plan = t.kernel.plan_create(&t.context(), request(true)).await.unwrap();
+        assert!(plan.plan.steps.is_empty());
+        assert!(t.kernel.plan_apply(&t.context(), plan.id, key()).await.unwrap().is_none(), "there is nothing to do");
+        assert_eq!(t.kernel.plan_get(t.scope, plan.id).await.unwrap().state, PlanState::Applied);
+        let records = t.number("SELECT count(*) FROM audit WHERE kind = 'Plan' AND action = 'documents.apply'").await;
+        assert_eq!(records, 2, "each plan that was applied has its record");
+    }
+
+    async fn a_job_that_is_older_than_plans_is_shown(db: TestDatabase) {
+        let t = TestKernel::start(&db).await;
+        t.published("one", json!({})).await;
+        let job = t.run("one").await.0;
+        t.kernel.store.write(|tx| tx.exec("UPDATE job SET plan = '{}', plan_hash = ''", &[])).await.unwrap();
+        assert!(t.kernel.job_detail(t.scope, job.id).await.unwrap().plan.steps.is_empty());
     }
 
     async fn what_moved_is_refused_by_name(db: TestDatabase) {

@@ -121,3 +121,16 @@ both_stores! {
         t.start_tasks().await;
     }
 }
+
+#[tokio::test]
+async fn an_idempotency_key_is_kept_for_a_day_at_least() {
+    let db = qd_testkit::TestDatabase::sqlite().await;
+    let options = qd_kernel::KernelOptions {
+        idempotency_retention: Duration::from_hours(23),
+        ..qd_kernel::KernelOptions::default()
+    };
+    let registry = qd_kernel::registry::Registry::default();
+    let made =
+        qd_kernel::Kernel::new(db.migrated().await, registry, qd_kernel::clock::system(), options).await;
+    assert_eq!(made.err().unwrap().code, "retention_too_short");
+}

@@ -198,6 +198,20 @@ both_stores! {
         assert_eq!(t.engine.submits(&t.external(&run)), 1);
     }
 
+    async fn a_start_that_is_refused_after_a_try_is_called_off_as_one_that_may_have_begun(db: TestDatabase) {
+        let t = TestKernel::start(&db).await;
+        t.published("one", json!({})).await;
+        let refused = || OnSubmit::Fail(Error::forbidden("no_token", "the token is not taken"));
+        t.engine.on_submit([refused()]);
+        let (_, once) = t.run("one").await;
+        t.run_in(once.id, RunState::Failed).await;
+        assert_eq!(t.engine.stopped_after_a_try(&t.external(&once)), [false]);
+        t.engine.on_submit([OnSubmit::Fail(Error::unavailable("away", "nobody answers")), refused()]);
+        let (_, twice) = t.run("one").await;
+        t.run_in(twice.id, RunState::Failed).await;
+        assert_eq!(t.engine.stopped_after_a_try(&t.external(&twice)), [true]);
+    }
+
     async fn an_answer_that_was_lost_leads_to_adoption(db: TestDatabase) {
         let t = TestKernel::start(&db).await;
         t.published("one", json!({})).await;

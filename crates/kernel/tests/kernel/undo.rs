@@ -2,7 +2,8 @@
 
 use qd_core::error::Error;
 use qd_core::state::{JobState, StepState};
-use qd_kernel::operation::Outcome;
+use qd_kernel::mutation::Mutation;
+use qd_kernel::operation::{Apply, Outcome};
 use qd_kernel::store::Backend;
 use qd_testkit::scripted::Call;
 use qd_testkit::{Gate, Scripted, TestKernel, World, both_stores};
@@ -50,6 +51,58 @@ both_stores! {
         assert_eq!(t.number("SELECT count(*) FROM job_queue").await, 0);
     }
 
+    async fn what_something_newer_made_pointless_is_taken_back_as_well(db: TestDatabase) {
+        let order = Order::default();
+        let undone = order.clone();
+        let scripted = Scripted::new(async |call: Call| match call.step.as_str() {
+            "b" => Outcome::Superseded { by: "a newer one".into() },
+            _ => Outcome::done(json!({ "made": call.step })),
+        })
+        .on_undo(move |call: Call| {
+            undone.lock().unwrap().push(call.step);
+            async { Ok(None) }
+        });
+        let t = TestKernel::build().scripted(scripted).on(&db).await;
+        let job = t.job_ended(t.job(&["a", "b", "c"]).await).await;
+        let error = job.error.unwrap();
+        assert_eq!((job.state, error.message.as_str()), (JobState::Undone, "superseded by a newer one"));
+        assert_eq!(*order.lock().unwrap(), ["a"]);
+    }
+
+    async fn an_undo_whose_write_is_refused_ends_and_frees_its_locks(db: TestDatabase) {
+        let clock = qd_testkit::ManualClock::new(1);
+        let refuse = || -> Option<Apply> {
+            Some(Box::new(|_: &mut Mutation<'_, '_>| Err(Error::conflict("nonsense", "that cannot be written"))))
+        };
+        let scripted = Scripted::new(async |call: Call| match call.step.as_str() {
+            "fails" => Outcome::Fatal(Error::invalid("nonsense", "that cannot be")),
+            _ => Outcome::done(json!({})),
+        })
+        .on_undo(move |_| {
+            let apply = refuse();
+            async { Ok(apply) }
+        })
+        .on_end(move |_, _| refuse());
+        let t = TestKernel::build().scripted(scripted).clock(&clock).on(&db).await;
+        let ends = async |steps: &[&str]| {
+            let id = t.job_of(Scripted::locked(steps, &["key"])).await;
+            qd_testkit::eventually("the job ends", async || {
+                clock.advance(std::time::Duration::from_secs(90));
+                t.kernel.bus.call_workers();
+                let job = t.job_now(id).await;
+                job.state.is_terminal().then_some(job)
+            })
+            .await
+        };
+        let job = ends(&["a", "fails"]).await;
+        let error = job.error.unwrap();
+        assert_eq!((job.state, error.code.as_str()), (JobState::Failed, "undo_failed"));
+        assert!(error.message.contains("that cannot be written"), "{}", error.message);
+        let job = ends(&["fails"]).await;
+        assert_eq!((job.state, job.error.unwrap().code.as_str()), (JobState::Failed, "nonsense"));
+        assert_eq!(t.number("SELECT count(*) FROM job_lock WHERE job_id IS NOT NULL").await, 0);
+    }
+
     async fn a_cancelled_job_is_undone(db: TestDatabase) {
         let (order, world) = (Order::default(), World::default());
         let gate = Gate::closed();
@@ -66,7 +119,12 @@ both_stores! {
                 Outcome::done(json!({ "made": call.step }))
             }
         })
+        .on_call_off(async |call: Call| {
+            assert!(!call.cancelled.is_cancelled(), "the cancel is no reason to stop calling off");
+            Ok(())
+        })
         .on_undo(move |call: Call| {
+            assert!(!call.cancelled.is_cancelled(), "nor to stop undoing");
             inner.lock().unwrap().push(call.step);
             async { Ok(None) }
         });
@@ -87,7 +145,10 @@ both_stores! {
     async fn an_undo_that_cannot_be_done_says_what_is_left(db: TestDatabase) {
         let clock = qd_testkit::ManualClock::new(1);
         let (order, world) = (Order::default(), World::default());
-        let t = TestKernel::build().scripted(undoing(&order, &world, 1000)).clock(&clock).on(&db).await;
+        // The clock is moved while an undo is under way, which shall not cost it its lease.
+        let lease = std::time::Duration::from_hours(1000);
+        let build = TestKernel::build().scripted(undoing(&order, &world, 1000)).clock(&clock).lease(lease);
+        let t = build.on(&db).await;
         let id = t.job(&["a", "b", "fails"]).await;
         let job = qd_testkit::eventually("the job ends", async || {
             clock.advance(std::time::Duration::from_secs(90));

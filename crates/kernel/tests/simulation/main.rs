@@ -1,5 +1,5 @@
 //! The job engine under a simulator: three processes on one database, a world that keeps count, and a seed that decides about
-//! every delay, every lost and repeated message, every crash and every step of a clock. Time is virtual.
+//! every delay, every lost and repeated message, every crash and every step of a clock, an hour ahead or back. Time is virtual.
 //!
 //! The kernel is the real one, on SQLite in memory; what is simulated is around it. `QD_SIM_SEED=n` runs one seed and tells
 //! what happened; `QD_SIM_SEEDS=n` runs so many.
@@ -89,6 +89,12 @@ fn a_world_that_does_not_look_at_fences_is_caught() {
 fn a_fence_that_does_not_grow_is_caught() {
     let wrong = found(Plant::TokenThatStays, SEEDS, Weather::Storm);
     assert!(wrong.iter().any(|line| line.starts_with("safety:")), "{wrong:?}");
+}
+
+#[test]
+fn times_of_a_clock_that_was_ahead_are_caught() {
+    let wrong = found(Plant::TimesThatStay, SEEDS, Weather::Storm);
+    assert!(wrong.iter().any(|line| line.starts_with("liveness:")), "{wrong:?}");
 }
 
 #[test]

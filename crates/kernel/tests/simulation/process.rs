@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use crate::dice::Dice;
 
-/// Virtual time since the start, and what this process's clock adds to it.
+/// Virtual time since the start, and what this clock adds to it: a process's, or the database's.
 #[derive(Clone)]
 pub struct SkewedClock {
     ids: ManualClock,
@@ -39,6 +39,10 @@ impl Clock for SkewedClock {
         let elapsed = i64::try_from(self.start.elapsed().as_micros()).unwrap();
         let now = clock::START.micros() + elapsed + *self.skew_ms.lock().unwrap() * 1000;
         Timestamp::from_micros(now)
+    }
+
+    fn steady(&self) -> Option<Duration> {
+        Some(self.start.elapsed())
     }
 
     fn uuid(&self) -> Uuid {

@@ -1,10 +1,12 @@
 //! One simulation: jobs are asked for while everything goes wrong, then it grows calm, and all of them must end well.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use qd_core::error::{Error, ErrorKind};
 use qd_core::id::JobId;
 use qd_kernel::access::PLATFORM_ADMIN;
+use qd_kernel::clock::Clock as _;
 use qd_kernel::context::Context;
 use qd_kernel::idempotency::IdempotencyKey;
 use qd_kernel::mutation::Act;
@@ -18,15 +20,17 @@ use tokio::time::Instant;
 
 use crate::checks;
 use crate::dice::Dice;
-use crate::process::Process;
+use crate::process::{Process, SkewedClock};
 use crate::world::World;
 
 pub const STEPS: [&str; 5] = ["enter", "act", "wait", "settle", "leave"];
 const PROCESSES: u16 = 3;
 const JOBS: u64 = 12;
 const LEASE: Duration = Duration::from_secs(2);
+const HOUR_MS: u64 = 3_600_000;
 const STORM: Duration = Duration::from_secs(20);
-/// By then every job has ended: the longest pause between two tries is a minute and a half, and a job has a few of them.
+/// By then every job has ended, whatever the clocks say: the longest pause between two tries is a minute and a half, and a job
+/// has a few of them.
 const CALM: Duration = Duration::from_secs(600);
 
 /// A bug that the simulation must find.
@@ -39,6 +43,8 @@ pub enum Plant {
     TokenThatStays,
     /// Claims do not ask whether a lease is over.
     LeaseWithoutExpiry,
+    /// What was stored by a clock that was ahead stays as it is.
+    TimesThatStay,
 }
 
 impl Plant {
@@ -46,11 +52,17 @@ impl Plant {
         match self {
             Self::Nothing | Self::WorldWithoutFence => None,
             Self::TokenThatStays => Some(|sql| {
-                let claim = sql.starts_with("UPDATE job_queue SET due_at = $1, token = token + 1");
+                let claim =
+                    sql.starts_with("UPDATE job_queue SET due_at = $1, set_at = $4, token = token + 1");
                 claim.then(|| sql.replacen("token = token + 1", "token = MAX(token, 1)", 1))
             }),
+            Self::TimesThatStay => Some(|sql| {
+                let mends = sql.starts_with("UPDATE job_queue SET due_at = due_at - (set_at - $1)");
+                mends.then(|| format!("{sql} AND job_queue.step < 0"))
+            }),
             Self::LeaseWithoutExpiry => Some(|sql| {
-                let claim = sql.starts_with("UPDATE job_queue SET due_at = $1, token = token + 1");
+                let claim =
+                    sql.starts_with("UPDATE job_queue SET due_at = $1, set_at = $4, token = token + 1");
                 claim.then(|| sql.replacen("due_at <= $4", "$4 > 0", 1))
             }),
         }
@@ -61,7 +73,7 @@ impl Plant {
 pub enum Weather {
     /// Everything goes wrong.
     Storm,
-    /// Nothing does; then no step is ever tried twice.
+    /// Nothing does but clocks, which step as they like; then no step is ever tried twice.
     Calm,
 }
 
@@ -80,7 +92,9 @@ pub fn simulate(seed: u64, plant: Plant, weather: Weather) -> Simulated {
 async fn run(seed: u64, plant: Plant, weather: Weather) -> Simulated {
     let stormy = weather == Weather::Storm;
     let (dice, world) = (Dice::new(seed), World::new(plant != Plant::WorldWithoutFence));
-    let database = SimulatedDatabase::open(plant.rewrite()).unwrap();
+    let database_clock = SkewedClock::new(PROCESSES + 1);
+    let shown = database_clock.clone();
+    let database = SimulatedDatabase::open(Arc::new(move || shown.now()), plant.rewrite()).unwrap();
     let mut processes = vec![];
     for index in 0..PROCESSES {
         let (dice_of_steps, world) = (dice.clone(), world.clone());
@@ -97,7 +111,7 @@ async fn run(seed: u64, plant: Plant, weather: Weather) -> Simulated {
         scope
     };
     let context = context_in(scope, "tester", PLATFORM_ADMIN);
-    let jobs = storm(&dice, &mut processes, &context, weather).await;
+    let jobs = storm(&dice, &mut processes, &database_clock, &context, weather).await;
     for process in &mut processes {
         if !process.runs() {
             process.restart().await;
@@ -129,7 +143,13 @@ async fn run(seed: u64, plant: Plant, weather: Weather) -> Simulated {
 
 /// Asks for jobs while processes crash, connections are cut, clocks step and calls come at random. Answers the jobs whose
 /// asking was acknowledged.
-async fn storm(dice: &Dice, processes: &mut [Process], context: &Context, weather: Weather) -> Vec<JobId> {
+async fn storm(
+    dice: &Dice,
+    processes: &mut [Process],
+    database_clock: &SkewedClock,
+    context: &Context,
+    weather: Weather,
+) -> Vec<JobId> {
     let (end, mut jobs, mut asked) = (Instant::now() + STORM, vec![], 0);
     while Instant::now() < end || asked < JOBS {
         tokio::time::sleep(dice.millis(20, 400)).await;
@@ -143,18 +163,23 @@ async fn storm(dice: &Dice, processes: &mut [Process], context: &Context, weathe
         }
         let process = &mut processes[index];
         if weather == Weather::Calm {
-            process.kernel.bus.call_workers();
+            match dice.below(8) {
+                0 => process.clock.step_to(skew(dice)),
+                1 => database_clock.step_to(skew(dice)),
+                _ => process.kernel.bus.call_workers(),
+            }
             continue;
         }
-        match dice.below(12) {
+        match dice.below(14) {
             0..2 if process.runs() => process.crash(),
             0..4 if !process.runs() => {
                 process.restart().await;
                 process.connection.storm(true);
             }
             4..6 => process.connection.cut(dice.millis(100, 5000)),
-            6 => process.clock.step_to(i64::try_from(dice.below(3000)).unwrap() - 1500),
-            7 => {
+            6..8 => process.clock.step_to(skew(dice)),
+            8 => database_clock.step_to(skew(dice)),
+            9 => {
                 if let Some(id) = jobs.get(usize::try_from(dice.below(JOBS)).unwrap()) {
                     let _ = process.kernel.job_cancel(context, *id, String::new()).await;
                 }
@@ -164,6 +189,12 @@ async fn storm(dice: &Dice, processes: &mut [Process], context: &Context, weathe
         }
     }
     jobs
+}
+
+/// A second and a half, or an hour, either way; in milliseconds.
+fn skew(dice: &Dice) -> i64 {
+    let most = if dice.percent(50) { 1500 } else { HOUR_MS };
+    i64::try_from(dice.below(most * 2)).unwrap() - i64::try_from(most).unwrap()
 }
 
 /// The same key until it is acknowledged, as clients do.

@@ -17,6 +17,7 @@ mod ending;
 mod follow;
 mod health;
 mod log;
+mod log_body;
 mod package;
 mod reading;
 mod submit;
@@ -91,6 +92,11 @@ impl RunEngine for Ray {
 
     async fn health(&self) -> EngineReading {
         self.contacts.reading(self.client.as_ref(), &self.clock).await
+    }
+
+    /// A run's observations say since when its own cluster is silent; others' clusters are no reason for anything.
+    async fn health_of(&self, _external_id: &str) -> Option<EngineReading> {
+        None
     }
 
     async fn submit(&self, ticket: &RunTicket) -> Result<Submitted> {

@@ -27,6 +27,9 @@ use crate::validate::{Capacity, pipeline_schema, validate_described, validate_se
 /// The kind's name in documents.
 pub const PIPELINE: &str = "Pipeline";
 
+const SERVES_HERE: &str =
+    "a serving pipeline runs on the target local: nothing outside of a job reaches its queues";
+
 /// How long a validation waits for an environment that is being made; then the caller is asked to come back.
 const ENVIRONMENT_WAIT: Duration = Duration::from_secs(10);
 
@@ -205,6 +208,20 @@ impl Kind for Pipelines {
         })
     }
 
+    fn max_active_runs(&self, spec: &Value) -> Option<u32> {
+        spec.pointer("/runtime/max_active_runs")
+            .and_then(Value::as_u64)
+            .and_then(|most| u32::try_from(most).ok())
+    }
+
+    fn connection(&self, spec: &Value, params: &Value) -> Option<String> {
+        let target = spec.pointer(target::AT).and_then(Value::as_str).unwrap_or_default();
+        match target::of_run(target, &params.as_object().cloned().unwrap_or_default()) {
+            Some(Target::Connection(name)) => Some(name),
+            Some(Target::Local) | None => None,
+        }
+    }
+
     fn params_schema(&self, spec: &Value) -> Option<Value> {
         let schema = spec.get("params")?;
         params::names(schema).next()?;
@@ -212,8 +229,14 @@ impl Kind for Pipelines {
     }
 
     fn run_params(&self, spec: &Value, given: &Value) -> std::result::Result<Value, Vec<Violation>> {
-        let schema = validate_shape(spec)?.params;
-        params::run_params(&schema, given).map(Value::Object)
+        let spec = validate_shape(spec)?;
+        let params = params::run_params(&spec.params, given)?;
+        match target::of_run(&spec.runtime.target, &params) {
+            Some(Target::Connection(_)) if spec.execution_mode == ExecutionMode::Serving => {
+                Err(vec![Violation::new("/params", "not_allowed", SERVES_HERE)])
+            }
+            _ => Ok(Value::Object(params)),
+        }
     }
 }
 
@@ -236,9 +259,7 @@ async fn target_violations(spec: &PipelineSpec, view: &SpecView) -> Result<Vec<V
     let Some(Target::Connection(name)) = target::by_default(spec) else { return Ok(Vec::new()) };
     let mut violations = Vec::new();
     if spec.execution_mode == ExecutionMode::Serving {
-        let detail =
-            "a serving pipeline runs on the target local: nothing outside of a job reaches its queues";
-        violations.push(Violation::new("/execution_mode", "not_allowed", detail));
+        violations.push(Violation::new("/execution_mode", "not_allowed", SERVES_HERE));
     }
     let found = view.specs.find(view.scope, CONNECTION, &name, None).await?;
     let wrong = match found {

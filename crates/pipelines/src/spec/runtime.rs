@@ -18,6 +18,10 @@ pub struct Runtime {
     /// to a Ray cluster. `${params.<name>}` lets a run choose.
     #[serde(default = "local")]
     pub target: String,
+    /// How many of its runs may be active at once; those over it wait their turn. No limit without.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 10000))]
+    pub max_active_runs: Option<u32>,
     /// The pipeline's code: a folder beside the spec, which `qd apply` packs and pins by its digest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::code")]
@@ -38,6 +42,7 @@ impl Default for Runtime {
     fn default() -> Self {
         Self {
             target: local(),
+            max_active_runs: None,
             code: None,
             requirements: Vec::new(),
             env: BTreeMap::new(),

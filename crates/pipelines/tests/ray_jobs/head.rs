@@ -25,6 +25,10 @@ pub struct State {
     /// The next WebSockets break off after this many bytes of the log each.
     pub cuts: Vec<usize>,
     pub no_sockets: bool,
+    /// Whole logs cannot be had: the node that has them is gone.
+    pub no_logs: bool,
+    /// The next submission is refused with this, and 500.
+    pub refuse: Option<String>,
     /// Connections are closed without a word.
     pub silent: bool,
     /// The next submission is carried out, and its answer is lost.
@@ -129,6 +133,9 @@ impl Head {
                 let wanted: Value = serde_json::from_slice(&request.body).unwrap();
                 let id = wanted["submission_id"].as_str().unwrap().to_owned();
                 state.submissions += 1;
+                if let Some(text) = state.refuse.take() {
+                    return Some((500, text));
+                }
                 if state.jobs.contains_key(&id) {
                     let text = format!(
                         "Traceback …\nRuntimeError: Request failed with status code 400: Traceback …\nValueError: Job with submission_id {id} already exists. Please use a different submission_id.\n."
@@ -155,6 +162,9 @@ impl Head {
                 }
                 None => missing,
             },
+            ("GET", ["api", "jobs", _, "logs"]) if state.no_logs => {
+                (500, "the node does not answer".to_owned())
+            }
             ("GET", ["api", "jobs", id, "logs"]) => match state.jobs.get(*id) {
                 Some(job) => (200, json!({ "logs": job.log }).to_string()),
                 None => missing,

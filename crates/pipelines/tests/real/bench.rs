@@ -190,6 +190,8 @@ impl Bench {
             params,
             correlation_id: "test".into(),
             external_id: None,
+            engine_detail: None,
+            tried_before: false,
         }
     }
 

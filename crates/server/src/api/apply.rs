@@ -58,6 +58,10 @@ pub async fn apply(
         (false, _) => None,
     };
     let (items, job) = app.kernel.apply(&caller.context, documents, query.message, key).await?;
-    let status = if job.is_some() { StatusCode::ACCEPTED } else { StatusCode::OK };
-    Ok((status, Json(ApplyResult { items, job, plan: None })).into_response())
+    let location = job.as_ref().map(|job| [("location", format!("/api/v1/jobs/{}", job.id))]);
+    let reply = Json(ApplyResult { items, job, plan: None });
+    Ok(match location {
+        Some(location) => (StatusCode::ACCEPTED, location, reply).into_response(),
+        None => reply.into_response(),
+    })
 }

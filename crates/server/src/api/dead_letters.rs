@@ -44,7 +44,8 @@ pub async fn redeliver(
     body: Body,
 ) -> Result<(StatusCode, Json<DeadLetter>), Problem> {
     let ReasonBody { reason } = body.json()?;
-    let id = id.parse().map_err(|_| Error::malformed("malformed_id", format!("{id:?} is not an id")))?;
+    let none = || Error::not_found("dead_letter_not_found", format!("there is no dead letter {id} here"));
+    let id = id.parse().map_err(|_| none())?;
     let letter = app.kernel.dead_letter_redeliver_ask(&caller.context, id, reason).await?;
     Ok((StatusCode::ACCEPTED, Json(letter)))
 }

@@ -126,6 +126,9 @@ pub async fn create(
 ) -> Result<Response, Problem> {
     let request = if body.yaml {
         apply_request(body.documents()?, query.message, query.publish)
+    } else if query.publish || !query.message.is_empty() {
+        let detail = "publish and message are for YAML documents; in a JSON body they are members";
+        return Err(Problem(Error::malformed("bad_query", detail)));
     } else {
         request_of(&app.kernel, &caller.context, body.json()?).await?
     };

@@ -2,16 +2,45 @@
 
 use axum::{
     Json,
+    extract::{MatchedPath, Request},
+    middleware::Next,
     response::{IntoResponse as _, Response},
 };
+use qd_core::error::Error;
 use qd_kernel::{
     Kernel,
-    changes::{Preview, Request},
+    changes::{self, Preview},
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{caller::Caller, problem::Problem};
+
+/// The routes that know it, by their ends.
+const KNOWN: [&str; 7] = [
+    "/api/v1/apply",
+    "/api/v1/jobs",
+    "/{name}/publish",
+    "/{name}/rollback",
+    "/{name}/runs",
+    "/runs/{id}/retry",
+    "/runs/{id}/stop",
+];
+
+/// Whoever asks a route for a dry run that would take no notice of it is refused: it would write.
+pub async fn layer(request: Request, next: Next) -> Response {
+    if unheard(&request) {
+        let detail = "this address has no dry run and would write: leave `dry_run` out, or make a plan";
+        return Problem(Error::malformed("dry_run_unsupported", detail)).into_response();
+    }
+    next.run(request).await
+}
+
+fn unheard(request: &Request) -> bool {
+    let asked = request.uri().query().is_some_and(|query| query.contains("dry_run"));
+    let path = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
+    asked && !request.method().is_safe() && !KNOWN.iter().any(|known| path.ends_with(known))
+}
 
 #[derive(Debug, Clone, Copy, Default, Deserialize, JsonSchema)]
 pub struct DryRun {
@@ -21,7 +50,11 @@ pub struct DryRun {
 }
 
 /// 200 with what the change would do; closed gates are part of the answer.
-pub async fn preview(kernel: &Kernel, caller: &Caller, request: Request) -> Result<Response, Problem> {
+pub async fn preview(
+    kernel: &Kernel,
+    caller: &Caller,
+    request: changes::Request,
+) -> Result<Response, Problem> {
     let preview: Preview = kernel.change_preview(&caller.context, &request).await?;
     Ok(Json(preview).into_response())
 }

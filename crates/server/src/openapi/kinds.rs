@@ -3,7 +3,7 @@
 use qd_core::document::Metadata;
 use qd_kernel::{
     audit::AuditRecord,
-    kind::KindInfo,
+    kind::Kind,
     page::Page,
     plans::StoredPlan,
     registry::Registry,
@@ -23,12 +23,13 @@ use crate::api::{
 };
 use crate::http::query::PageQuery;
 
-pub fn routes(info: &KindInfo, s: &mut Schemas) -> Vec<Route> {
+pub fn routes(kind: &dyn Kind, s: &mut Schemas) -> Vec<Route> {
+    let info = kind.info();
     let (plural, noun) = (info.plural, info.singular);
     let base = format!("/api/v1/{plural}");
     let one = format!("{base}/{{name}}");
     let id = |verb: &str| format!("{noun}_{verb}");
-    let own = Own::new(info, s);
+    let own = Own::new(kind, s);
     let page = s.query::<PageQuery>();
     let (list_query, diff_query, events_query) =
         (s.query::<resource::ListQuery>(), s.query::<revisions::DiffQuery>(), s.query::<EventsQuery>());
@@ -230,24 +231,27 @@ struct Own {
 }
 
 impl Own {
-    fn new(info: &KindInfo, s: &mut Schemas) -> Self {
+    fn new(of: &dyn Kind, s: &mut Schemas) -> Self {
+        let info = of.info();
         let kind = info.kind;
         let spec = s.add_spec(kind, &info.schema);
         let named =
             json!({ "type": "object", "properties": { "kind": { "const": kind } }, "required": ["kind"] });
         let (any, metadata) = (s.of::<Resource>(), s.of::<Metadata>());
         let resource = s.add(kind, json!({ "allOf": [any, named] }));
-        let detail = s.add(
-            &format!("{kind}Detail"),
-            json!({ "allOf": [resource, {
+        let mut beside = json!({
             "type": "object",
             "properties": {
                 "spec": { "anyOf": [spec, { "type": "null" }] },
                 "params_schema": { "type": ["object", "null"], "additionalProperties": true },
             },
             "required": ["spec", "params_schema"],
-        }] }),
-        );
+        });
+        if let Some(status) = of.status_schema() {
+            beside["properties"]["status"] = s.add_part(kind, "Status", &status);
+            beside["required"] = json!(["spec", "params_schema", "status"]);
+        }
+        let detail = s.add(&format!("{kind}Detail"), json!({ "allOf": [resource, beside] }));
         let page = json!({
             "type": "object",
             "properties": { "items": { "type": "array", "items": resource }, "next_cursor": { "type": ["string", "null"] } },

@@ -57,6 +57,11 @@ impl Schemas {
 
     /// Names a kind's spec schema; its own definitions become named schemas with the kind's name before theirs.
     pub fn add_spec(&mut self, kind: &str, schema: &Value) -> Value {
+        self.add_part(kind, "Spec", schema)
+    }
+
+    /// The same of any schema that a kind brings.
+    pub fn add_part(&mut self, kind: &str, part: &str, schema: &Value) -> Value {
         let mut schema = schema.clone();
         let defs = schema.as_object_mut().and_then(|map| map.remove("$defs"));
         if let Some(map) = schema.as_object_mut() {
@@ -67,7 +72,7 @@ impl Schemas {
             self.extra.insert(format!("{kind}{name}"), def);
         }
         rename_refs(&mut schema, kind);
-        self.add(&format!("{kind}Spec"), schema)
+        self.add(&format!("{kind}{part}"), schema)
     }
 
     pub fn finish(mut self) -> Value {

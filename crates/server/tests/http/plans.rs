@@ -22,6 +22,31 @@ async fn rows(server: &TestServer) -> i64 {
     server.kernel.store.read(move |tx| tx.one(sql, &[], |row| row.get(0))).await.unwrap()
 }
 
+/// Every route that writes: those whose description has the parameter take it, the others refuse.
+#[tokio::test]
+async fn an_address_without_a_dry_run_refuses_one_instead_of_writing() {
+    let server = TestServer::start().await;
+    server.published("one", json!({})).await;
+    let before = rows(&server).await;
+    let (_, description) = server.get("/openapi.json").await;
+    for (path, operations) in description["paths"].as_object().unwrap() {
+        for (method, operation) in operations.as_object().unwrap() {
+            let parameters = operation["parameters"].as_array().cloned().unwrap_or_default();
+            let knows = parameters.iter().any(|parameter| parameter["name"] == "dry_run");
+            if method == "get" || !path.starts_with("/api/v1") {
+                continue;
+            }
+            let method = Method::from_bytes(method.to_uppercase().as_bytes()).unwrap();
+            let address = path.replace("{name}", "one").replace("{id}", "none").replace("{digest}", "none");
+            let url = server.url(&format!("{address}?dry_run=true"));
+            let request = server.client.request(method.clone(), url).bearer_auth(&server.token);
+            let (_, reply) = answer(request.json(&json!({}))).await;
+            assert_eq!(reply["code"] != "dry_run_unsupported", knows, "{method} {path}: {reply}");
+        }
+    }
+    assert_eq!(rows(&server).await, before);
+}
+
 #[tokio::test]
 async fn a_dry_run_shows_the_plan_and_writes_nothing() {
     let server = TestServer::start().await;
@@ -47,6 +72,9 @@ async fn a_dry_run_shows_the_plan_and_writes_nothing() {
     let (_, applied) = server.post("/api/v1/apply?dry_run=true&publish=true", documents).await;
     assert_eq!(applied["plan"]["plan"]["operation"], "documents.apply", "{applied}");
     assert_eq!(rows(&server).await, before);
+    let kept = json!({ "operation": "apply", "publish": true, "message": "why", "documents": [document("two", json!({}))] });
+    let (_, kept) = server.post("/api/v1/plans", kept).await;
+    assert_eq!(kept["hash"], applied["plan"]["hash"], "the same change, whatever is said of it");
     server.start_job("/api/v1/runs/one%231/stop", "stop", json!({})).await;
     server.run_is("one%231", "stopped").await;
     let (_, preview) = server.post("/api/v1/runs/one%231/retry?dry_run=true", json!({})).await;
@@ -140,4 +168,25 @@ async fn documents_of_yaml_are_planned_and_what_is_malformed_is_told() {
     ] {
         assert_eq!(server.post("/api/v1/plans", body.clone()).await.1["code"], code, "{body}");
     }
+}
+
+#[tokio::test]
+async fn what_an_address_says_is_never_left_out_in_silence() {
+    let server = TestServer::start().await;
+    let documents = json!({ "documents": [document("one", json!({}))] });
+    let body = json!({ "operation": "apply", "documents": [document("one", json!({}))] });
+    for query in ["publish=true", "message=why"] {
+        let (status, problem) = server.post(&format!("/api/v1/plans?{query}"), body.clone()).await;
+        assert_eq!((status, &problem["code"]), (StatusCode::BAD_REQUEST, &json!("bad_query")), "{problem}");
+    }
+    for path in ["dead-letters/nothing/redeliver", "jobs/nothing/cancel", "plans/nothing/reject"] {
+        let (status, problem) = server.post(&format!("/api/v1/{path}"), json!({ "reason": "why" })).await;
+        assert_eq!(status, StatusCode::NOT_FOUND, "{path}: {problem}");
+    }
+    let request = server.request(Method::POST, "/api/v1/apply?publish=true").header("idempotency-key", "one");
+    let reply = request.json(&documents).send().await.unwrap();
+    let location = reply.headers()["location"].to_str().unwrap().to_owned();
+    let reply: Value = reply.json().await.unwrap();
+    assert_eq!(location, format!("/api/v1/jobs/{}", reply["job"]["id"].as_str().unwrap()));
+    server.job_ended(reply["job"]["id"].as_str().unwrap()).await;
 }

@@ -76,11 +76,7 @@ impl Process {
 
     /// Proportional set size, MB: shared pages are counted by share.
     pub fn memory_mb(&self) -> Fallible<f64> {
-        let pid = self.child.id().ok_or("the server has ended")?;
-        let text = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))?;
-        let line = text.lines().find_map(|line| line.strip_prefix("Pss:")).ok_or("no Pss in smaps_rollup")?;
-        let kib: f64 = line.trim().trim_end_matches("kB").trim().parse()?;
-        Ok(kib * 1024.0 / 1e6)
+        memory_mb(self.child.id().ok_or("the server has ended")?)
     }
 
     /// Asks it to end, and waits until it has.
@@ -91,4 +87,12 @@ impl Process {
         tokio::time::timeout(PATIENCE, self.child.wait()).await??;
         Ok(())
     }
+}
+
+/// Proportional set size of a process, MB.
+pub fn memory_mb(pid: u32) -> Fallible<f64> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))?;
+    let line = text.lines().find_map(|line| line.strip_prefix("Pss:")).ok_or("no Pss in smaps_rollup")?;
+    let kib: f64 = line.trim().trim_end_matches("kB").trim().parse()?;
+    Ok(kib * 1024.0 / 1e6)
 }

@@ -4,7 +4,7 @@ use std::io::Write as _;
 
 use serde::Serialize;
 
-use super::Fallible;
+use super::{Fallible, spread::median};
 
 /// One measured figure.
 #[derive(Debug, Clone, Serialize)]
@@ -16,6 +16,10 @@ pub struct Row {
     pub floor: Option<f64>,
     /// `value / floor`.
     pub ratio: Option<f64>,
+    /// What people use today gave, in the same unit and the same run.
+    pub peer: Option<f64>,
+    /// How many times the peer's speed ours is, for a rate as for a time.
+    pub peer_ratio: Option<f64>,
     pub note: String,
 }
 
@@ -25,16 +29,50 @@ pub enum Aim {
     ValueAtMost(f64),
     RatioAtMost(f64),
     RatioAtLeast(f64),
+    /// Met where there is no peer to be slower than.
+    NoSlowerThanPeer,
 }
 
 impl Row {
     pub fn new(name: &str, value: f64, unit: &'static str) -> Self {
-        Self { name: name.into(), value, unit, floor: None, ratio: None, note: String::new() }
+        Self {
+            name: name.into(),
+            value,
+            unit,
+            floor: None,
+            ratio: None,
+            peer: None,
+            peer_ratio: None,
+            note: String::new(),
+        }
+    }
+
+    /// A row of which nothing was measured.
+    pub fn skipped(name: &str, why: &str) -> Self {
+        Self::new(name, 0.0, "").note(&format!("skipped: {why}"))
     }
 
     pub fn floor(mut self, floor: f64) -> Self {
         self.floor = Some(floor);
         self.ratio = (floor > 0.0).then(|| self.value / floor);
+        self
+    }
+
+    /// The middle of the peer's rates; nothing where there is no peer.
+    pub fn peer_rate(mut self, rates: &[f64]) -> Self {
+        if !rates.is_empty() {
+            let peer = median(rates.to_vec());
+            (self.peer, self.peer_ratio) = (Some(peer), (peer > 0.0).then(|| self.value / peer));
+        }
+        self
+    }
+
+    /// The middle of the peer's times; nothing where there is no peer.
+    pub fn peer_time(mut self, times: &[f64]) -> Self {
+        if !times.is_empty() {
+            let peer = median(times.to_vec());
+            (self.peer, self.peer_ratio) = (Some(peer), (self.value > 0.0).then(|| peer / self.value));
+        }
         self
     }
 
@@ -45,6 +83,10 @@ impl Row {
             Aim::ValueAtMost(most) => (self.value <= most, format!("≤ {most} {}", self.unit)),
             Aim::RatioAtMost(most) => (ratio <= most, format!("≤ {most} × floor")),
             Aim::RatioAtLeast(least) => (ratio >= least, format!("≥ {least} × floor")),
+            Aim::NoSlowerThanPeer => match self.peer_ratio {
+                None => return self,
+                Some(times) => (times >= 1.0, "no slower than the peer".to_owned()),
+            },
         };
         let word = if met { "met" } else { "MISSED" };
         self.note(&format!("aim {words}: {word}"))
@@ -73,8 +115,8 @@ impl Report {
         if self.0.is_empty() {
             writeln!(
                 out,
-                "{:<26} {:>10} {:<8} {:>10} {:>7}  note",
-                "name", "value", "unit", "floor", "ratio"
+                "{:<26} {:>10} {:<8} {:>10} {:>7} {:>10} {:>7}  note",
+                "name", "value", "unit", "floor", "ratio", "peer", "faster"
             )?;
         }
         for row in &rows {
@@ -90,9 +132,15 @@ impl Report {
 }
 
 fn line(row: &Row) -> String {
-    let (floor, ratio) =
-        (row.floor.map(digits).unwrap_or_default(), row.ratio.map(digits).unwrap_or_default());
-    format!("{:<26} {:>10} {:<8} {floor:>10} {ratio:>7}  {}", row.name, digits(row.value), row.unit, row.note)
+    let [floor, ratio, peer, faster] =
+        [row.floor, row.ratio, row.peer, row.peer_ratio].map(|figure| figure.map(digits).unwrap_or_default());
+    format!(
+        "{:<26} {:>10} {:<8} {floor:>10} {ratio:>7} {peer:>10} {faster:>7}  {}",
+        row.name,
+        digits(row.value),
+        row.unit,
+        row.note
+    )
 }
 
 /// Three digits that mean something.
@@ -126,13 +174,23 @@ mod tests {
     }
 
     #[test]
+    fn a_peer_is_beaten_by_a_higher_rate_and_by_a_shorter_time() {
+        let row = Row::new("jobs", 900.0, "jobs/s").peer_rate(&[300.0]).aim(Aim::NoSlowerThanPeer);
+        assert_eq!((row.peer_ratio, row.note.ends_with(": met")), (Some(3.0), true));
+        let row = Row::new("chain", 9.0, "ms").peer_time(&[3.0]).aim(Aim::NoSlowerThanPeer);
+        assert!(row.note.ends_with(": MISSED"));
+        assert_eq!(Row::new("chain", 9.0, "ms").peer_time(&[]).aim(Aim::NoSlowerThanPeer).note, "");
+    }
+
+    #[test]
     fn the_json_is_a_list_of_rows() {
         let mut report = Report::new();
         report.add(vec![Row::new("size", 12.5, "MB")]).unwrap();
         let json: serde_json::Value = serde_json::from_str(&report.json().unwrap()).unwrap();
         assert_eq!(
             json,
-            serde_json::json!([{ "name": "size", "value": 12.5, "unit": "MB", "floor": null, "ratio": null, "note": "" }])
+            serde_json::json!([{ "name": "size", "value": 12.5, "unit": "MB", "floor": null, "ratio": null, "peer": null,
+                "peer_ratio": null, "note": "" }])
         );
     }
 }

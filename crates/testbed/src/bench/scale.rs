@@ -72,7 +72,7 @@ impl Side {
             let mut connection = Connection::open(folder.path().join("qd.db"))?;
             fill(&mut connection, context.scope, resources, runs)
         })?;
-        let bench = BenchKernel::start(&kernel::sqlite(folder.path())).await?;
+        let bench = BenchKernel::start(&kernel::sqlite(folder.path()), None).await?;
         let busy = filled.into_iter().filter(|filled| !filled.runs.is_empty()).collect();
         Ok(Self { bench, busy, _folder: folder })
     }
@@ -102,7 +102,7 @@ impl Side {
         let start = Instant::now();
         job_create(&kernel, &self.bench.context, 1).await?;
         let began = self.bench.began.recv().await.ok_or("the worker is gone")?;
-        times.claim.push(began - start);
+        times.claim.push(began.at - start);
         Ok(())
     }
 }

@@ -149,7 +149,7 @@ impl Ledger {
     fn audited(&self, scenario: &Scenario, asked: &Asked) -> Vec<String> {
         let found = self.audit.get(asked.id()).cloned().unwrap_or_default();
         let mut wanted: Vec<&str> = scenario.audit.to_vec();
-        if asked.end != End::Succeeded {
+        if matches!(asked.end, End::CancelledAt(_) | End::CancelledWaiting(_)) {
             wanted.push("jobs.cancel");
         }
         wanted.sort_unstable();

@@ -18,8 +18,20 @@ const STAGES: usize = 3;
 #[derive(Debug, Clone)]
 enum Deed {
     DiesAt(String),
-    Cancelled { at: usize, dies_at: Option<String> },
+    Cancelled {
+        at: usize,
+        dies_at: Option<String>,
+    },
     OvertakenAt(String),
+    /// Its last step acts and fails for good.
+    Fails {
+        dies_at: Option<String>,
+    },
+    /// It is cancelled while its step at this index waits for the world.
+    CancelledWaiting {
+        at: usize,
+        dies_at: Option<String>,
+    },
 }
 
 fn scenario(operation: &str) -> &'static Scenario {
@@ -55,10 +67,31 @@ fn deeds(operation: &str, steps: &[String], undone: &[String], backend: Backend)
         deeds.push(Deed::Cancelled { at: index, dies_at: None });
     }
     let last = steps.len() - 1;
-    let mut cancelling = around("call_off", &steps[last]);
-    cancelling.pop();
-    cancelling.extend(undone.iter().rev().flat_map(|step| around("undo", step)));
-    deeds.extend(cancelling.into_iter().map(|place| Deed::Cancelled { at: last, dies_at: Some(place) }));
+    // Called off from this step on, those before it that can be taken back.
+    let taken_back = |at: usize| {
+        let mut places = around("call_off", &steps[at]);
+        places.pop();
+        let before = undone.iter().filter(|step| steps[..at].contains(step)).rev();
+        places.extend(before.flat_map(|step| around("undo", step)));
+        places
+    };
+    let then = |places: Vec<String>| std::iter::once(None).chain(places.into_iter().map(Some));
+    deeds
+        .extend(taken_back(last).into_iter().map(|place| Deed::Cancelled { at: last, dies_at: Some(place) }));
+    let scenario = scenario(operation);
+    if scenario.fails.is_some() {
+        // Also where it is written why, before it is called off.
+        let keep = ["commit.before", "commit.after"]
+            .map(|side| format!("step.before:{operation}/{}>{side}", steps[last]));
+        deeds.extend(then([keep.to_vec(), taken_back(last)].concat()).map(|dies_at| Deed::Fails { dies_at }));
+    }
+    if let Some((waits, _)) = scenario.waits {
+        let at = steps.iter().position(|step| step == waits).expect("the step that waits");
+        // Also where it is written that it is to be cancelled, and when it is taken up for that.
+        let asked = ["commit.before", "commit.after"].map(str::to_owned).to_vec();
+        let places = [asked, vec![format!("job.claimed:{operation}")], taken_back(at)].concat();
+        deeds.extend(then(places).map(|dies_at| Deed::CancelledWaiting { at, dies_at }));
+    }
     if backend == Backend::Postgres {
         let overtaken = |step| around("step", step).into_iter().take(2).map(Deed::OvertakenAt);
         deeds.extend(steps.iter().flat_map(overtaken));
@@ -96,6 +129,10 @@ async fn stand(operation: &str, backend: Backend) {
                 match deed {
                     Deed::DiesAt(place) => stage.dies_at(scenario, &place).await,
                     Deed::OvertakenAt(place) => stage.overtaken_at(scenario, &place).await,
+                    Deed::Fails { dies_at } => stage.fails(scenario, last, dies_at.as_deref()).await,
+                    Deed::CancelledWaiting { at, dies_at } => {
+                        stage.cancelled_waiting(scenario, at, dies_at.as_deref()).await;
+                    }
                     Deed::Cancelled { at, dies_at } => {
                         stage.cancelled_at(scenario, (at, &steps_of[at]), dies_at.as_deref()).await;
                     }

@@ -14,6 +14,21 @@ pub enum End {
     Succeeded,
     /// Cancelled while its step at this index was about to act.
     CancelledAt(usize),
+    /// Cancelled while its step at this index, which had acted, waited for the world.
+    CancelledWaiting(usize),
+    /// Its step at this index acted, and failed for good.
+    FailedAt(usize),
+}
+
+impl End {
+    /// How many of its steps took effect before the end.
+    pub fn acted(self, steps: usize) -> usize {
+        match self {
+            Self::Succeeded => steps,
+            Self::CancelledAt(at) => at,
+            Self::CancelledWaiting(at) | Self::FailedAt(at) => at + 1,
+        }
+    }
 }
 
 /// A job that was asked for, and how it ended.
@@ -36,12 +51,19 @@ impl Asked {
     }
 }
 
+/// What to ask for a job of this name that needs nothing else made before it.
+type AskAtOnce = for<'a> fn(&'a Stage, &'a str) -> Ask;
+
 pub struct Scenario {
     pub operation: &'static str,
     /// The actions of the audit records of one such job, sorted.
     pub audit: &'static [&'static str],
     /// Makes what one job needs, under this name, and answers with what to ask.
     pub ask: for<'a> fn(&'a Stage, &'a str) -> LocalBoxFuture<'a, Ask>,
+    /// The same of one whose last step acts and then fails for good, where that can be had.
+    pub fails: Option<AskAtOnce>,
+    /// The same of one whose step of this name waits for the world longer than anybody looks.
+    pub waits: Option<(&'static str, AskAtOnce)>,
     /// What is wrong with what the job left; nothing where all is right.
     pub faults: fn(&Ledger, &Asked) -> Vec<String>,
 }
@@ -50,6 +72,8 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario {
         operation: "documents.apply",
         audit: &["documents.apply", "documents.apply"],
+        fails: None,
+        waits: None,
         ask: |_, name| {
             let (one, two) = (toy(&format!("{name}-one"), 1), toy(&format!("{name}-two"), 2));
             let body = json!({ "documents": [one, two] });
@@ -63,10 +87,7 @@ pub const SCENARIOS: &[Scenario] = &[
                 let published = ledger.published(&name);
                 expect(&mut faults, &format!("{name} is published"), i64::from(published.is_some()), done);
                 // Undone, it was published and is no more.
-                let was = match asked.end {
-                    End::Succeeded => 1,
-                    End::CancelledAt(at) => i64::from(index < at),
-                };
+                let was = i64::from(index < asked.end.acted(2));
                 expect(
                     &mut faults,
                     &format!("{name} became published"),
@@ -82,6 +103,8 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario {
         operation: "revision.publish",
         audit: &["toys.publish"],
+        fails: None,
+        waits: None,
         ask: |stage, name| {
             Box::pin(async move {
                 stage.api().post("/apply", &json!({ "documents": [toy(name, 1)] })).await;
@@ -93,6 +116,8 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario {
         operation: "revision.rollback",
         audit: &["toys.rollback"],
+        fails: None,
+        waits: None,
         ask: |stage, name| {
             Box::pin(async move {
                 for size in 1..=2 {
@@ -111,6 +136,8 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario {
         operation: "run.start",
         audit: &["toys.run"],
+        fails: None,
+        waits: None,
         ask: |stage, name| {
             Box::pin(async move {
                 stage.published("runner").await;
@@ -130,6 +157,8 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario {
         operation: "run.retry",
         audit: &["toys.retry"],
+        fails: None,
+        waits: None,
         ask: |stage, name| {
             Box::pin(async move {
                 stage.published("runner").await;
@@ -158,6 +187,8 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario {
         operation: "run.stop",
         audit: &["toys.stop"],
+        fails: None,
+        waits: None,
         ask: |stage, name| {
             Box::pin(async move {
                 stage.published("runner").await;
@@ -188,26 +219,33 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario {
         operation: "toy.five",
         audit: &["jobs.ask"],
+        fails: Some(|stage, name| five(stage, name, json!({ "wait_ms": 20, "fail": { "step": "leave" } }))),
+        waits: Some(("ready", |stage, name| five(stage, name, json!({ "wait_ms": 3_600_000 })))),
         ask: |stage, name| {
-            let input = json!({ "name": name, "world": stage.world.url, "locks": ["b", "a"], "wait_ms": 20 });
-            let body = json!({ "operation": "toy.five", "input": input });
-            Box::pin(async move { ask("/jobs", body, name) })
+            let asked = five(stage, name, json!({ "wait_ms": 20 }));
+            Box::pin(async move { asked })
         },
         faults: |ledger, asked| {
             let mut faults = vec![];
-            for (index, step) in ["enter", "first", "ready", "second", "leave"].into_iter().enumerate() {
+            let steps = ["enter", "first", "ready", "second", "leave"];
+            for (index, step) in steps.into_iter().enumerate() {
                 let name = format!("{}/{step}", asked.name);
-                let (made, present) = match asked.end {
-                    End::Succeeded => (1, true),
-                    End::CancelledAt(at) => (i64::from(index < at), false),
-                };
+                let made = i64::from(index < asked.end.acted(steps.len()));
                 expect(&mut faults, &format!("{name} took effect"), ledger.made(&name), made);
+                let present = asked.end == End::Succeeded;
                 expect(&mut faults, &format!("{name} stands"), ledger.stands(&name), present);
             }
             faults
         },
     },
 ];
+
+/// A `toy.five` of this name, with more to its input.
+fn five(stage: &Stage, name: &str, more: Value) -> Ask {
+    let mut input = json!({ "name": name, "world": stage.world.url, "locks": ["b", "a"] });
+    input.as_object_mut().expect("an object").extend(more.as_object().cloned().unwrap_or_default());
+    ask("/jobs", json!({ "operation": "toy.five", "input": input }), name)
+}
 
 fn ask(path: &str, body: Value, key: &str) -> Ask {
     Ask { path: path.to_owned(), body, key: key.to_owned() }

@@ -96,6 +96,7 @@ impl Stage {
         let wanted: &[&str] = match end {
             End::Succeeded => &["succeeded"],
             End::CancelledAt(_) => &["cancelled", "undone"],
+            End::CancelledWaiting(_) | End::FailedAt(_) => &["undone"],
         };
         let state = job["state"].as_str().expect("a state");
         assert!(wanted.contains(&state), "{place}: {job}");
@@ -161,6 +162,49 @@ impl Stage {
         let job = self.api().ended(id(&job), &what).await;
         self.note(&what, name.clone(), job.clone(), End::CancelledAt(index));
         (name, job)
+    }
+
+    /// One job whose last step, at this index, acts and fails for good; its server dies at the place where one is given.
+    pub async fn fails(&mut self, scenario: &Scenario, index: usize, place: Option<&str>) {
+        let name = self.name();
+        let ask = (scenario.fails.expect("a way to fail"))(self, &name);
+        let what = format!("failed for good, {}", place.unwrap_or("nowhere"));
+        if let Some(place) = place {
+            self.server.arm(&format!("die {place}"));
+        }
+        let job = self.api().ask_once(&ask).await.expect("the server answers");
+        if place.is_some() {
+            self.died(&what).await;
+        }
+        let job = self.api().ended(id(&job), &what).await;
+        assert_eq!(job["error"]["code"], "five_failed", "{what}: {job}");
+        self.note(&what, name, job, End::FailedAt(index));
+    }
+
+    /// One job that is cancelled while its step at this index waits for the world; its server dies at the place where one is given.
+    pub async fn cancelled_waiting(&mut self, scenario: &Scenario, index: usize, place: Option<&str>) {
+        let name = self.name();
+        let ask = (scenario.waits.expect("a way to wait").1)(self, &name);
+        let what = format!("cancelled while it waits, {}", place.unwrap_or("nowhere"));
+        let job = self.api().ask_once(&ask).await.expect("the server answers");
+        eventually("it waits for the world", async || {
+            let job = self.api().get(&format!("/jobs/{}", id(&job))).await;
+            (job["state"] == "waiting").then_some(())
+        })
+        .await;
+        match place {
+            None => self.api().cancel(id(&job)).await,
+            Some(place) => {
+                self.server.arm(&format!("die {place}"));
+                let asked = self.api().cancel_once(id(&job)).await;
+                self.died(&what).await;
+                if !asked {
+                    self.api().cancel_if_going_on(id(&job)).await;
+                }
+            }
+        }
+        let job = self.api().ended(id(&job), &what).await;
+        self.note(&what, name, job, End::CancelledWaiting(index));
     }
 
     /// One job whose server is stopped at the place, past its lease; another ends the job, and what the first one does when it

@@ -1,5 +1,7 @@
 //! A client of the API that asks again, with the same key, where nobody answered.
 
+#![allow(dead_code, reason = "each test takes what it needs")]
+
 use std::time::{Duration, Instant};
 
 use qd_testkit::eventually::DEADLINE;
@@ -68,6 +70,19 @@ impl Api {
 
     pub async fn cancel(&self, job: &str) {
         self.post(&format!("/jobs/{job}/cancel"), &json!({ "reason": "a test" })).await;
+    }
+
+    /// Asks once; whether the answer came.
+    pub async fn cancel_once(&self, job: &str) -> bool {
+        let request = self.request(Method::POST, &format!("/jobs/{job}/cancel"));
+        request.json(&json!({ "reason": "a test" })).send().await.is_ok()
+    }
+
+    /// After an answer that was lost: asks again where the job was not asked to end, as who asked would see.
+    pub async fn cancel_if_going_on(&self, job: &str) {
+        if self.get(&format!("/jobs/{job}")).await["cancel_requested"] != true {
+            self.cancel(job).await;
+        }
     }
 
     /// Waits until the job has ended.

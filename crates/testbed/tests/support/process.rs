@@ -70,6 +70,7 @@ pub struct Server {
     home: TempDir,
     port: u16,
     words: Vec<String>,
+    env: Vec<(String, String)>,
     child: Option<Child>,
     pub token: String,
 }
@@ -79,7 +80,13 @@ impl Server {
     pub fn new(words: &[&str]) -> Self {
         let home = TempDir::new().expect("make a folder");
         let words = words.iter().map(|word| (*word).to_owned()).collect();
-        Self { home, port: free_port(), words, child: None, token: String::new() }
+        Self { home, port: free_port(), words, env: vec![], child: None, token: String::new() }
+    }
+
+    /// With this in its environment.
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.env.push((name.to_owned(), value.to_owned()));
+        self
     }
 
     /// Starts it and waits until it listens; false where it ended before.
@@ -96,6 +103,7 @@ impl Server {
             .arg("--places")
             .arg(self.places_file())
             .args(&self.words)
+            .envs(self.env.iter().map(|(name, value)| (name, value)))
             .stderr(log.expect("open the log"))
             .spawn()
             .expect("start a server");

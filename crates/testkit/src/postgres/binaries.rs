@@ -55,9 +55,11 @@ impl Binaries {
         command
     }
 
-    /// The same for a shell; the paths of programs hold no quotes.
-    pub fn command_line(&self, program: &str) -> String {
-        let words = self.words(program);
+    /// The same for a shell, with this in the program's environment, and not in that of what starts it; nothing of it holds quotes.
+    pub fn command_line(&self, program: &str, env: &[String]) -> String {
+        let mut words = self.words(program);
+        let at = words.len() - 1;
+        words.splice(at..at, std::iter::once("env".to_owned()).chain(env.iter().cloned()));
         words.iter().map(|word| format!("'{word}'")).collect::<Vec<_>>().join(" ")
     }
 

@@ -8,11 +8,10 @@ import { Panel } from "@/components/panel";
 import { RunGrid } from "@/components/run-grid";
 import { RunLink } from "@/components/run-link";
 import { RunProgressCell } from "@/components/run-progress";
-import { State } from "@/components/state";
+import { RunState } from "@/components/run-state";
 import { Ago, Elapsed } from "@/components/time";
 import { Skeleton, SkeletonRows } from "@/components/ui/skeleton";
 import { inlineJson } from "@/lib/format";
-import { shownRunState } from "@/lib/state";
 import type { TabProps } from "@/kinds/registry";
 import { pipelineOf } from "./spec";
 import { StageFlow } from "./stage-flow";
@@ -30,7 +29,7 @@ export default function PipelineOverview({ kind, resource }: TabProps) {
         <section aria-label="Stages" className="min-w-0">
           {live ? (
             <p className="mb-2 flex flex-wrap items-center gap-2 text-ink2">
-              <State state={shownRunState(live)} /> <RunLink run={live} /> <Elapsed from={live.started_at} to={live.ended_at} />
+              <RunState run={live} /> <RunLink run={live} /> <Elapsed from={live.started_at} to={live.ended_at} />
             </p>
           ) : null}
           <StageFlow stages={pipeline.stages} progress={live?.progress ?? null} />
@@ -67,7 +66,7 @@ export default function PipelineOverview({ kind, resource }: TabProps) {
                       <RunLink run={run} />
                     </span>
                     <span className="w-24">
-                      <State state={shownRunState(run)} />
+                      <RunState run={run} />
                     </span>
                     <span className="text-ink3">r{run.revision}</span>
                     <RunProgressCell run={run} />

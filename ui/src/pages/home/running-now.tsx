@@ -4,10 +4,10 @@ import type { Job, Run } from "@/api/types";
 import { RunLink } from "@/components/run-link";
 import { RunProgressCell } from "@/components/run-progress";
 import { Spark } from "@/components/spark";
+import { RunState } from "@/components/run-state";
 import { State } from "@/components/state";
 import { Elapsed } from "@/components/time";
 import { rate } from "@/lib/format";
-import { shownRunState } from "@/lib/state";
 
 const POINTS = 40;
 
@@ -40,7 +40,7 @@ function RunRow({ run }: { run: Run }) {
         <RunLink run={run} />
       </td>
       <td className="px-3 py-2 first:pl-3.5 last:pr-3.5">
-        <State state={shownRunState(run)} />
+        <RunState run={run} />
       </td>
       <td className="px-3 py-2 first:pl-3.5 last:pr-3.5 text-right whitespace-nowrap">
         <Elapsed from={run.started_at ?? run.created_at} to={run.ended_at} />

@@ -1,7 +1,7 @@
 // A plan: what will happen, may I, and what became of it.
 import { useQuery, useSuspenseQuery } from "@tanstack/react-query";
 import { Link, useParams } from "@tanstack/react-router";
-import { useState } from "react";
+import { useId, useState } from "react";
 import { ApiError } from "@/api/error";
 import { meQuery, planQuery } from "@/api/queries";
 import type { StoredPlan } from "@/api/types";
@@ -36,6 +36,7 @@ export default function PlanPage() {
 function PlanDetail({ stored }: { stored: StoredPlan }) {
   const me = useSuspenseQuery(meQuery).data;
   const [dialog, setDialog] = useState<"approve" | "reject" | "apply" | null>(null);
+  const [notApproved, notApplied] = [useId(), useId()];
   const { plan } = stored;
   const own = me.principal.name === stored.created_by;
   const open = stored.state === "open";
@@ -63,6 +64,16 @@ function PlanDetail({ stored }: { stored: StoredPlan }) {
           <>
             <State state={stored.state} />
             <RiskTag risk={stored.risk} />
+            {open && own ? (
+              <span id={notApproved} className="text-ink2">
+                Somebody else than its author approves a plan.
+              </span>
+            ) : null}
+            {open && !appliable ? (
+              <span id={notApplied} className="text-ink2">
+                A second person approves it before it is applied.
+              </span>
+            ) : null}
           </>
         }
         actions={
@@ -76,7 +87,7 @@ function PlanDetail({ stored }: { stored: StoredPlan }) {
               <Button
                 variant={stored.needs_approval ? "primary" : "default"}
                 disabled={own}
-                title={own ? "Somebody else than its author approves a plan" : undefined}
+                aria-describedby={own ? notApproved : undefined}
                 onClick={() => setDialog("approve")}
               >
                 Approve…
@@ -86,7 +97,7 @@ function PlanDetail({ stored }: { stored: StoredPlan }) {
               <Button
                 variant={appliable ? "primary" : "default"}
                 disabled={!appliable}
-                title={appliable ? undefined : "A second person approves it first"}
+                aria-describedby={appliable ? undefined : notApplied}
                 onClick={() => setDialog("apply")}
               >
                 Apply…

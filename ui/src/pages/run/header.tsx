@@ -9,7 +9,7 @@ import { State } from "@/components/state";
 import { Ago, Elapsed } from "@/components/time";
 import { Button } from "@/components/ui/button";
 import { count, duration, NONE } from "@/lib/format";
-import { isRunOver, shownRunState } from "@/lib/state";
+import { doubtOf, isRunOver, shownRunState } from "@/lib/state";
 import { RetryDialog, StopDialog } from "./dialogs";
 
 export function RunHeader({ run, plural }: { run: Run; plural: string | null }) {
@@ -19,7 +19,7 @@ export function RunHeader({ run, plural }: { run: Run; plural: string | null }) 
   const progress = run.progress;
   const outputs = run.results?.outputs ?? progress?.outputs ?? null;
   const dropped = run.results?.dropped ?? progress?.dropped ?? 0;
-  const doubt = over ? undefined : run.engine_detail?.observation;
+  const doubt = doubtOf(run);
   const phase = run.state === "running" && progress?.phase && progress.phase !== "running" ? progress.phase : null;
   return (
     <PageHeader
@@ -33,11 +33,11 @@ export function RunHeader({ run, plural }: { run: Run; plural: string | null }) 
         <>
           <State state={shownRunState(run)} />
           {doubt ? (
-            <span className="min-w-0 text-bad">
-              Unknown (<Ago at={doubt.since} />): {doubt.reason}
+            <span className="min-w-0 text-ink2">
+              since <Ago at={doubt.since} />: {doubt.reason}
             </span>
           ) : null}
-          {phase && !stopping ? <span className="text-ink2">{phase}</span> : null}
+          {phase && !stopping && !doubt ? <span className="text-ink2">{phase}</span> : null}
           {run.message && !run.failure ? <span className="min-w-0 text-ink2">{run.message}</span> : null}
         </>
       }

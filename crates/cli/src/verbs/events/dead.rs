@@ -16,6 +16,9 @@ pub struct Args {
     /// Only those of this consumer
     #[arg(long)]
     consumer: Option<String>,
+    /// Also those that were delivered since
+    #[arg(long)]
+    delivered: bool,
     /// At most this many; 0 for all
     #[arg(long, default_value_t = 50)]
     limit: usize,
@@ -34,8 +37,11 @@ pub struct RedeliverArgs {
 
 pub async fn list(args: &Args, invocation: &Invocation) -> Result<Exit, Failure> {
     let client = invocation.client()?;
-    let query: Vec<(&str, String)> =
+    let mut query: Vec<(&str, String)> =
         args.consumer.iter().map(|consumer| ("consumer", consumer.clone())).collect();
+    if args.delivered {
+        query.push(("delivered", "true".to_owned()));
+    }
     let list = get::pages(&client, "/api/v1/dead-letters", &query, args.limit).await?;
     let out = &invocation.out;
     match args.output {

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
+use super::pulse::Pulse;
 use super::target::Target;
 use super::worker::Worker;
 use crate::failpoint::Failpoints;
@@ -26,6 +27,7 @@ pub(super) struct Pool {
     pub patience: Duration,
     pub failpoints: Option<Failpoints>,
     pub counters: Arc<Counters>,
+    pub pulse: Pulse,
     limit: usize,
     state: Mutex<State>,
     wake: Notify,
@@ -44,13 +46,25 @@ impl Pool {
     pub fn new(target: Target, options: &StoreOptions, counters: Arc<Counters>) -> Self {
         let (patience, limit) = (options.patience, options.connections.max(1));
         let failpoints = options.failpoints.clone();
-        Self { target, patience, failpoints, counters, limit, state: Mutex::default(), wake: Notify::new() }
+        Self {
+            target,
+            patience,
+            failpoints,
+            counters,
+            pulse: Pulse::new(),
+            limit,
+            state: Mutex::default(),
+            wake: Notify::new(),
+        }
     }
 
     pub fn submit(self: &Arc<Self>, queued: Queued) -> StoreResult<()> {
         let mut state = self.state();
         if state.closed {
             return Err(StoreError::Unavailable("the store is closed".into()));
+        }
+        if self.pulse.hangs() {
+            return Err(Pulse::refusal());
         }
         if state.waiting.len() >= QUEUE {
             return Err(StoreError::Unavailable("too many transactions are waiting for a connection".into()));
@@ -60,12 +74,17 @@ impl Pool {
         }
         state.waiting.push_back(queued);
         drop(state);
-        self.wake.notify_one();
+        // Whoever waits for the shortest time has the warmest connection.
+        self.wake.notify_last();
         Ok(())
     }
 
     pub fn queue_length(&self) -> usize {
         self.state().waiting.len()
+    }
+
+    pub fn is_closed(&self) -> bool {
+        self.state().closed
     }
 
     pub fn close(&self) -> Vec<JoinHandle<()>> {

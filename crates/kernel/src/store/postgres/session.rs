@@ -9,6 +9,7 @@ use tokio_postgres::{Client, Error, Statement};
 
 use super::fault::{Fault, classify};
 use super::pool::Pool;
+use super::pulse::Pulse;
 use super::round::{Last, Reply, send};
 use crate::store::row::{Row, Source};
 use crate::store::work::Queued;
@@ -19,6 +20,8 @@ const BEGIN_WRITE: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
 const STATEMENTS: usize = 512;
 /// What a statement gets beyond its own limit before the connection counts as lost.
 const GRACE: Duration = Duration::from_secs(5);
+/// How long one attempt to connect may take, the server's first words included.
+const CONNECTED: Duration = Duration::from_secs(5);
 /// How long connecting is tried again before the caller is told.
 const CONNECT: Duration = Duration::from_secs(2);
 
@@ -60,6 +63,10 @@ impl PgSession {
         if self.connection.is_some() {
             // Lets the connection's task see what has arrived since: a closed socket, above all.
             self.runtime.block_on(tokio::task::yield_now());
+        }
+        if self.pool.pulse.hangs() {
+            self.connection = None;
+            return Err(Pulse::refusal());
         }
         if self.connection.as_ref().is_none_or(|connection| connection.client.is_closed()) {
             self.connection = None;
@@ -117,13 +124,13 @@ impl PgSession {
         self.later.clear();
     }
 
-    /// Sends what was put off, and COMMIT with it.
     fn failpoint(&self, name: &str) {
         if let Some(failpoints) = &self.pool.failpoints {
             failpoints.reached(name);
         }
     }
 
+    /// Sends what was put off, and COMMIT with it.
     pub(super) fn commit(&mut self) -> StoreResult<()> {
         if !self.begun && self.later.is_empty() {
             return Ok(());
@@ -164,7 +171,7 @@ impl PgSession {
             return;
         }
         let Some(connection) = &self.connection else { return };
-        let rollback = within(Some(GRACE), connection.client.batch_execute("ROLLBACK"));
+        let rollback = self.pool.answer(Some(GRACE), connection.client.batch_execute("ROLLBACK"));
         if !matches!(self.runtime.block_on(rollback), Some(Ok(()))) {
             self.connection = None;
         }
@@ -176,21 +183,24 @@ impl PgSession {
             let give_up = Instant::now() + CONNECT;
             let mut pause = Duration::from_millis(50);
             loop {
-                match pool.target.connect().await {
+                let Some(connected) = pool.answer(Some(CONNECTED), pool.target.connect()).await else {
+                    return Err(Pulse::refusal());
+                };
+                let unavailable = |error| StoreError::Unavailable(words(classify(&error).0));
+                match connected {
                     Ok(client) => return Ok(client),
-                    Err(error) if Instant::now() + pause > give_up => return Err(error),
+                    Err(error) if Instant::now() + pause > give_up => return Err(unavailable(error)),
                     Err(error)
                         if error.as_db_error().is_some_and(|answer| is_final(answer.code().code())) =>
                     {
-                        return Err(error);
+                        return Err(unavailable(error));
                     }
                     Err(_) => tokio::time::sleep(pause).await,
                 }
                 pause *= 2;
             }
         });
-        let client = client.map_err(|error| StoreError::Unavailable(words(classify(&error).0)))?;
-        self.connection = Some(Connection { client, statements: HashMap::new() });
+        self.connection = Some(Connection { client: client?, statements: HashMap::new() });
         Ok(())
     }
 
@@ -213,7 +223,7 @@ impl PgSession {
         self.flush()?;
         let guard = self.guard()?;
         let connection = self.connection.as_ref().ok_or_else(no_connection)?;
-        let result = self.runtime.block_on(within(guard, connection.client.prepare(sql)));
+        let result = self.runtime.block_on(self.pool.answer(guard, connection.client.prepare(sql)));
         let statement = self.judge(result)?;
         if let Some(connection) = &mut self.connection {
             if connection.statements.len() >= STATEMENTS {
@@ -234,7 +244,7 @@ impl PgSession {
         };
         let later = std::mem::take(&mut self.later);
         let client = &self.connection.as_ref().ok_or_else(no_connection)?.client;
-        let result = self.runtime.block_on(within(guard, send(client, begin, &later, last)));
+        let result = self.runtime.block_on(self.pool.answer(guard, send(client, begin, &later, last)));
         self.begun = true;
         self.judge(result)
     }
@@ -252,7 +262,7 @@ impl PgSession {
         let (error, fault) = match result {
             Some(Ok(value)) => return Ok(value),
             Some(Err(error)) => classify(&error),
-            None => (StoreError::Unavailable("the database does not answer".into()), Some(Fault::Connection)),
+            None => (Pulse::refusal(), Some(Fault::Connection)),
         };
         match fault {
             Some(Fault::Connection) => self.connection = None,
@@ -283,11 +293,4 @@ fn words(error: StoreError) -> String {
 
 fn no_connection() -> StoreError {
     StoreError::Unavailable("the connection is lost".into())
-}
-
-async fn within<T>(guard: Option<Duration>, future: impl Future<Output = T>) -> Option<T> {
-    match guard {
-        Some(guard) => tokio::time::timeout(guard, future).await.ok(),
-        None => Some(future.await),
-    }
 }

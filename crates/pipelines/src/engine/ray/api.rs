@@ -15,10 +15,14 @@ use reqwest_websocket::{Upgrade as _, WebSocket};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use super::log_body::LogBody;
+
 const CONNECT: Duration = Duration::from_secs(5);
 const ANSWER: Duration = Duration::from_secs(20);
 /// Code, runner and run file at 32 MiB each may take their time.
 const UPLOAD: Duration = Duration::from_mins(3);
+/// Bytes of an answer that is no log; one that is longer is not Ray's.
+const SHORT: usize = 16 << 20;
 /// Characters of Ray's own words that are repeated.
 const SHOWN: usize = 500;
 
@@ -110,8 +114,10 @@ impl Api {
             status if status.is_success() => Ok(true),
             StatusCode::BAD_REQUEST | StatusCode::CONFLICT | StatusCode::INTERNAL_SERVER_ERROR => {
                 let status = answer.status();
-                let text = answer.text().await.unwrap_or_default();
-                if text.contains("already exists") {
+                let text = words(answer).await;
+                // Other things may exist already; Ray names what does.
+                let id = job["submission_id"].as_str().unwrap_or_default();
+                if text.lines().any(|line| line.contains("already exists") && line.contains(id)) {
                     return Ok(false);
                 }
                 let said = last_line(&text);
@@ -135,15 +141,19 @@ impl Api {
         self.send(self.ask(Method::POST, &format!("/api/jobs/{id}/stop"))).await.map(drop)
     }
 
-    /// All that the job has said.
-    pub async fn logs(&self, id: &str) -> Result<String, Fault> {
-        #[derive(Deserialize)]
-        struct Logs {
-            logs: String,
-        }
+    /// What the job has said after the first `from` bytes, and whether that is all: no more than `most` bytes, and a few, are
+    /// given at once. Ray hands out the whole each time, so what comes before is read and dropped.
+    pub async fn logs(&self, id: &str, from: u64, most: usize) -> Result<(String, bool), Fault> {
         let request = self.ask(Method::GET, &format!("/api/jobs/{id}/logs")).timeout(UPLOAD);
-        let answer = self.send(request).await?;
-        Ok(self.json::<Logs>(answer).await?.logs)
+        let mut answer = self.send(request).await?;
+        let mut body = LogBody::new(from);
+        while let Some(piece) = answer.chunk().await.map_err(|error| self.unreachable(&error))? {
+            body.feed(&piece);
+            if body.text.len() >= most {
+                return Ok((body.text, false));
+            }
+        }
+        if body.is_whole() { Ok((body.text, true)) } else { Err(self.unlike_ray()) }
     }
 
     /// The same from the beginning on, and then as it grows, until the job has ended.
@@ -181,18 +191,21 @@ impl Api {
         match answer.status() {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Fault::Token,
             StatusCode::NOT_FOUND => Fault::NotFound,
-            StatusCode::BAD_REQUEST => Fault::Refused(last_line(&answer.text().await.unwrap_or_default())),
+            StatusCode::BAD_REQUEST => Fault::Refused(last_line(&words(answer).await)),
             status => {
-                let said = last_line(&answer.text().await.unwrap_or_default());
+                let said = last_line(&words(answer).await);
                 Fault::Unreachable(format!("{} answers {status}: {said}", self.address))
             }
         }
     }
 
     async fn json<T: for<'de> Deserialize<'de>>(&self, answer: Response) -> Result<T, Fault> {
-        let bytes = answer.bytes().await.map_err(|error| self.unreachable(&error))?;
-        serde_json::from_slice(&bytes)
-            .map_err(|_| Fault::Unreachable(format!("{} does not answer like Ray", self.address)))
+        let bytes = read(answer).await.map_err(|error| self.unreachable(&error))?;
+        serde_json::from_slice(&bytes).map_err(|_| self.unlike_ray())
+    }
+
+    fn unlike_ray(&self) -> Fault {
+        Fault::Unreachable(format!("{} does not answer like Ray", self.address))
     }
 
     fn unreachable(&self, error: &reqwest::Error) -> Fault {
@@ -237,6 +250,23 @@ impl std::fmt::Display for Fault {
             Self::Refused(why) => write!(f, "the Ray head does not take it: {why}"),
         }
     }
+}
+
+/// The beginning of an answer that is short where Ray gives it.
+async fn read(mut answer: Response) -> reqwest::Result<Vec<u8>> {
+    let mut bytes = vec![];
+    while let Some(piece) = answer.chunk().await? {
+        bytes.extend_from_slice(&piece);
+        if bytes.len() > SHORT {
+            break;
+        }
+    }
+    Ok(bytes)
+}
+
+/// What an answer says that is not the one that was wanted.
+async fn words(answer: Response) -> String {
+    String::from_utf8_lossy(&read(answer).await.unwrap_or_default()).into_owned()
 }
 
 /// The exception at the end of the traceback with which Ray answers.

@@ -28,6 +28,10 @@ pub(crate) struct RayConnection {
     /// Where the server finds the token; without it none is sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token: Option<SecretRef>,
+    /// How many runs may be active on it at once; those over it wait their turn. No limit without.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 10000))]
+    pub max_active_runs: Option<u32>,
     /// The folder on the cluster below which results are written, one folder for each run. A shared one outlives its node.
     #[serde(default = "default_output")]
     #[schemars(length(max = 500))]

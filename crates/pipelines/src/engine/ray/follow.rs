@@ -21,6 +21,9 @@ const ASK: Duration = Duration::from_secs(5);
 /// Where there is no WebSocket, the whole log is fetched this often.
 const FETCH: Duration = Duration::from_secs(2);
 
+/// Bytes of a log that is fetched that are held at once; the rest is fetched when these were told.
+const HELD: usize = 4 * 1024 * 1024;
+
 /// Looks that are left out while another server may be storing.
 const PATIENCE: u32 = 5;
 /// How often the end of a log is asked for before the job ends without it.
@@ -29,8 +32,8 @@ const TRIES: u32 = 5;
 /// How the log comes.
 enum Source {
     Socket(Box<WebSocket>),
-    /// Whole, again and again.
-    Text,
+    /// Whole, again and again; with the job once it has ended.
+    Text(Option<Job>),
     /// The log is complete; so is the job.
     Complete(Job),
 }
@@ -44,6 +47,8 @@ pub(super) struct Follow {
     /// What comes before this place was told by an earlier observation.
     told: u64,
     asked: Instant,
+    /// Between two fetches.
+    pause: Duration,
     /// How often it was waited for somebody to store what was told here.
     waited: u32,
     /// The job had ended when it was last asked for, and its log went on.
@@ -61,14 +66,14 @@ impl Follow {
             // Either there is no such job, or no WebSocket on the way to it.
             Err(Fault::Refused(_) | Fault::NotFound) => {
                 api.job(&job).await?;
-                Source::Text
+                Source::Text(None)
             }
             Err(fault) => return Err(fault),
         };
         let log = JobLog::default();
         // Asked for at once where the log is fetched.
         let asked = Instant::now().checked_sub(FETCH).unwrap_or_else(Instant::now);
-        Ok(Self { api, job, source, log, reading, told: cursor, asked, waited: 0, over: false })
+        Ok(Self { api, job, source, log, reading, told: cursor, asked, pause: FETCH, waited: 0, over: false })
     }
 
     /// Where the next observation goes on.
@@ -141,18 +146,26 @@ impl Follow {
     async fn more(&mut self, left: Duration) -> Result<(), Fault> {
         match &mut self.source {
             Source::Complete(_) => Ok(()),
-            Source::Text => {
-                let pause = FETCH.saturating_sub(self.asked.elapsed());
+            Source::Text(Some(job)) => {
+                let job = job.clone();
+                self.fetch_rest(job).await
+            }
+            Source::Text(None) => {
+                let pause = self.pause.saturating_sub(self.asked.elapsed());
                 if !pause.is_zero() {
                     tokio::time::sleep(pause.min(left)).await;
                     return Ok(());
                 }
                 let job = self.api.job(&self.job).await?;
-                self.fetch().await?;
                 if job.is_terminal() {
-                    self.source = Source::Complete(job);
+                    return self.fetch_rest(job).await;
                 }
-                self.asked = Instant::now();
+                let began = Instant::now();
+                if self.fetch().await? {
+                    // A log is fetched from its beginning each time: a long one less often.
+                    self.pause = FETCH.max(began.elapsed() * 10);
+                    self.asked = Instant::now();
+                }
                 Ok(())
             }
             Source::Socket(socket) => match tokio::time::timeout(left, socket.next()).await {
@@ -176,11 +189,22 @@ impl Follow {
         if !job.is_terminal() {
             return Err(Fault::Unreachable("its address closed the log before the job had ended".to_owned()));
         }
-        // Ray's tail may end before the last lines. They come by way of the driver's node, which may be gone for good.
+        // The runner's last words have come, so nothing of the run is missing.
+        if self.reading.memory.exit.is_some() {
+            self.source = Source::Complete(job);
+            return Ok(());
+        }
+        // Ray's tail may end before the last lines.
+        self.fetch_rest(job).await
+    }
+
+    /// The job has ended: what is left of its log, or the next part of it. It comes by way of the driver's node, which may be
+    /// gone for good.
+    async fn fetch_rest(&mut self, job: Job) -> Result<(), Fault> {
         for _ in 1..TRIES {
             match self.fetch().await {
-                Ok(()) => {
-                    self.source = Source::Complete(job);
+                Ok(whole) => {
+                    self.source = if whole { Source::Complete(job) } else { Source::Text(Some(job)) };
                     return Ok(());
                 }
                 Err(Fault::Unreachable(_)) => tokio::time::sleep(Self::LOOK).await,
@@ -188,10 +212,15 @@ impl Follow {
             }
         }
         let job = self.api.job(&self.job).await?;
-        if self.fetch().await.is_err() {
-            self.log.feed("\nThe rest of this log cannot be read: the node that has it does not answer.\n");
+        match self.fetch().await {
+            Ok(false) => self.source = Source::Text(Some(job)),
+            Ok(true) => self.source = Source::Complete(job),
+            Err(_) => {
+                let text = "\nThe rest of this log cannot be read: the node that has it does not answer.\n";
+                self.log.feed(text);
+                self.source = Source::Complete(job);
+            }
         }
-        self.source = Source::Complete(job);
         Ok(())
     }
 
@@ -205,13 +234,10 @@ impl Follow {
         Ok(())
     }
 
-    /// What the whole log has beyond what came.
-    async fn fetch(&mut self) -> Result<(), Fault> {
-        let whole = self.api.logs(&self.job).await?;
-        let come = usize::try_from(self.log.received()).unwrap_or(usize::MAX);
-        if let Some(rest) = whole.get(come..) {
-            self.log.feed(rest);
-        }
-        Ok(())
+    /// What the log has beyond what came, or a part of it; answers whether that is all.
+    async fn fetch(&mut self) -> Result<bool, Fault> {
+        let (rest, whole) = self.api.logs(&self.job, self.log.received(), HELD).await?;
+        self.log.feed(&rest);
+        Ok(whole)
     }
 }

@@ -1,10 +1,13 @@
-//! What is known of the clusters that were asked for anything since the server started.
+//! What is known of the clusters that this process has to do with: those that it was to ask for anything a short time ago.
+//!
+//! A process that only serves requests asks no cluster for anything, so it knows nothing. What is known of one run's cluster is
+//! told by the run's own observations.
 //!
 //! Connections are their tenants' own, and `/engines` is everybody's: so clusters are counted here and not named.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::future::join_all;
 use qd_core::time::Timestamp;
@@ -18,6 +21,8 @@ use super::connection::RayConnection;
 
 /// Whoever asks for the engines waits no longer.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// A cluster with a run on it is asked every few seconds.
+const KEPT: Duration = Duration::from_mins(5);
 
 #[derive(Default)]
 pub(super) struct Contacts {
@@ -27,6 +32,8 @@ pub(super) struct Contacts {
 
 struct Contact {
     spec: RayConnection,
+    /// When something was last to be asked of it for a run.
+    met_at: Instant,
     answered_at: Option<Timestamp>,
     version: Option<String>,
     state: EngineState,
@@ -34,9 +41,21 @@ struct Contact {
 
 impl Contacts {
     pub fn meet(&self, spec: &RayConnection) {
-        let new =
-            || Contact { spec: spec.clone(), answered_at: None, version: None, state: EngineState::Unknown };
-        self.lock().entry(spec.address.clone()).or_insert_with(new).spec = spec.clone();
+        self.meet_at(spec, Instant::now());
+    }
+
+    fn meet_at(&self, spec: &RayConnection, now: Instant) {
+        let (spec, state) = (spec.clone(), EngineState::Unknown);
+        let new = || Contact { spec: spec.clone(), met_at: now, answered_at: None, version: None, state };
+        let mut met = self.lock();
+        let contact = met.entry(spec.address.clone()).or_insert_with(new);
+        contact.met_at = now;
+        contact.spec = spec;
+    }
+
+    /// Leaves those on which no run was followed for a while.
+    fn leave(&self, now: Instant) {
+        self.lock().retain(|_, contact| now.duration_since(contact.met_at) < KEPT);
     }
 
     /// Whatever was asked of it, an answer is a sign of life.
@@ -55,6 +74,7 @@ impl Contacts {
 
     /// Asks every cluster for its version.
     pub async fn reading(&self, client: Option<&Client>, clock: &clock::Source) -> EngineReading {
+        self.leave(Instant::now());
         let specs: Vec<RayConnection> = self.lock().values().map(|contact| contact.spec.clone()).collect();
         let asked = client.map(|client| specs.iter().map(move |spec| ask(client, spec)));
         for (spec, answer) in specs.iter().zip(join_all(asked.into_iter().flatten()).await) {
@@ -97,9 +117,7 @@ fn summary(met: &BTreeMap<String, Contact>, now: Timestamp) -> EngineReading {
     ];
     let parts: Vec<String> = parts.into_iter().flatten().collect();
     let state = match (met.len(), refused, silent) {
-        // Nothing to be unknown: it is ready for the first.
-        (0, _, _) => EngineState::Healthy,
-        (_, _, 1..) => EngineState::Unknown,
+        (0, _, _) | (_, _, 1..) => EngineState::Unknown,
         (_, 1.., _) => EngineState::Degraded,
         _ => EngineState::Healthy,
     };
@@ -109,7 +127,7 @@ fn summary(met: &BTreeMap<String, Contact>, now: Timestamp) -> EngineReading {
         title: "Ray clusters".to_owned(),
         state,
         detail: if parts.is_empty() {
-            "ready; no cluster was asked for anything since the server started".to_owned()
+            "this server has no run on a cluster, so it has asked none".to_owned()
         } else {
             parts.join(", ")
         },
@@ -137,7 +155,7 @@ mod tests {
             let reading = summary(&contacts.lock(), at(now));
             (reading.state, reading.detail, reading.observed_at)
         };
-        assert_eq!(told(1).0, EngineState::Healthy);
+        assert_eq!(told(1).0, EngineState::Unknown);
         contacts.meet(&spec("http://a:1"));
         contacts.meet(&spec("http://b:1"));
         contacts.heard("http://a:1", &Ok(()), at(10));
@@ -152,5 +170,12 @@ mod tests {
         // What was learnt stays when the connection is used again.
         contacts.meet(&spec("http://a:1"));
         assert_eq!(told(70).2, at(10));
+        // A cluster that no run is followed on any more is nobody's trouble.
+        let later = Instant::now() + KEPT;
+        contacts.meet_at(&spec("http://b:1"), later);
+        contacts.leave(later);
+        assert_eq!(told(80).1, "1 cluster takes no token of its connection");
+        contacts.leave(later + KEPT);
+        assert_eq!(told(90).0, EngineState::Unknown);
     }
 }

@@ -8,6 +8,10 @@ use serde_json::Value;
 
 use crate::supervisor::journal::{Line, Stream};
 
+/// Bytes of a line. What is longer, because nobody ends it, is given out in pieces of this length.
+const LINE: usize = 64 * 1024;
+/// Bytes of a line that the runner's `job` writes: it keeps below what Ray passes on at once.
+const RECORD: usize = 4 * 1024 * 1024;
 /// Stands before each record that the runner's `job` writes.
 const MARK: &str = "@qd1 ";
 
@@ -40,11 +44,21 @@ impl JobLog {
         self.before + self.given as u64
     }
 
-    /// The next whole line, without its end.
+    /// The next whole line, without its end. Where one that is too long is cut follows from its text alone.
     pub fn line(&mut self) -> Option<&str> {
         let start = self.given;
-        let length = self.held.get(start..)?.find('\n')?;
-        self.given = start + length + 1;
+        let rest = self.held.get(start..)?;
+        let most = if rest.starts_with(MARK) { RECORD } else { LINE };
+        let here = rest.as_bytes().get(..=most).unwrap_or(rest.as_bytes());
+        if let Some(length) = here.iter().position(|byte| *byte == b'\n') {
+            self.given = start + length + 1;
+            return self.held.get(start..start + length);
+        }
+        if here.len() <= most {
+            return None;
+        }
+        let length = rest.floor_char_boundary(most);
+        self.given = start + length;
         self.held.get(start..start + length)
     }
 
@@ -143,6 +157,24 @@ mod tests {
                 prop_assert!(text.is_char_boundary(place));
                 prop_assert!(place == text.len() || text[..place].ends_with('\n'));
             }
+        }
+    }
+
+    #[test]
+    fn a_line_without_an_end_is_given_out_in_pieces_wherever_it_is_cut() {
+        let endless = "é".repeat(LINE * 2);
+        let text = format!("a\n{endless}\nb\n{MARK}{endless}\n{}\nc", "x".repeat(LINE));
+        let whole = lines(&text, &[usize::MAX]);
+        let lengths: Vec<usize> = whole.iter().map(|(line, _)| line.len()).collect();
+        assert_eq!(lengths, [1, LINE, LINE, LINE, LINE, 1, MARK.len() + 4 * LINE, LINE, 1]);
+        for sizes in [&[1000_usize][..], &[LINE - 1, 1, 2], &[LINE + 1]] {
+            assert_eq!(lines(&text, sizes), whole);
+        }
+        let mut log = JobLog::default();
+        for _ in 0..100 {
+            log.feed(&endless);
+            while log.line().is_some() {}
+            assert!(log.held.len() <= endless.len() + LINE);
         }
     }
 

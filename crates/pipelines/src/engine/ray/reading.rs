@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use qd_core::time::Timestamp;
 use qd_kernel::engine::Observation;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::log::{Body, Said, said};
 use crate::engine::events;
@@ -21,8 +21,6 @@ pub(super) struct Reading {
     /// Whether the throughput of stages is wanted.
     metrics: bool,
     pub memory: Memory,
-    /// What runs there: Xenna, Ray, Python.
-    pub versions: Map<String, Value>,
     /// Names that Xenna gives stages, with their ids.
     stages: HashMap<String, String>,
     stdout: DriverLines,
@@ -36,7 +34,6 @@ impl Reading {
             mark: mark.to_owned(),
             metrics,
             memory: Memory::default(),
-            versions: Map::new(),
             stages: HashMap::new(),
             stdout: DriverLines::of(Stream::Stdout),
             stderr: DriverLines::of(Stream::Stderr),
@@ -78,11 +75,6 @@ impl Reading {
             self.stages =
                 stages.filter_map(|one| Some((text(one, "xenna_name")?, text(one, "id")?))).collect();
         }
-        let hello = event["type"] == "hello";
         events::take(event, at, &mut self.memory, seen, self.metrics);
-        if hello {
-            let told = seen.engine_detail.as_ref().and_then(Value::as_object);
-            self.versions = told.cloned().unwrap_or_default();
-        }
     }
 }

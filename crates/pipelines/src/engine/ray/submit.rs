@@ -13,7 +13,7 @@ use super::api::{Fault, Job, submission};
 use super::cluster::{Cluster, submission_id};
 use super::{Ray, package};
 use crate::run_file::{RunFacts, run_file};
-use crate::spec::PipelineSpec;
+use crate::spec::{ExecutionMode, PipelineSpec};
 use crate::templates::{Resolved, resolve};
 
 /// Metadata of our jobs: whose it is, so that another's of the same name is not taken for it.
@@ -47,10 +47,12 @@ impl Ray {
     /// Asks the job to end. One that was not submitted yet never will be: its name is taken by a job that does nothing, for
     /// a submission whose sender has given up may still arrive.
     ///
-    /// What nobody lets in has started nothing: a start that is refused for its connection or its token can be given up
-    /// although the cluster cannot be asked. A head that does not answer may have the job, so it is asked until it does.
+    /// What nobody lets in has started nothing: a first try that is refused for its connection or its token can be given up
+    /// although the cluster cannot be asked. A head that does not answer may have the job, and so may one that an earlier
+    /// try has reached, be it of a server that has died: they are asked until they answer.
     pub(super) async fn attempt_stop(&self, ticket: &RunTicket) -> Result<()> {
-        let nothing_sent = ticket.external_id.is_none() && !self.attempts.sent(ticket);
+        let nothing_sent =
+            ticket.external_id.is_none() && !ticket.tried_before && !self.attempts.sent(ticket);
         let cluster = match self.cluster_of(ticket).await {
             Err(error) if nothing_sent && matches!(error.code, "connection_not_found" | "secret_missing") => {
                 return Ok(());
@@ -83,6 +85,10 @@ impl Ray {
         let spec = PipelineSpec::deserialize(&ticket.spec).map_err(|error| {
             Error::internal("spec_unreadable", "the revision's spec cannot be read").with_source(error)
         })?;
+        if spec.execution_mode == ExecutionMode::Serving {
+            let detail = format!("{} would serve where nothing reaches it: on a cluster", ticket.run_ref);
+            return Err(Error::conflict("not_serving", detail));
+        }
         let Resolved { spec, code } = resolve(&spec);
         let mut archives: Vec<(Digest, Vec<u8>)> = Vec::new();
         for (digest, _) in code {

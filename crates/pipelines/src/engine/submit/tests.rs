@@ -71,6 +71,8 @@ async fn another_servers_attempt_is_an_error_and_never_an_end() {
         params: json!({}),
         correlation_id: String::new(),
         external_id: None,
+        engine_detail: None,
+        tried_before: false,
     };
     ticket.external_id = Some(external_id(&one.folder_id().await.unwrap(), &ticket));
     assert_eq!(other.observe(&ticket, 0).await.unwrap_err().code, "another_servers_run");

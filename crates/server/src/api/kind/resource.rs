@@ -65,6 +65,9 @@ pub struct ResourceDetail {
     pub spec: Option<Value>,
     /// JSON Schema of what a run asks for, where it asks for anything.
     pub params_schema: Option<Value>,
+    /// What the kind tells of it beyond its records; absent for kinds that tell nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<Value>,
 }
 
 pub async fn list(
@@ -111,7 +114,8 @@ pub async fn get(
         None => None,
     };
     let params_schema = spec.as_ref().and_then(|spec| kind.kind.params_schema(spec));
-    Ok(Tagged(resource.version, Json(ResourceDetail { resource, spec, params_schema })))
+    let status = kind.kind.status(kernel, caller.scope(), &resource).await?;
+    Ok(Tagged(resource.version, Json(ResourceDetail { resource, spec, params_schema, status })))
 }
 
 pub async fn patch(

@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 use tokio_postgres::{Client, NoTls, Statement, Transaction, types::ToSql};
 use uuid::Uuid;
 
-use super::CALLERS;
+use super::CONNECTIONS;
 use crate::bench::Fallible;
 
 const KEY: &str =
@@ -22,8 +22,7 @@ const JOB: &str = "INSERT INTO job (id, tenant_id, project_id, operation, state,
   VALUES ($1, $2, $3, 'bench.nothing', 'queued', '{\"steps\":1}', '', false, 'bench', now(), 'bench', 'bench')";
 const STEP: &str = "INSERT INTO job_step (job_id, idx, name, title, state, attempts)
   VALUES ($1, $2, 'nothing', 'Do nothing', 'pending', 0)";
-const QUEUE: &str =
-    "INSERT INTO job_queue (job_id, prio, tenant_id, due_at, token, step) VALUES ($1, 1, $2, now(), 0, 0)";
+const QUEUE: &str = "INSERT INTO job_queue (job_id, prio, tenant_id, due_at, set_at, token, step) VALUES ($1, 1, $2, now(), now(), 0, 0)";
 const EVENT: &str =
     "INSERT INTO event_outbox (tenant_id, project_id, type, at, actor, job_id, correlation_id, data)
   VALUES ($1, $2, $3, now(), 'bench', $4, 'bench', '{\"operation\":\"bench.nothing\"}')";
@@ -31,8 +30,10 @@ const AUDIT: &str = "INSERT INTO audit (id, tenant_id, project_id, at, actor, so
     reason, changes, job_id, request_id, correlation_id)
   VALUES ($1, $2, $3, now(), 'bench', 'bench', 'jobs.create', 'Job', $4, 'bench.nothing', 'success', '',
     '[{\"pointer\":\"/input\",\"op\":\"add\",\"after\":{\"steps\":1}}]', $4, 'bench', 'bench')";
-const LEASE: &str =
-    "UPDATE job_queue SET due_at = now() + interval '15 seconds', token = token + 1 WHERE job_id = $1";
+const LEASE: &str = "UPDATE job_queue SET due_at = now() + interval '15 seconds', set_at = now(), token = token + 1 WHERE job_id = $1";
+const TAKE: &str = "UPDATE job_queue SET due_at = now() + interval '15 seconds', set_at = now(), token = token + 1 WHERE job_id = (
+    SELECT job_id FROM job_queue WHERE prio = 1 AND due_at <= now() ORDER BY due_at, job_id LIMIT 1 FOR UPDATE SKIP LOCKED)
+  RETURNING job_id";
 const JOB_RUNNING: &str = "UPDATE job SET state = 'running', started_at = now() WHERE id = $1";
 const STEP_RUNNING: &str =
     "UPDATE job_step SET state = 'running', attempts = 1, started_at = now() WHERE job_id = $1 AND idx = $2";
@@ -40,7 +41,7 @@ const RELEASE: &str = "DELETE FROM job_queue WHERE job_id = $1 AND token = 1";
 const NEXT: &str = "UPDATE job_queue SET step = $2 WHERE job_id = $1 AND token = 1";
 const STEP_DONE: &str = "UPDATE job_step SET state = 'succeeded', output = 'null', ended_at = now() WHERE job_id = $1 AND idx = $2";
 const JOB_DONE: &str = "UPDATE job SET state = 'succeeded', ended_at = now() WHERE id = $1";
-const ALL: [&str; 13] = [
+const ALL: [&str; 14] = [
     KEY,
     JOB,
     STEP,
@@ -48,6 +49,7 @@ const ALL: [&str; 13] = [
     EVENT,
     AUDIT,
     LEASE,
+    TAKE,
     JOB_RUNNING,
     STEP_RUNNING,
     RELEASE,
@@ -73,7 +75,7 @@ impl Floor {
     /// On a migrated database that nobody else writes to.
     pub async fn open(url: &str, scope: Scope) -> Fallible<Self> {
         let mut workers = vec![];
-        for _ in 0..CALLERS {
+        for _ in 0..CONNECTIONS {
             let (client, connection) = tokio_postgres::connect(url, NoTls).await?;
             // Ends with its client; what goes wrong is seen there.
             tokio::spawn(connection);
@@ -96,6 +98,26 @@ impl Floor {
     /// Steps a second, one commit each.
     pub async fn steps(&mut self, length: Duration) -> Fallible<f64> {
         self.all(|worker| worker.steps(length)).await
+    }
+
+    /// One job of so many steps, a commit each, on one connection.
+    pub async fn chain(&mut self, steps: usize) -> Fallible<Duration> {
+        let worker = self.0.first_mut().ok_or("no connection")?;
+        let (start, id) = (Instant::now(), worker.source.uuid());
+        worker.enqueue(id).await?;
+        worker.claim(id).await?;
+        for step in 0..steps {
+            worker.step(id, i64::try_from(step)?).await?;
+        }
+        worker.complete(id, 0).await?;
+        Ok(start.elapsed())
+    }
+
+    /// Until the queue is empty.
+    pub async fn drain(&mut self, steps: i64) -> Fallible<Duration> {
+        let start = Instant::now();
+        self.all(|worker| worker.drain(steps)).await?;
+        Ok(start.elapsed())
     }
 
     /// Each connection on a task of its own; how much they did a second.
@@ -134,7 +156,7 @@ impl Worker {
             let id = self.source.uuid();
             self.enqueue(id).await?;
             self.claim(id).await?;
-            self.complete(id).await?;
+            self.complete(id, 0).await?;
             count += 1;
         }
         Ok((self, count))
@@ -149,8 +171,37 @@ impl Worker {
             self.step(id, i64::from(count)).await?;
             count += 1;
         }
-        self.complete(id).await?;
+        self.complete(id, 0).await?;
         Ok((self, count))
+    }
+
+    /// Takes one job after the other and commits each of its steps.
+    async fn drain(mut self, steps: i64) -> Fallible<(Self, u32)> {
+        let (last, mut count) = (steps - 1, 0);
+        while let Some(id) = self.take().await? {
+            for index in 0..last {
+                let (statements, tx) = (&self.statements, self.client.transaction().await?);
+                statements.run(&tx, NEXT, &[&id, &(index + 1)]).await?;
+                statements.run(&tx, STEP_DONE, &[&id, &index]).await?;
+                statements.run(&tx, STEP_RUNNING, &[&id, &(index + 1)]).await?;
+                tx.commit().await?;
+            }
+            self.complete(id, last).await?;
+            count += 1;
+        }
+        Ok((self, count))
+    }
+
+    async fn take(&mut self) -> Fallible<Option<Uuid>> {
+        let take = self.statements.0.get(TAKE).ok_or("a statement that was not prepared")?;
+        let tx = self.client.transaction().await?;
+        let Some(row) = tx.query_opt(take, &[]).await? else { return Ok(None) };
+        let id: Uuid = row.get(0);
+        self.statements.run(&tx, JOB_RUNNING, &[&id]).await?;
+        self.statements.run(&tx, EVENT, &[&self.tenant, &self.project, &"job.running", &id]).await?;
+        self.statements.run(&tx, STEP_RUNNING, &[&id, &0i64]).await?;
+        tx.commit().await?;
+        Ok(Some(id))
     }
 
     async fn enqueue(&mut self, id: Uuid) -> Fallible<()> {
@@ -184,11 +235,11 @@ impl Worker {
         Ok(tx.commit().await?)
     }
 
-    async fn complete(&mut self, id: Uuid) -> Fallible<()> {
+    async fn complete(&mut self, id: Uuid, last: i64) -> Fallible<()> {
         let (tenant, project) = (&self.tenant, &self.project);
         let (statements, tx) = (&self.statements, self.client.transaction().await?);
         statements.run(&tx, RELEASE, &[&id]).await?;
-        statements.run(&tx, STEP_DONE, &[&id, &0i64]).await?;
+        statements.run(&tx, STEP_DONE, &[&id, &last]).await?;
         statements.run(&tx, JOB_DONE, &[&id]).await?;
         statements.run(&tx, EVENT, &[tenant, project, &"job.succeeded", &id]).await?;
         Ok(tx.commit().await?)

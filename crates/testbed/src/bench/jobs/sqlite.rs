@@ -7,7 +7,7 @@ use qd_kernel::{
     clock::{self, Source},
     context::Scope,
 };
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension as _, params};
 use uuid::Uuid;
 
 use crate::bench::{Fallible, floor::PRAGMAS};
@@ -39,7 +39,7 @@ impl Floor {
             let id = self.source.uuid();
             self.enqueue(id)?;
             self.claim(id)?;
-            self.complete(id)?;
+            self.complete(id, 0)?;
             count += 1;
         }
         Ok(f64::from(count) / start.elapsed().as_secs_f64())
@@ -56,8 +56,42 @@ impl Floor {
             count += 1;
         }
         let took = start.elapsed();
-        self.complete(id)?;
+        self.complete(id, 0)?;
         Ok(f64::from(count) / took.as_secs_f64())
+    }
+
+    /// One job of so many steps, a commit each.
+    pub fn chain(&mut self, steps: usize) -> Fallible<Duration> {
+        let (start, id) = (Instant::now(), self.source.uuid());
+        self.enqueue(id)?;
+        self.claim(id)?;
+        for step in 0..steps {
+            self.step(id, i64::try_from(step)?)?;
+        }
+        self.complete(id, 0)?;
+        Ok(start.elapsed())
+    }
+
+    /// Takes one job after the other and commits each of its steps, until the queue is empty.
+    pub fn drain(&mut self, steps: i64) -> rusqlite::Result<Duration> {
+        let start = Instant::now();
+        while let Some(id) = self.next()? {
+            self.claim(id)?;
+            for index in 0..steps - 1 {
+                self.step_on(id, index)?;
+            }
+            self.complete(id, steps - 1)?;
+        }
+        Ok(start.elapsed())
+    }
+
+    fn next(&self) -> rusqlite::Result<Option<Uuid>> {
+        let due =
+            "SELECT job_id FROM job_queue WHERE prio = 1 AND due_at <= ?1 ORDER BY due_at, job_id LIMIT 1";
+        let now = self.source.now().micros();
+        let found: Option<[u8; 16]> =
+            self.connection.prepare_cached(due)?.query_row([now], |row| row.get(0)).optional()?;
+        Ok(found.map(Uuid::from_bytes))
     }
 
     fn enqueue(&mut self, id: Uuid) -> rusqlite::Result<()> {
@@ -81,7 +115,7 @@ impl Floor {
         )?
         .execute(params![id])?;
         tx.prepare_cached(
-            "INSERT INTO job_queue (job_id, prio, tenant_id, due_at, token, step) VALUES (?1, 1, ?3, ?2, 0, 0)",
+            "INSERT INTO job_queue (job_id, prio, tenant_id, due_at, set_at, token, step) VALUES (?1, 1, ?3, ?2, ?2, 0, 0)",
         )?
         .execute(params![id, now, self.tenant.as_bytes()])?;
         tx.prepare_cached(EVENT)?.execute(params![
@@ -105,7 +139,7 @@ impl Floor {
         let (id, now) = (id.as_bytes(), self.source.now().micros());
         let tx = self.connection.transaction()?;
         tx.prepare_cached(
-            "UPDATE job_queue SET due_at = ?2 + 15000000, token = token + 1 WHERE job_id = ?1",
+            "UPDATE job_queue SET due_at = ?2 + 15000000, set_at = ?2, token = token + 1 WHERE job_id = ?1",
         )?
         .execute(params![id, now])?;
         tx.prepare_cached("UPDATE job SET state = 'running', started_at = ?2 WHERE id = ?1")?
@@ -124,14 +158,14 @@ impl Floor {
         tx.commit()
     }
 
-    fn complete(&mut self, id: Uuid) -> rusqlite::Result<()> {
+    fn complete(&mut self, id: Uuid, last: i64) -> rusqlite::Result<()> {
         let (id, now) = (id.as_bytes(), self.source.now().micros());
         let tx = self.connection.transaction()?;
         tx.prepare_cached("DELETE FROM job_queue WHERE job_id = ?1 AND token = 1")?.execute(params![id])?;
         tx.prepare_cached(
-            "UPDATE job_step SET state = 'succeeded', output = 'null', ended_at = ?2 WHERE job_id = ?1 AND idx = 0",
+            "UPDATE job_step SET state = 'succeeded', output = 'null', ended_at = ?2 WHERE job_id = ?1 AND idx = ?3",
         )?
-        .execute(params![id, now])?;
+        .execute(params![id, now, last])?;
         tx.prepare_cached("UPDATE job SET state = 'succeeded', ended_at = ?2 WHERE id = ?1")?
             .execute(params![id, now])?;
         tx.prepare_cached(EVENT)?.execute(params![
@@ -157,6 +191,22 @@ impl Floor {
         tx.prepare_cached(
             "INSERT INTO job_step (job_id, idx, name, title, state, attempts, started_at)
              VALUES (?1, ?2, 'nothing', 'Do nothing', 'running', 1, ?3)",
+        )?
+        .execute(params![id, index + 1, now])?;
+        tx.commit()
+    }
+    /// The same where the next step's row was made with the job.
+    fn step_on(&mut self, id: Uuid, index: i64) -> rusqlite::Result<()> {
+        let (id, now) = (id.as_bytes(), self.source.now().micros());
+        let tx = self.connection.transaction()?;
+        tx.prepare_cached("UPDATE job_queue SET step = ?2 WHERE job_id = ?1")?
+            .execute(params![id, index + 1])?;
+        tx.prepare_cached(
+            "UPDATE job_step SET state = 'succeeded', output = 'null', ended_at = ?3 WHERE job_id = ?1 AND idx = ?2",
+        )?
+        .execute(params![id, index, now])?;
+        tx.prepare_cached(
+            "UPDATE job_step SET state = 'running', attempts = 1, started_at = ?3 WHERE job_id = ?1 AND idx = ?2",
         )?
         .execute(params![id, index + 1, now])?;
         tx.commit()
