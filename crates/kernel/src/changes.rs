@@ -54,7 +54,7 @@ pub struct Preview {
 /// What asking for a change came to.
 pub(crate) enum Changed {
     /// With its job as it was written; none where the plan has no steps.
-    Made { planned: Planned, job: Option<Box<Job>> },
+    Made { planned: Box<Planned>, job: Option<Box<Job>> },
     /// The key was used before; whatever came of it has this id.
     Before(JobId),
 }
@@ -100,7 +100,7 @@ impl Kernel {
                     let planned = kernel.plan_in(m.tx, scope, &*operation, &input, &preflight, true)?;
                     kernel.require_no_approval(&planned.plan)?;
                     let job = kernel.intend(m, &*operation, &input, &preflight, &planned, job_id, None)?;
-                    Ok((planned, job.map(Box::new)))
+                    Ok((Box::new(planned), job.map(Box::new)))
                 })
             })
             .await;

@@ -31,7 +31,7 @@ use self::world::client::WorldClient;
 #[command(name = "qd-testbed", about = "The server with a toy plane, for tests and the bench.")]
 enum Words {
     /// Serve until SIGINT or SIGTERM
-    Serve(Serve),
+    Serve(Box<Serve>),
     /// Be the outside world that a toy acts on, until killed
     World(world::WorldArgs),
     /// Say on standard output which operations the server has, as a JSON list of names
@@ -93,7 +93,7 @@ struct Serve {
 fn main() -> ExitCode {
     let served = match Words::parse() {
         Words::Supervise { dir } => return qd_pipelines::supervisor::supervise(&dir),
-        Words::Serve(words) => serve(words),
+        Words::Serve(words) => serve(*words),
         Words::World(args) => measure(world::run(args)),
         Words::Operations => operations(),
         Words::Bench(args) => measure(bench::run(args)),
