@@ -90,6 +90,9 @@ both_stores! {
         // By the duty itself.
         eventually("it fires", async || (runs(&t).await == 1).then_some(())).await;
         assert_eq!(firings(&t, "each-hour").await, [json!(["01:00", "started", 0])]);
+        let run = t.kernel.run_get(t.scope, "one#1").await.unwrap();
+        // Both sentences below tell its state.
+        t.run_in(run.id, RunState::Running).await;
         let told = status(&t, "each-hour").await;
         assert_eq!(told["firings"][0]["run"]["ref"], "one#1");
         assert_eq!(told["next"].as_array().unwrap().len(), 5);
@@ -99,9 +102,7 @@ both_stores! {
         let explained = t.kernel.explain(&t.context(), "schedules/each-hour").await.unwrap();
         assert!(explained.sentence.contains(sentence), "{}", explained.sentence);
 
-        let run = t.kernel.run_get(t.scope, "one#1").await.unwrap();
         assert_eq!(run.created_by, "schedules/each-hour");
-        t.run_in(run.id, RunState::Running).await;
         let filter = AuditFilter { job_id: Some(run.job_id), ..AuditFilter::default() };
         let audit = t.kernel.audit_list(t.scope, filter, PageRequest::default()).await.unwrap().items;
         assert_eq!((audit.len(), audit[0].action.as_str(), audit[0].actor.as_str()), (1, "samples.run", "schedules/each-hour"));
