@@ -5,6 +5,7 @@
 
 pub mod keeping;
 pub mod log;
+pub mod proving;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -25,6 +26,7 @@ use crate::client::Client;
 use crate::context::{Access, Contexts, Entry, parse_server};
 use crate::failure::Failure;
 use crate::hosting::keeping::Keeping;
+use crate::hosting::proving::Proving;
 use crate::invocation::Invocation;
 
 /// Longest wait for the first answer of a server that has bound its port.
@@ -57,6 +59,8 @@ pub struct HostWords {
     pub public_url: Option<String>,
     #[command(flatten)]
     pub keeping: Keeping,
+    #[command(flatten)]
+    pub proving: Proving,
 }
 
 /// The part of `serve` alone: what one of several processes does.
@@ -118,6 +122,7 @@ pub async fn start(words: &HostWords, part: &Part, listen: SocketAddr) -> Result
         ..KernelOptions::default()
     };
     words.keeping.apply(&mut kernel);
+    words.proving.apply(&mut kernel);
     let boot = Boot {
         build: BuildInfo::new("qd"),
         data_dir: data.clone(),

@@ -61,7 +61,7 @@ pub(crate) fn inexact_numbers(value: &Value, at: &Trail<'_>, found: &mut Found) 
 
 /// True where the canonical form keeps every digit. Floats always pass: their text is the shortest that reads as the
 /// same double, and that text, read again, passes too, even where it looks like an integer.
-fn is_exact(number: &Number) -> bool {
+pub(crate) fn is_exact(number: &Number) -> bool {
     let integer = number.as_i64().map(i64::unsigned_abs).or(number.as_u64());
     integer.is_none_or(|size| size <= 1 << 53)
         || serde_json_canonicalizer::to_string(number).is_ok_and(|text| text == number.to_string())

@@ -5,6 +5,7 @@
 //!
 //! *Invariant*: no IO, no clock, no randomness, no async. The same inputs give the same bytes.
 
+pub mod audit;
 pub mod canonical;
 pub mod diff;
 pub mod document;

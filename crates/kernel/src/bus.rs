@@ -67,6 +67,7 @@ pub struct Bus {
     jobs_elsewhere: Arc<Notify>,
     runs: Arc<Notify>,
     outbox: Arc<Notify>,
+    audit: Arc<Notify>,
     events: watch::Sender<u64>,
     logs: watch::Sender<u64>,
     progress: broadcast::Sender<Progress>,
@@ -84,6 +85,7 @@ impl Bus {
             jobs_elsewhere: Arc::default(),
             runs: Arc::default(),
             outbox: Arc::default(),
+            audit: Arc::default(),
             events: watch::Sender::new(0),
             logs: watch::Sender::new(0),
             progress: broadcast::Sender::new(256),
@@ -107,6 +109,9 @@ impl Bus {
         }
         if wake.runs {
             self.runs.notify_one();
+        }
+        if wake.audit {
+            self.audit.notify_one();
         }
         self.tell(Call { jobs: wake.jobs, runs: wake.runs, ..Call::default() });
     }
@@ -192,6 +197,15 @@ impl Bus {
     fn job_seen(&self, moved: JobMoved) {
         // An error only says that nobody listens.
         let _ = self.jobs_moved.send(moved);
+    }
+
+    /// The sealer here may look; that of another process finds it by itself.
+    pub(crate) fn audit_written(&self) {
+        self.audit.notify_one();
+    }
+
+    pub(crate) async fn audit_waiting(&self) {
+        self.audit.notified().await;
     }
 
     pub(crate) async fn outbox_filled(&self) {

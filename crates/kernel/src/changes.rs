@@ -167,12 +167,16 @@ impl Kernel {
         plan_id: Option<PlanId>,
     ) -> Result<Option<Job>> {
         gates_open(&planned.plan)?;
+        let canonical = canonical(&planned.plan)?;
+        m.plan(canonical.1.as_str());
         let intended = operation.intend(m, &Intent { kernel: self, job_id, input, preflight, planned })?;
         if planned.plan.steps.is_empty() {
             return Ok(None);
         }
         self.failpoint(|| format!("job.asked:{}", operation.name()));
-        NewJob { id: job_id, operation, plan: &planned.plan, plan_id, intended }.insert(m).map(Some)
+        NewJob { id: job_id, operation, plan: &planned.plan, canonical, plan_id, intended }
+            .insert(m)
+            .map(Some)
     }
 
     fn require_no_approval(&self, plan: &Plan) -> Result<()> {

@@ -56,13 +56,20 @@ pub struct Context {
     pub ids: RequestIds,
     /// Where the request came from: a socket address, or the name of an internal task.
     pub source: String,
+    /// Whose wish the system carries out, where it is the system that acts.
+    pub on_behalf_of: Option<String>,
 }
 
 impl Context {
-    /// The system at work, in `name`'s stead where somebody asked for it.
+    /// The system at work, under the name of what or who it works for.
     pub(crate) fn system(name: String, scope: Scope, ids: RequestIds, source: &str) -> Self {
         let principal =
             Principal { id: Uuid::nil().into(), name, kind: PrincipalKind::System, role: String::new() };
-        Self { principal, scope, ids, source: source.into() }
+        Self { principal, scope, ids, source: source.into(), on_behalf_of: None }
+    }
+
+    pub(crate) fn on_behalf_of(mut self, who: impl Into<Option<String>>) -> Self {
+        self.on_behalf_of = who.into();
+        self
     }
 }

@@ -18,6 +18,7 @@ mod worker;
 use std::collections::HashMap;
 
 use qd_core::{
+    canonical::Digest,
     error::{Error, Result},
     id::{JobId, PlanId, ResourceId, RunId},
     plan::{Plan, PlanStep},
@@ -29,7 +30,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::{
-    changes::{Changed, Request, canonical},
+    changes::{Changed, Request},
     context::{Context, Scope},
     idempotency::{self, Claimed, IdempotencyKey},
     kernel::Kernel,
@@ -119,6 +120,8 @@ pub(crate) struct NewJob<'a> {
     pub id: JobId,
     pub operation: &'a dyn Operation,
     pub plan: &'a Plan,
+    /// Its text and digest.
+    pub canonical: (String, Digest),
     pub plan_id: Option<PlanId>,
     pub intended: Intended,
 }
@@ -126,7 +129,7 @@ pub(crate) struct NewJob<'a> {
 impl NewJob<'_> {
     /// Writes the job with its planned steps and queues it, within the mutation that asks for it. Answers it as it was written.
     pub(crate) fn insert(self, m: &mut Mutation<'_, '_>) -> Result<Job> {
-        let (body, hash) = canonical(self.plan)?;
+        let (body, hash) = self.canonical;
         let Intended { input, resource, run_id } = self.intended;
         let resource_id = resource.as_ref().map(|resource| resource.id);
         let locks = match &self.plan.locks[..] {

@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::{
+    audit::{AuditOptions, Auditing},
     bus::{Bus, NatsOptions, nats::Nats},
     clock::Source,
     connections,
@@ -66,6 +67,7 @@ pub struct KernelOptions {
     pub failpoints: Option<Failpoints>,
     /// The bus that joins the processes of one database; none for a process that is alone.
     pub nats: Option<NatsOptions>,
+    pub audit: AuditOptions,
 }
 
 impl Default for KernelOptions {
@@ -85,6 +87,7 @@ impl Default for KernelOptions {
             engine_limits: BTreeMap::new(),
             failpoints: None,
             nats: None,
+            audit: AuditOptions::default(),
         }
     }
 }
@@ -105,6 +108,7 @@ pub struct Kernel {
     /// What is due is due by this clock, and not by `source`.
     pub(crate) reckoning: Arc<Reckoning>,
     pub(crate) callers: Arc<Callers>,
+    pub(crate) audit: Arc<Auditing>,
     /// Where log chunks go, if not into the database.
     pub log_place: Option<Arc<LogPlace>>,
     /// Who this process is among those on the same database, for as long as it lives.
@@ -151,6 +155,7 @@ impl Kernel {
             ));
         }
         let log_place = options.log_store.as_ref().map(LogPlace::open).transpose()?;
+        let audit = Auditing::open(&options.audit)?;
         let process = source.uuid();
         let kernel = Self {
             store,
@@ -162,6 +167,7 @@ impl Kernel {
             in_flight: Arc::default(),
             handed: Arc::default(),
             callers: Arc::default(),
+            audit,
             log_place,
             process,
             scopes: Arc::default(),
@@ -169,6 +175,7 @@ impl Kernel {
         kernel.reckon().await?;
         kernel.tenants_bootstrap().await?;
         kernel.owner_bootstrap().await?;
+        kernel.audit_key_agree().await?;
         Ok(kernel)
     }
 
@@ -197,6 +204,11 @@ impl Kernel {
             set.spawn(self.clone().retention_run(stop.clone()));
             set.spawn(self.clone().schedules_run(stop.clone()));
             set.spawn(self.clone().logs_ship_run(stop.clone()));
+            set.spawn(self.clone().audit_seal_run(stop.clone()));
+            set.spawn(self.clone().audit_checkpoints_run(stop.clone()));
+            for sink in &self.audit.sinks {
+                set.spawn(self.clone().audit_sink_run(sink.clone(), stop.clone()));
+            }
             for consumer in self.registry.consumers() {
                 set.spawn(self.clone().consumer_run(consumer.clone(), stop.clone()));
             }

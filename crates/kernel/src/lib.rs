@@ -27,6 +27,7 @@ pub mod kernel;
 pub mod kind;
 pub mod logs;
 pub mod mutation;
+mod objects;
 pub mod observer;
 pub mod operation;
 pub mod operations;

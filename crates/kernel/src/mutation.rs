@@ -14,8 +14,15 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::{
-    access, audit, clock::Source, context::Context, events, kernel::Kernel, observer::Follow,
-    reckoning::Reckoning, store::Tx,
+    access,
+    audit::{self, NewRecord},
+    clock::Source,
+    context::Context,
+    events,
+    kernel::Kernel,
+    observer::Follow,
+    reckoning::Reckoning,
+    store::Tx,
 };
 
 /// What is being done, as access and audit know it.
@@ -62,6 +69,7 @@ pub struct Wake {
     pub events: bool,
     pub jobs: bool,
     pub runs: bool,
+    pub audit: bool,
 }
 
 /// A transaction with the actor, the time and the duty to leave a record.
@@ -79,6 +87,7 @@ pub struct Mutation<'m, 't> {
     /// Jobs to be told that they were asked to cancel.
     pub(crate) cancelled: Vec<JobId>,
     followed: Vec<Follow>,
+    plan_hash: Option<String>,
 }
 
 /// What a transaction is dated by.
@@ -108,6 +117,7 @@ impl<'m, 't> Mutation<'m, 't> {
             wake: Wake::default(),
             cancelled: vec![],
             followed: vec![],
+            plan_hash: None,
         }
     }
 
@@ -147,9 +157,21 @@ impl<'m, 't> Mutation<'m, 't> {
                 "a job's own step records no second audit entry",
             ));
         };
-        audit::append(self.tx, self.context, self.now, self.source.uuid(), act, object, changes, job_id)?;
+        let about = audit::object(object.kind, Some(object.id), object.name);
+        let mut record = NewRecord::of(self.context, &act.action, about);
+        record.reason.clone_from(&act.reason);
+        record.changes = changes.to_vec();
+        record.job_id = job_id;
+        record.plan_hash.clone_from(&self.plan_hash);
+        audit::append_record(self.tx, self.now, self.source.uuid(), &record)?;
         self.audited = true;
+        self.wake.audit = true;
         Ok(())
+    }
+
+    /// The plan that this makes, decides on or carries out: the records that follow name its hash.
+    pub(crate) fn plan(&mut self, hash: &str) {
+        self.plan_hash = Some(hash.to_owned());
     }
 
     /// Nothing was changed: a repeat of what already is.

@@ -121,6 +121,7 @@ fn insert(
             expires_at
         ],
     )?;
+    m.plan(hash.as_str());
     let summary = json!({ "operation": request.operation, "hash": hash, "risk": plan.risk() });
     m.audit(
         &Object { kind: "Plan", id: id.uuid(), name: &request.operation },

@@ -15,7 +15,11 @@ impl Query {
 
     /// Adds a clause with one `?` for `arg`.
     pub(crate) fn push(&mut self, clause: &str, arg: impl Param + Send + 'static) -> &mut Self {
-        self.args.push(Box::new(arg));
+        self.push_boxed(clause, Box::new(arg))
+    }
+
+    pub(crate) fn push_boxed(&mut self, clause: &str, arg: Box<dyn Param + Send>) -> &mut Self {
+        self.args.push(arg);
         self.sql.push_str(&clause.replacen('?', &format!("${}", self.args.len()), 1));
         self
     }

@@ -31,6 +31,7 @@ pub struct Swept {
     pub plans: u64,
     pub credentials: u64,
     pub firings: u64,
+    pub audit: u64,
 }
 
 impl Kernel {
@@ -98,7 +99,8 @@ impl Kernel {
                 before(self.options.job_retention),
             )
             .await?;
-        Ok(Swept { log_chunks, events, idempotency_keys, jobs, plans, credentials, firings })
+        let audit = self.audit_prune().await?;
+        Ok(Swept { log_chunks, events, idempotency_keys, jobs, plans, credentials, firings, audit })
     }
 
     /// Jobs that ended before then, with their steps; a run's own record of its job is its number.

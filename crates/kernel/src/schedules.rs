@@ -114,10 +114,11 @@ fn subject(id: ResourceId, name: &str) -> Subject<'_> {
     Subject { kind: Some(SCHEDULE), resource_id: Some(id), resource_name: Some(name), ..Subject::default() }
 }
 
-/// The schedule as the one who acts: by its name in audit, jobs and runs.
-fn acting(scope: Scope, id: ResourceId, name: &str, request_id: String) -> Context {
+/// The schedule as the one who acts: by its name in audit, jobs and runs, on behalf of who wrote what is published of it.
+fn acting(scope: Scope, id: ResourceId, name: &str, author: Option<String>, request_id: String) -> Context {
     let ids = RequestIds { correlation_id: request_id.clone(), request_id, trace_id: None };
-    let mut context = Context::system(format!("{PLURAL}/{name}"), scope, ids, "schedule");
+    let mut context =
+        Context::system(format!("{PLURAL}/{name}"), scope, ids, "schedule").on_behalf_of(author);
     context.principal.id = id.uuid().into();
     // What it may do was decided when it was published.
     context.principal.role = crate::access::PLATFORM_ADMIN.into();

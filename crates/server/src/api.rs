@@ -1,7 +1,7 @@
 //! The routes. Those of a kind are made for every registered kind; a route that a kind does not have is absent for it.
 
 mod apply;
-mod audit;
+pub mod audit;
 mod auth;
 mod code;
 mod consumers;
@@ -73,7 +73,10 @@ pub fn routes(app: &App) -> Router<App> {
         .route("/dead-letters", get(dead_letters::list))
         .route("/dead-letters/{id}/redeliver", post(dead_letters::redeliver))
         .route("/stream", get(stream::stream))
-        .route("/audit", get(audit::list));
+        .route("/audit", get(audit::list))
+        .route("/audit/chain", get(audit::chain))
+        .route("/audit/verify", get(audit::verify))
+        .route("/audit/export", get(audit::export));
     if !app.kernel.registry.askables().is_empty() {
         api = api.route("/jobs", post(jobs::ask));
     }

@@ -11,7 +11,9 @@ use axum::ServiceExt;
 use axum::{extract::Request, http::Uri};
 use qd_core::error::{Error, Result};
 use qd_kernel::{
-    Kernel, KernelOptions, clock,
+    Kernel, KernelOptions,
+    audit::KeySource,
+    clock,
     code::CodeStore,
     kernel::Tasks,
     registry::Registry,
@@ -110,7 +112,9 @@ impl Boot {
             drop(environments.watch(&[]));
         }
         (self.register)(&mut registry);
-        let kernel = Kernel::new(store, registry, source, self.kernel).await?;
+        let mut options = self.kernel;
+        options.audit.key.get_or_insert_with(|| KeySource::Folder(self.data_dir.clone()));
+        let kernel = Kernel::new(store, registry, source, options).await?;
         let openapi: Arc<str> = openapi::document(&kernel.registry, &self.build).to_string().into();
         let app = App {
             started_at: kernel.source.now(),

@@ -13,7 +13,8 @@ use prometheus_client::{
     },
     registry::Registry,
 };
-use qd_kernel::{events::ConsumerReading, store::Stats};
+use qd_core::time::Timestamp;
+use qd_kernel::{audit::status::AuditReading, events::ConsumerReading, store::Stats};
 
 use crate::state::BuildInfo;
 
@@ -34,6 +35,22 @@ struct ConsumerLabels {
     consumer: String,
 }
 
+#[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct SinkLabels {
+    sink: String,
+}
+
+/// Of the audit; see [`AuditReading`].
+#[derive(Default)]
+struct Audit {
+    unsealed: Gauge,
+    unsealed_age: Gauge<f64, AtomicU64>,
+    unchecked_age: Gauge<f64, AtomicU64>,
+    signs: Gauge,
+    sink_behind: Family<SinkLabels, Gauge>,
+    sink_failing: Family<SinkLabels, Gauge<f64, AtomicU64>>,
+}
+
 pub struct Metrics {
     registry: Registry,
     requests: Family<RequestLabels, Counter>,
@@ -44,6 +61,7 @@ pub struct Metrics {
     behind: Family<ConsumerLabels, Gauge>,
     failures: Family<ConsumerLabels, Gauge>,
     dead: Family<ConsumerLabels, Gauge>,
+    audit: Audit,
 }
 
 impl Metrics {
@@ -73,7 +91,8 @@ impl Metrics {
             failures.clone(),
         );
         registry.register("qd_consumer_dead_letters", "Events that it did not take", dead.clone());
-        Self { registry, requests, durations, commits, transactions, queued, behind, failures, dead }
+        let audit = Audit::register(&mut registry);
+        Self { registry, requests, durations, commits, transactions, queued, behind, failures, dead, audit }
     }
 
     pub fn request(&self, method: &str, route: &str, status: u16, elapsed: Duration) {
@@ -87,8 +106,13 @@ impl Metrics {
         self.durations.get_or_create(&RouteLabels { route: route.into() }).observe(elapsed.as_secs_f64());
     }
 
-    /// `consumers`: none where the database does not say.
-    pub fn render(&self, store: &Stats, consumers: &[ConsumerReading]) -> String {
+    /// `consumers` and `audit`, which was read at that time: none where the database does not say.
+    pub fn render(
+        &self,
+        store: &Stats,
+        consumers: &[ConsumerReading],
+        audit: Option<&(AuditReading, Timestamp)>,
+    ) -> String {
         // What cannot be read now is not told as if it were as before.
         self.behind.clear();
         self.failures.clear();
@@ -99,6 +123,7 @@ impl Metrics {
             self.failures.get_or_create(&labels).set(reading.failures);
             self.dead.get_or_create(&labels).set(reading.dead);
         }
+        self.audit.set(audit);
         self.commits.set(store.commits);
         self.transactions.set(store.closures);
         self.queued.set(u64::try_from(store.queued).unwrap_or(u64::MAX));
@@ -106,5 +131,54 @@ impl Metrics {
         // Writing into a String cannot fail.
         let _ = encode(&mut text, &self.registry);
         text
+    }
+}
+
+impl Audit {
+    fn register(registry: &mut Registry) -> Self {
+        let audit = Self::default();
+        registry.register(
+            "qd_audit_unsealed",
+            "Audit records that wait for their seal",
+            audit.unsealed.clone(),
+        );
+        registry.register(
+            "qd_audit_unsealed_age_seconds",
+            "How long the oldest of them waits",
+            audit.unsealed_age.clone(),
+        );
+        registry.register(
+            "qd_audit_unchecked_age_seconds",
+            "Age of the oldest sealed record that no checkpoint covers",
+            audit.unchecked_age.clone(),
+        );
+        registry.register("qd_audit_signs", "1 where this process signs the audit", audit.signs.clone());
+        registry.register(
+            "qd_audit_sink_behind",
+            "Checkpoints that a place outside does not have",
+            audit.sink_behind.clone(),
+        );
+        registry.register(
+            "qd_audit_sink_failing_seconds",
+            "How long a place outside has taken none; 0 where it takes them",
+            audit.sink_failing.clone(),
+        );
+        audit
+    }
+
+    fn set(&self, read: Option<&(AuditReading, Timestamp)>) {
+        self.sink_behind.clear();
+        self.sink_failing.clear();
+        let Some((reading, now)) = read else { return };
+        let age = |since: Option<Timestamp>| since.map_or(0.0, |since| now.since(since).as_secs_f64());
+        self.unsealed.set(reading.unsealed);
+        self.unsealed_age.set(age(reading.unsealed_since));
+        self.unchecked_age.set(age(reading.unchecked_since));
+        self.signs.set(i64::from(reading.silent.is_none()));
+        for sink in &reading.sinks {
+            let labels = SinkLabels { sink: sink.name.clone() };
+            self.sink_behind.get_or_create(&labels).set(sink.behind);
+            self.sink_failing.get_or_create(&labels).set(age(sink.failing_since));
+        }
     }
 }

@@ -10,6 +10,7 @@
 
 mod http {
     mod access;
+    mod audit;
     mod bodies;
     mod coverage;
     mod plans;

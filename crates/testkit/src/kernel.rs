@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use qd_core::{
+    audit::SigningKey,
     error::Result,
     id::{JobId, ProjectId, RunId, TenantId},
     plan::Risk,
@@ -14,6 +15,7 @@ use qd_core::{
 use qd_kernel::{
     Kernel, KernelOptions,
     access::PLATFORM_ADMIN,
+    audit::KeySource,
     bus::NatsOptions,
     clock::{self, Source},
     context::{Context, Principal, PrincipalKind, RequestIds, Scope},
@@ -120,6 +122,12 @@ impl Build {
         // For a stand-in that takes any.
         let keys = Some(("test".to_owned(), "test".to_owned()));
         self.options.log_store = Some(LogStoreOptions { url: url.to_owned(), keys });
+        self
+    }
+
+    /// Signs the audit with this key, the same for every kernel that is given it.
+    pub fn audit_key(mut self, seed: u8) -> Self {
+        self.options.audit.key = Some(KeySource::Key(SigningKey::from_seed(&[seed; 32])));
         self
     }
 
@@ -335,6 +343,7 @@ pub fn context_in(scope: Scope, name: &str, role: &str) -> Context {
             trace_id: None,
         },
         source: "test".into(),
+        on_behalf_of: None,
     }
 }
 

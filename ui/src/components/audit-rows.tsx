@@ -34,7 +34,8 @@ export function AuditList({ records }: { records: AuditRecord[] }) {
 
 function ObjectName({ record }: { record: AuditRecord }) {
   const plural = usePluralOf()(record.object.kind);
-  const { kind, id, name } = record.object;
+  const { kind, name } = record.object;
+  const id = record.object.id ?? "";
   if (plural && name) {
     return (
       <Link to="/$plural/$name" params={{ plural, name }} search={{}} className="link">

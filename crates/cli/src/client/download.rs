@@ -10,10 +10,16 @@ use crate::failure::Failure;
 impl Client {
     /// Writes the body of a `GET` and says how many bytes it had. A body that breaks off is an error: what was written
     /// until then is not the whole.
-    pub async fn download(&self, path: &str, to: &mut dyn Write) -> Result<u64, Failure> {
+    pub async fn download(
+        &self,
+        path: &str,
+        query: &[(&str, String)],
+        to: &mut dyn Write,
+    ) -> Result<u64, Failure> {
         let request = self
             .http
             .get(self.url(path))
+            .query(query)
             .headers(self.headers.clone())
             .header("x-request-id", self.clock.id().to_string());
         let mut response = request.send().await.map_err(|error| self.unreachable(&error))?;

@@ -443,12 +443,21 @@ pub struct AuditRecord {
     pub id: Value,
     pub at: Option<String>,
     pub actor: Option<Value>,
+    pub on_behalf_of: Option<String>,
     pub action: String,
     pub object: Option<Named>,
     pub outcome: String,
     pub reason: Option<String>,
     pub changes: Vec<Change>,
     pub job_id: Option<String>,
+    pub seal: Option<AuditSeal>,
+}
+
+/// The place of a record in its chain.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct AuditSeal {
+    pub seq: i64,
 }
 
 /// A person's or program's name, from a plain string or an object with `name`.

@@ -23,6 +23,9 @@ pub struct Keeping {
     /// Idempotency keys, 24h at least [default: 48h]
     #[arg(long, env = "QD_IDEMPOTENCY_RETENTION", value_parser = age, value_name = "AGE")]
     pub idempotency_retention: Option<Duration>,
+    /// Audit records, whole beginnings of a chain at once [default: for ever]
+    #[arg(long, env = "QD_AUDIT_RETENTION", value_parser = age, value_name = "AGE")]
+    pub audit_retention: Option<Duration>,
 }
 
 impl Keeping {
@@ -39,6 +42,9 @@ impl Keeping {
             if let Some(said) = said {
                 *option = said;
             }
+        }
+        if self.audit_retention.is_some() {
+            options.audit.retention = self.audit_retention;
         }
     }
 }

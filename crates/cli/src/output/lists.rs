@@ -206,7 +206,7 @@ pub fn event_line(event: &Event) -> String {
 pub fn audit(items: &[AuditRecord], wide: bool) -> Table {
     let mut headers = vec!["AT", "WHO", "ACTION", "OBJECT", "OUTCOME", "REASON"];
     if wide {
-        headers.extend(["CHANGES", "JOB"]);
+        headers.extend(["FOR", "CHANGES", "JOB", "SEALED AS"]);
     }
     let mut table = Table::new(&headers);
     for record in items {
@@ -223,6 +223,7 @@ pub fn audit(items: &[AuditRecord], wide: bool) -> Table {
             record.reason.as_deref().unwrap_or_default().into(),
         ];
         if wide {
+            row.push(record.on_behalf_of.as_deref().unwrap_or_default().into());
             row.push(
                 record
                     .changes
@@ -233,6 +234,7 @@ pub fn audit(items: &[AuditRecord], wide: bool) -> Table {
                     .into(),
             );
             row.push(Cell::toned(record.job_id.as_deref().unwrap_or_default(), Tone::Dim));
+            row.push(record.seal.as_ref().map(|seal| seal.seq.to_string()).unwrap_or_default().into());
         }
         table.row(row);
     }

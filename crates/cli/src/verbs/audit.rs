@@ -1,4 +1,8 @@
-//! `qd audit`: who did what, newest first.
+//! `qd audit`: who did what, newest first; and the proof of it: export, verification without a server, keys and checkpoints.
+
+mod export;
+mod keys;
+mod verify;
 
 use serde_json::json;
 use uuid::Uuid;
@@ -14,13 +18,90 @@ use crate::targets::Target;
 use crate::verbs::get;
 
 #[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct Args {
+    #[command(subcommand)]
+    verb: Option<AuditVerb>,
+    #[command(flatten)]
+    list: ListArgs,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum AuditVerb {
+    /// Write a chain to a file that `qd audit verify` proves
+    Export(export::Args),
+    /// Prove an export, without a server: 0 proved, 1 refuted, 64 wrong usage
+    Verify(verify::Args),
+    /// Make a key that a server signs with, and print its public half
+    Keygen(keys::KeygenArgs),
+    /// Print the public keys that ever signed, for `qd audit verify --key`
+    Keys(keys::KeysArgs),
+    /// Print the newest checkpoint, to be kept elsewhere for `qd audit verify --checkpoint`
+    Checkpoint(keys::CheckpointArgs),
+}
+
+/// Whose audit, where it is not one project's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Reach {
+    Project,
+    Tenant,
+    Platform,
+}
+
+impl Reach {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Project => "project",
+            Self::Tenant => "tenant",
+            Self::Platform => "platform",
+        }
+    }
+}
+
+#[derive(Debug, clap::Args)]
+struct ListArgs {
     /// Only what was done to this object: pipelines/curate, or an id
     #[arg(long, value_name = "KIND/NAME|ID")]
     object: Option<String>,
     /// Only this action
     #[arg(long)]
     action: Option<String>,
+    /// Only what this one did, by name
+    #[arg(long, value_name = "NAME")]
+    actor: Option<String>,
+    /// Only what this one did, by id
+    #[arg(long, value_name = "ID")]
+    principal: Option<String>,
+    /// Only what came out so: success, failure or denied
+    #[arg(long, value_name = "OUTCOME")]
+    outcome: Option<String>,
+    /// Only what belongs to this job
+    #[arg(long, value_name = "ID")]
+    job: Option<String>,
+    /// Only what was done to this plan and by the job that applied it
+    #[arg(long, value_name = "ID")]
+    plan: Option<String>,
+    /// Only what names the plan with this hash
+    #[arg(long, value_name = "HASH")]
+    plan_hash: Option<String>,
+    /// Only what this request did
+    #[arg(long, value_name = "ID")]
+    request: Option<String>,
+    /// Only what has this correlation id
+    #[arg(long, value_name = "ID")]
+    correlation: Option<String>,
+    /// Only what has this trace id
+    #[arg(long, value_name = "ID")]
+    trace: Option<String>,
+    /// Only from then on, such as 2026-11-20T09:30:00Z
+    #[arg(long, value_name = "TIME")]
+    since: Option<String>,
+    /// Only before then
+    #[arg(long, value_name = "TIME")]
+    until: Option<String>,
+    /// The records of the project, of all of the tenant, or of the platform
+    #[arg(long, value_enum, default_value_t = Reach::Project)]
+    reach: Reach,
     /// At most this many; 0 for all
     #[arg(long, default_value_t = 50)]
     limit: usize,
@@ -29,9 +110,38 @@ pub struct Args {
 }
 
 pub async fn run(args: &Args, invocation: &Invocation) -> Result<Exit, Failure> {
+    match &args.verb {
+        None => list(&args.list, invocation).await,
+        Some(AuditVerb::Export(args)) => export::run(args, invocation).await,
+        Some(AuditVerb::Verify(args)) => verify::run(args, invocation),
+        Some(AuditVerb::Keygen(args)) => keys::keygen(args, invocation),
+        Some(AuditVerb::Keys(args)) => keys::keys(args, invocation).await,
+        Some(AuditVerb::Checkpoint(args)) => keys::checkpoint(args, invocation).await,
+    }
+}
+
+async fn list(args: &ListArgs, invocation: &Invocation) -> Result<Exit, Failure> {
     let client = invocation.client()?;
-    let mut query: Vec<(&str, String)> =
-        args.action.iter().map(|action| ("action", action.clone())).collect();
+    let mut query: Vec<(&str, String)> = [
+        ("action", &args.action),
+        ("actor", &args.actor),
+        ("principal", &args.principal),
+        ("outcome", &args.outcome),
+        ("job", &args.job),
+        ("plan", &args.plan),
+        ("plan_hash", &args.plan_hash),
+        ("request", &args.request),
+        ("correlation", &args.correlation),
+        ("trace", &args.trace),
+        ("since", &args.since),
+        ("until", &args.until),
+    ]
+    .into_iter()
+    .filter_map(|(name, value)| Some((name, value.clone()?)))
+    .collect();
+    if args.reach != Reach::Project {
+        query.push(("reach", args.reach.as_str().to_owned()));
+    }
     if let Some(object) = &args.object {
         query.push(("object", object_id(&client, object).await?));
     }

@@ -41,7 +41,7 @@ pub async fn run(args: &Args, invocation: &Invocation) -> Result<Exit, Failure> 
     let from = format!("{base}/{}", segments.join("/"));
     match &args.to {
         None => {
-            client.download(&from, &mut io::stdout()).await?;
+            client.download(&from, &[], &mut io::stdout()).await?;
         }
         Some(to) => {
             // Beside its place until it is whole, so that nobody takes a part for the file.
@@ -49,7 +49,7 @@ pub async fn run(args: &Args, invocation: &Invocation) -> Result<Exit, Failure> 
             part.push(".part");
             let part = PathBuf::from(part);
             let mut file = BufWriter::new(std::fs::File::create(&part)?);
-            let fetched = client.download(&from, &mut file).await;
+            let fetched = client.download(&from, &[], &mut file).await;
             drop(file);
             match fetched {
                 Ok(size) => {

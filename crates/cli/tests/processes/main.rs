@@ -9,6 +9,7 @@
     reason = "a test may fail by panicking"
 )]
 
+mod audit;
 mod faults;
 mod plans;
 mod roles;

@@ -97,6 +97,20 @@ impl Process {
         fs::write(self.home.path().join(name), text).expect("write a file");
     }
 
+    /// Where `qd` runs, its data folder within.
+    pub fn folder(&self) -> &Path {
+        self.home.path()
+    }
+
+    /// Kills it, and keeps its folder.
+    pub fn stop(mut self) -> Self {
+        if let Some(mut server) = self.server.take() {
+            server.kill().expect("kill it");
+            server.wait().expect("wait for it");
+        }
+        self
+    }
+
     pub fn log(&self) -> String {
         fs::read_to_string(self.home.path().join("log")).unwrap_or_default()
     }

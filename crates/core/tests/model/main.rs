@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "everything here is a test")]
 
+mod audit;
 mod canonical;
 mod diff;
 mod document;

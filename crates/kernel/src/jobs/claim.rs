@@ -387,6 +387,7 @@ fn job_row(row: &Row<'_>) -> StoreResult<Claimed> {
             Scope { tenant_id, project_id },
             RequestIds { request_id: row.get(10)?, correlation_id: row.get(11)?, trace_id: None },
             "job",
-        ),
+        )
+        .on_behalf_of(row.get::<String>(9)?),
     })
 }

@@ -1,26 +1,16 @@
 //! Where log chunks lie for good: the database, or an object store that is named by one URL.
 //!
-//! `s3://bucket/prefix?endpoint=http://host:9000&region=…` for anything that speaks S3 (keys from `AWS_ACCESS_KEY_ID` and
-//! `AWS_SECRET_ACCESS_KEY`, or from the machine's role), `file:///folder` for a folder that all processes see.
+//! The forms of the URL are those of [`objects`]; a `file:///folder` must be one that all processes see.
 //!
 //! What is put under a name never changes: a chunk's name is its run and its first line, so that a repeat overwrites itself.
 
-use std::{
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::{StreamExt as _, TryStreamExt as _};
-use object_store::{
-    ClientOptions, ObjectStore, ObjectStoreExt as _, RetryConfig, aws::AmazonS3Builder,
-    local::LocalFileSystem, path::Path,
-};
+use object_store::{ObjectStore, ObjectStoreExt as _, path::Path};
 use qd_core::error::{Error, Result};
 
-/// One attempt of one request.
-const LIMIT: Duration = Duration::from_secs(20);
-/// All attempts of one request; whoever asked tries again later.
-const PATIENCE: Duration = Duration::from_secs(30);
+use crate::objects::{self, Objects, said_shortly};
 
 /// Where an operator wants logs to be kept.
 #[derive(Debug, Clone)]
@@ -44,30 +34,10 @@ impl LogPlace {
     /// # Errors
     /// `log_store_url` for an address that cannot be one. A store that is away is met later.
     pub fn open(options: &LogStoreOptions) -> Result<Arc<Self>> {
-        let url = &options.url;
-        let wrong = |what: String| Error::malformed("log_store_url", format!("the log store's URL: {what}"));
-        let (scheme, rest) = url.split_once("://").ok_or_else(|| {
-            wrong("it begins with s3:// or file:///; without one, logs stay in the database".into())
-        })?;
-        let (place, query) = rest.split_once('?').unwrap_or((rest, ""));
-        let (store, prefix): (Box<dyn ObjectStore>, &str) = match scheme {
-            "file" if place.starts_with('/') && query.is_empty() => {
-                std::fs::create_dir_all(place).map_err(|error| wrong(format!("make {place}: {error}")))?;
-                let folder =
-                    LocalFileSystem::new_with_prefix(place).map_err(|error| wrong(error.to_string()))?;
-                (Box::new(folder.with_automatic_cleanup(true).with_fsync(true)), "")
-            }
-            "s3" => {
-                let (bucket, prefix) = place.split_once('/').unwrap_or((place, ""));
-                if bucket.is_empty() {
-                    return Err(wrong("it names no bucket".into()));
-                }
-                (Box::new(s3(bucket, query, options).map_err(wrong)?), prefix)
-            }
-            _ => return Err(wrong("it is s3://bucket/prefix or file:///folder".into())),
-        };
-        let prefix = Path::parse(prefix.trim_end_matches('/')).map_err(|error| wrong(error.to_string()))?;
-        Ok(Arc::new(Self { store, prefix, name: format!("{scheme}://{place}"), problem: Mutex::default() }))
+        let objects = objects::open(&options.url, options.keys.as_ref())
+            .map_err(|what| Error::malformed("log_store_url", format!("the log store's URL: {what}")))?;
+        let Objects { store, prefix, name } = objects;
+        Ok(Arc::new(Self { store, prefix, name, problem: Mutex::default() }))
     }
 
     /// Why it could not be reached the last time; nothing where it could.
@@ -138,51 +108,11 @@ impl LogPlace {
     }
 }
 
-/// The innermost reason: what stands around it are the attempts and their times.
-fn said_shortly(error: &object_store::Error) -> String {
-    let mut inner: &dyn std::error::Error = error;
-    while let Some(source) = inner.source() {
-        inner = source;
-    }
-    let text = inner.to_string();
-    text.chars().take(200).collect()
-}
-
 fn gone(deleted: object_store::Result<()>) -> object_store::Result<()> {
     match deleted {
         Err(object_store::Error::NotFound { .. }) => Ok(()),
         other => other,
     }
-}
-
-fn s3(
-    bucket: &str,
-    query: &str,
-    options: &LogStoreOptions,
-) -> std::result::Result<object_store::aws::AmazonS3, String> {
-    // The client wants to know its cryptography even where nothing is encrypted; a second installation changes nothing.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let mut builder = AmazonS3Builder::from_env().with_bucket_name(bucket);
-    let mut client = ClientOptions::new().with_timeout(LIMIT).with_connect_timeout(LIMIT / 4);
-    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
-        match pair.split_once('=') {
-            Some(("endpoint", endpoint)) => {
-                if endpoint.starts_with("http://") {
-                    client = client.with_allow_http(true);
-                }
-                builder = builder.with_endpoint(endpoint);
-            }
-            Some(("region", region)) => builder = builder.with_region(region),
-            _ => {
-                return Err(format!("{pair:?} is unknown: there are endpoint=… and region=…"));
-            }
-        }
-    }
-    if let Some((id, secret)) = &options.keys {
-        builder = builder.with_access_key_id(id).with_secret_access_key(secret);
-    }
-    let retry = RetryConfig { max_retries: 3, retry_timeout: PATIENCE, ..RetryConfig::default() };
-    builder.with_client_options(client).with_retry(retry).build().map_err(|error| error.to_string())
 }
 
 #[cfg(test)]

@@ -157,6 +157,7 @@ fn applied(m: &mut Mutation<'_, '_>, plan: &StoredPlan, job_id: JobId) -> Result
     plan.state.step(PlanState::Applied)?;
     let job = (!plan.plan.steps.is_empty()).then_some(job_id);
     m.tx.exec_later("UPDATE plan SET state = 'applied', job_id = $2 WHERE id = $1", params![plan.id, job])?;
+    m.plan(&plan.hash);
     let change = Change::replace("/state", json!(plan.state), json!(PlanState::Applied));
     m.audit(&Object { kind: "Plan", id: plan.id.uuid(), name: &plan.operation }, &[change], job)?;
     let data = json!({ "operation": plan.operation, "hash": plan.hash });

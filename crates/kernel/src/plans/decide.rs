@@ -73,6 +73,7 @@ impl Kernel {
                 "UPDATE plan SET state = $2, decided_by = $3, decided_at = $4, decision = $5 WHERE id = $1",
                 params![id, to.as_str(), m.context.principal.name, m.now, m.reason().to_owned()],
             )?;
+            m.plan(&plan.hash);
             let change = Change::replace("/state", json!(plan.state), json!(to));
             m.audit(&Object { kind: "Plan", id: id.uuid(), name: &plan.operation }, &[change], None)?;
             let data = json!({ "operation": plan.operation, "hash": plan.hash, "reason": m.reason() });

@@ -37,6 +37,8 @@ pub(super) struct Due {
     revision: i64,
     /// None where it is archived, or nothing is published any more.
     spec: Option<Value>,
+    /// Of the published revision.
+    author: Option<String>,
 }
 
 /// What an instant came to, before it is written.
@@ -48,7 +50,7 @@ struct Came<'a> {
 }
 
 const DUE: &str =
-    "SELECT s.resource_id, s.tenant_id, s.project_id, r.name, s.cursor_at, s.revision, r.state, v.spec
+    "SELECT s.resource_id, s.tenant_id, s.project_id, r.name, s.cursor_at, s.revision, r.state, v.spec, v.created_by
   FROM schedule s JOIN resource r ON r.id = s.resource_id
   LEFT JOIN revision v ON v.resource_id = r.id AND v.number = r.published_number";
 
@@ -129,7 +131,13 @@ impl Kernel {
             // The expression has nothing where the row has: another build's time zones, say.
             return self.schedule_move(schedule, times.after(schedule.cursor)).await;
         };
-        let context = acting(schedule.scope, schedule.id, &schedule.name, self.source.uuid().to_string());
+        let context = acting(
+            schedule.scope,
+            schedule.id,
+            &schedule.name,
+            schedule.author.clone(),
+            self.source.uuid().to_string(),
+        );
         let (due, missed) = match decision {
             Decision::Skip { due, missed } => {
                 let message = format!(
@@ -357,5 +365,6 @@ fn due_row(row: &Row<'_>) -> StoreResult<Due> {
         cursor: row.get(4)?,
         revision: row.get(5)?,
         spec: spec.filter(|_| state == ResourceState::Active),
+        author: row.get(8)?,
     })
 }

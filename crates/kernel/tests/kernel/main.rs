@@ -3,6 +3,7 @@
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 mod apply;
+mod audit;
 mod bus;
 mod clocks;
 mod consumers;

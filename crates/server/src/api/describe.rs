@@ -2,7 +2,7 @@
 
 pub use super::{
     apply::{ApplyQuery, ApplyResult},
-    audit::AuditQuery,
+    audit::{AuditQuery, ChainQuery, ExportQuery, Verification, VerifyQuery},
     auth::{ExchangeBody, Link, Me, SignedIn, Token, TokenBody},
     consumers::ConsumerList,
     dead_letters::DeadLettersQuery,

@@ -1,5 +1,7 @@
 //! What operators and load balancers ask: alive, ready, version, metrics, the API's description.
 
+use std::time::Duration;
+
 use axum::extract::FromRequestParts as _;
 use axum::{
     Json,
@@ -7,6 +9,8 @@ use axum::{
     http::{StatusCode, header, request::Parts},
     response::{IntoResponse, Response},
 };
+use qd_core::time::Timestamp;
+use qd_kernel::audit::status::AuditReading;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -15,6 +19,9 @@ use crate::{
     state::{App, BuildInfo},
 };
 
+/// A record that waits longer for its seal is told of; it takes about a second.
+const UNSEALED: Duration = Duration::from_secs(30);
+
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Health {
     pub status: &'static str,
@@ -22,7 +29,8 @@ pub struct Health {
 
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Check {
-    /// `store`, `bus` where processes are joined, `logs` where they are kept elsewhere, `serving` where the process is about to end.
+    /// `store`, `bus` where processes are joined, `logs` where they are kept elsewhere, `audit` where the database answers, `serving`
+    /// where the process is about to end.
     pub name: &'static str,
     pub ok: bool,
     pub detail: String,
@@ -54,16 +62,45 @@ pub async fn ready(State(app): State<App>, parts: Parts) -> Result<Response, Pro
             Check { name: "logs", ok: false, detail: format!("{} cannot be reached: {why}", place.name) }
         }
     });
+    // What is not sealed or signed yet is there all the same: that is shown, and takes nobody out of service.
+    let audit =
+        app.kernel.audit_reading().await.ok().map(|reading| audit_check(&reading, app.kernel.source.now()));
     let leaving = app.draining.is_cancelled().then(|| Check {
         name: "serving",
         ok: false,
         detail: "stopping: takes no further connections soon".into(),
     });
     let ready = store.ok && leaving.is_none();
-    let ready =
-        Ready { ready, checks: std::iter::once(store).chain(bus).chain(logs).chain(leaving).collect() };
+    let ready = Ready {
+        ready,
+        checks: std::iter::once(store).chain(bus).chain(logs).chain(audit).chain(leaving).collect(),
+    };
     let status = if ready.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     Ok((status, Json(ready)).into_response())
+}
+
+/// How the audit is, in one sentence for each thing that is not as it should be.
+fn audit_check(reading: &AuditReading, now: Timestamp) -> Check {
+    let mut wrong = vec![];
+    if let Some(since) = reading.unsealed_since.filter(|since| now.since(*since) > UNSEALED) {
+        wrong.push(format!("{} records wait for their seal since {since}", reading.unsealed));
+    }
+    if let Some(why) = &reading.silent {
+        wrong.push(format!("this process signs nothing: {why}"));
+    }
+    for sink in &reading.sinks {
+        if let (Some(since), Some(why)) = (sink.failing_since, &sink.error) {
+            let behind = sink.behind;
+            wrong.push(format!(
+                "{} does not take checkpoints since {since} ({behind} wait): {why}",
+                sink.name
+            ));
+        }
+    }
+    match wrong.is_empty() {
+        true => Check { name: "audit", ok: true, detail: "sealed and signed".into() },
+        false => Check { name: "audit", ok: false, detail: wrong.join("; ") },
+    }
 }
 
 pub async fn version(State(app): State<App>) -> Json<BuildInfo> {
@@ -74,7 +111,8 @@ pub async fn metrics(State(app): State<App>, parts: Parts) -> Result<Response, P
     off_loopback(&app, parts).await?;
     // Without the database the rest is told all the same.
     let consumers = app.kernel.consumer_list().await.unwrap_or_default();
-    let text = app.metrics.render(&app.kernel.store.stats(), &consumers);
+    let audit = app.kernel.audit_reading().await.ok().map(|reading| (reading, app.kernel.source.now()));
+    let text = app.metrics.render(&app.kernel.store.stats(), &consumers, audit.as_ref());
     Ok(([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text)
         .into_response())
 }

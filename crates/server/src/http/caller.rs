@@ -63,7 +63,11 @@ where
             .extensions
             .get::<ConnectInfo<Peer>>()
             .map_or_else(String::new, |info| info.0.0.ip().to_string());
-        Ok(Self { context: Context { principal, scope: named.scope, ids, source }, named, secret })
+        Ok(Self {
+            context: Context { principal, scope: named.scope, ids, source, on_behalf_of: None },
+            named,
+            secret,
+        })
     }
 }
 

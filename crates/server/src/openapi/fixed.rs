@@ -1,7 +1,7 @@
 //! The routes that do not depend on kinds.
 
 use qd_kernel::{
-    audit::AuditRecord,
+    audit::{AuditRecord, status::AuditChain},
     code::CodeInfo,
     events::DeadLetter,
     explain::Explanation,
@@ -423,5 +423,29 @@ fn jobs_and_facts(s: &mut Schemas) -> Vec<Route> {
             Content::Json(s.of::<Page<AuditRecord>>()),
         )
         .query(audit),
+        Route::get(
+            "/api/v1/audit/chain",
+            "audit_chain",
+            "audit",
+            "The chain that a tenant's records are sealed into, or the platform's",
+            Content::Json(s.of::<AuditChain>()),
+        )
+        .query(s.query::<ChainQuery>()),
+        Route::get(
+            "/api/v1/audit/verify",
+            "audit_verify",
+            "audit",
+            "What this server finds when it verifies the newest records of a chain",
+            Content::Json(s.of::<Verification>()),
+        )
+        .query(s.query::<VerifyQuery>()),
+        Route::get(
+            "/api/v1/audit/export",
+            "audit_export",
+            "audit",
+            "The chain as lines of JSON, for `qd audit verify`",
+            Content::Lines,
+        )
+        .query(s.query::<ExportQuery>()),
     ]
 }

@@ -12,6 +12,8 @@ pub enum Content {
     /// JSON or YAML.
     Documents(Value),
     Bytes,
+    /// Lines of JSON.
+    Lines,
     /// JSON, or server-sent events where asked for.
     JsonOrStream(Value),
     Stream,
@@ -185,6 +187,7 @@ fn response(content: &Content) -> Value {
             json!({ "application/json": { "schema": schema } })
         }
         Content::Bytes => json!({ "application/octet-stream": {} }),
+        Content::Lines => json!({ "application/x-ndjson": { "schema": { "type": "string" } } }),
         Content::JsonOrStream(schema) => json!({
             "application/json": { "schema": schema },
             "text/event-stream": { "schema": { "type": "string" } },

@@ -139,7 +139,7 @@ async fn context(kernel: &Kernel) -> Fallible<Context> {
     };
     let ids = RequestIds { request_id: "bench".into(), correlation_id: "bench".into(), trace_id: None };
     let scope = kernel.scope_find(None, None).await?.scope;
-    Ok(Context { principal, scope, ids, source: "bench".into() })
+    Ok(Context { principal, scope, ids, source: "bench".into(), on_behalf_of: None })
 }
 
 impl BenchKernel {

@@ -40,6 +40,6 @@ pub async fn audit(
     let info = kind.kind.info();
     caller.may("audit.read")?;
     let resource = kind.app.kernel.resource_get(caller.scope(), info.kind, &name).await?;
-    let filter = AuditFilter { object_id: Some(resource.id.uuid()), action: None, job_id: None };
+    let filter = AuditFilter { object_id: Some(resource.id.uuid()), ..AuditFilter::default() };
     Ok(Json(kind.app.kernel.audit_list(caller.scope(), filter, query.page()?).await?))
 }

@@ -1,0 +1,22 @@
+DROP TABLE audit_sink;
+DROP TABLE audit_pruning;
+DROP TABLE audit_checkpoint;
+DROP TABLE audit_signer;
+DROP TABLE audit_key;
+DROP TABLE audit_seal;
+DROP TABLE audit_chain;
+DROP TABLE audit_unsealed;
+DROP INDEX audit_trace;
+DROP INDEX audit_correlation;
+DROP INDEX audit_request;
+DROP INDEX audit_tenant;
+DROP INDEX audit_object;
+-- What the older schema has no place for.
+DELETE FROM audit WHERE tenant_id IS NULL OR project_id IS NULL OR object_id IS NULL;
+ALTER TABLE audit DROP COLUMN plan_hash;
+ALTER TABLE audit DROP COLUMN on_behalf_of;
+ALTER TABLE audit DROP COLUMN principal_id;
+ALTER TABLE audit ALTER COLUMN object_id SET NOT NULL;
+ALTER TABLE audit ALTER COLUMN project_id SET NOT NULL;
+ALTER TABLE audit ALTER COLUMN tenant_id SET NOT NULL;
+CREATE INDEX audit_object ON audit (object_id, id);
