@@ -60,7 +60,7 @@ async fn an_export_is_verified_without_a_server() {
     let verify = |file: &str, more: &[&str]| {
         let words: Vec<&str> =
             ["audit", "verify", file, "--key", "audit.pub"].iter().chain(more).copied().collect();
-        server.run("", &words)
+        server.run("none", &words)
     };
     let (code, out, notes) = verify("audit.jsonl", &[]);
     assert_eq!(code, 0, "{out}{notes}");
@@ -86,12 +86,12 @@ async fn an_export_is_verified_without_a_server() {
     let (code, out, _) = verify("changed.jsonl", &[]);
     assert_eq!((code, out.starts_with("refuted at record 3, line 4: changed: ")), (1, true), "{out}");
 
-    let (code, public, said) = server.run("", &["audit", "keygen", "other.key"]);
+    let (code, public, said) = server.run("none", &["audit", "keygen", "other.key"]);
     assert_eq!(code, 0, "{said}");
     server.write("other.pub", &public);
-    let (code, out, _) = server.run("", &["audit", "verify", "audit.jsonl", "--key", "other.pub"]);
+    let (code, out, _) = server.run("none", &["audit", "verify", "audit.jsonl", "--key", "other.pub"]);
     assert_eq!((code, out.contains("wrong key")), (1, true), "{out}");
-    assert_eq!(server.run("", &["audit", "keygen", "other.key"]).0, 2, "a key is never written over");
+    assert_eq!(server.run("none", &["audit", "keygen", "other.key"]).0, 2, "a key is never written over");
 
     for wrong in [
         &["audit", "verify", "audit.jsonl"][..],
@@ -99,7 +99,7 @@ async fn an_export_is_verified_without_a_server() {
         &["audit", "verify", "audit.jsonl", "--key", "other.key"],
         &["audit", "verify", "audit.jsonl", "--key", "audit.pub", "--checkpoint", "audit.pub"],
     ] {
-        let (code, _, said) = server.run("", wrong);
+        let (code, _, said) = server.run("none", wrong);
         assert_eq!(code, 64, "{wrong:?}: {said}");
     }
 }
@@ -108,7 +108,7 @@ async fn an_export_is_verified_without_a_server() {
 fn another_key_than_the_one_that_signs_is_refused_at_the_start() {
     let first = Process::with(&[]);
     let key = |name: &str| {
-        assert_eq!(first.run("", &["audit", "keygen", name]).0, 0);
+        assert_eq!(first.run("none", &["audit", "keygen", name]).0, 0);
         first.folder().join(name).display().to_string()
     };
     let data = first.folder().join("data").display().to_string();

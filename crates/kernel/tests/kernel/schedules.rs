@@ -106,6 +106,7 @@ both_stores! {
         let filter = AuditFilter { job_id: Some(run.job_id), ..AuditFilter::default() };
         let audit = t.kernel.audit_list(t.scope, filter, PageRequest::default()).await.unwrap().items;
         assert_eq!((audit.len(), audit[0].action.as_str(), audit[0].actor.as_str()), (1, "samples.run", "schedules/each-hour"));
+        assert_eq!(audit[0].on_behalf_of.as_deref(), Some("tester"), "who wrote what is published of it");
         assert_eq!(audit[0].reason, "schedules/each-hour: \"0 * * * *\" in UTC, due at 2026-01-01T01:00:00.000000Z");
     }
 

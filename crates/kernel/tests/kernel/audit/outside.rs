@@ -103,7 +103,8 @@ both_stores! {
         .await;
         let reading = eventually("it is said what is away, and why", async || {
             let reading = t.kernel.audit_reading().await.unwrap();
-            reading.sinks.iter().any(|sink| sink.failing_since.is_some()).then_some(reading)
+            let told = reading.sinks[0].behind == 0 && reading.sinks[1].failing_since.is_some();
+            told.then_some(reading)
         })
         .await;
         let [here, there] = &reading.sinks[..] else { panic!("{:?}", reading.sinks) };
