@@ -38,6 +38,57 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/audit/chain": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The chain that a tenant's records are sealed into, or the platform's */
+        get: operations["audit_chain"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/audit/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The chain as lines of JSON, for `qd audit verify` */
+        get: operations["audit_export"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/audit/verify": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What this server finds when it verifies the newest records of a chain */
+        get: operations["audit_verify"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/auth/exchange": {
         parameters: {
             query?: never;
@@ -1642,31 +1693,79 @@ export interface components {
             /** @default  */
             reason: string;
         };
-        AuditObject: {
-            kind: string;
-            /** Format: uuid */
-            id: string;
-            name: string;
+        /** @description A chain, for whoever reads it. */
+        AuditChain: {
+            chain: string;
+            /**
+             * Format: int64
+             * @description The last record that is sealed, and the chain hash there.
+             */
+            seq: number;
+            chain_hash: string;
+            /** Format: date-time */
+            sealed_at: string | null;
+            /** @description Records before this one were removed, and this takes their place. */
+            pruned: components["schemas"]["SignedPruning"] | null;
+            /** @description The newest checkpoint, as sinks get it: kept elsewhere, it shows later whether the chain's tail was cut off. */
+            checkpoint: components["schemas"]["SignedCheckpoint"] | null;
+            /** @description Every key that ever signed, the oldest first. */
+            keys: components["schemas"]["AuditKey"][];
+            /** @description Why the process that answers signs nothing; none where it does. */
+            unsigned: string | null;
         };
-        /** @description Who did what to what, when, from where and why, with the difference it made. */
+        AuditKey: {
+            key_id: string;
+            /** @description 64 hexadecimal digits. */
+            public_key: string;
+            /** @description The same for `qd audit verify --key`. */
+            pem: string;
+            /** Format: date-time */
+            since: string;
+            /**
+             * Format: date-time
+             * @description None for the one that signs now.
+             */
+            retired_at: string | null;
+        };
+        /** @description A record as it is shown: with its place in the chain, once it has one. */
         AuditRecord: {
             /** Format: uuid */
             id: string;
             /** Format: date-time */
             at: string;
+            /**
+             * Format: uuid
+             * @description None for what belongs to the platform.
+             */
+            tenant_id: string | null;
+            /** Format: uuid */
+            project_id: string | null;
+            /** @description The name of who acted. */
             actor: string;
+            /**
+             * Format: uuid
+             * @description Records from before accounts had ids have none.
+             */
+            principal_id: string | null;
+            /** @description Whose wish the system carried out, where it was the system that acted. */
+            on_behalf_of: string | null;
             /** @description Socket address or internal task. */
             source: string;
+            /** @description `<plural>.<verb>` */
             action: string;
-            object: components["schemas"]["AuditObject"];
-            outcome: string;
+            object: components["schemas"]["RecordObject"];
+            outcome: components["schemas"]["Outcome"];
             reason: string;
             changes: unknown;
             /** Format: uuid */
             job_id: string | null;
+            /** @description Of the plan that it made, decided on or carried out. */
+            plan_hash: string | null;
             request_id: string;
             correlation_id: string;
             trace_id: string | null;
+            /** @description Absent for about a second after it was written. */
+            seal: components["schemas"]["Seal"] | null;
         };
         /** @description What this binary is. */
         BuildInfo: {
@@ -1693,7 +1792,10 @@ export interface components {
             actors?: number | null;
         };
         Check: {
-            /** @description `store`, `bus` where processes are joined, `logs` where they are kept elsewhere, `serving` where the process is about to end. */
+            /**
+             * @description `store`, `bus` where processes are joined, `logs` where they are kept elsewhere, `audit` where the database answers, `serving`
+             *     where the process is about to end.
+             */
             name: string;
             ok: boolean;
             detail: string;
@@ -2133,6 +2235,8 @@ export interface components {
         };
         /** @enum {string} */
         Origin: "working_copy" | "apply" | "rollback";
+        /** @description What became of what somebody tried. */
+        Outcome: "success" | "failure" | "denied";
         /** @description One page, and the cursor of the next when there is more. */
         Page: {
             items: components["schemas"]["Run"][];
@@ -2763,6 +2867,16 @@ export interface components {
             /** @default  */
             reason: string;
         };
+        /** @description The thing that a record is about. */
+        RecordObject: {
+            kind: string;
+            /**
+             * Format: uuid
+             * @description Absent where there is no such thing: a name that nobody has was tried.
+             */
+            id: string | null;
+            name: string;
+        };
         RequestBody: {
             item: unknown;
             /**
@@ -3161,8 +3275,50 @@ export interface components {
             /** @description Newest first, ten at most. */
             firings: components["schemas"]["ScheduleFiring"][];
         };
+        /** @description A record's place in its chain. */
+        Seal: {
+            /** Format: int64 */
+            seq: number;
+            record_hash: string;
+            chain_hash: string;
+        };
+        /** @description A statement with who signed it. */
+        SignedCheckpoint: {
+            type: string;
+            chain: string;
+            /**
+             * Format: int64
+             * @description 0 is before the first record.
+             */
+            seq: number;
+            chain_hash: string;
+            /** Format: date-time */
+            at: string;
+            key_id: string;
+            /** @description 64 bytes as 128 hexadecimal digits. */
+            signature: string;
+        };
         SignedIn: {
             principal: components["schemas"]["MyPrincipal"];
+        };
+        /** @description A statement with who signed it. */
+        SignedPruning: {
+            type: string;
+            chain: string;
+            /** Format: int64 */
+            seq: number;
+            chain_hash: string;
+            /**
+             * Format: int64
+             * @description How many this removed, beyond those that were removed before.
+             */
+            count: number;
+            why: string;
+            /** Format: date-time */
+            at: string;
+            key_id: string;
+            /** @description 64 bytes as 128 hexadecimal digits. */
+            signature: string;
         };
         StageTemplate: components["schemas"]["Resource"] & {
             /** @constant */
@@ -3310,6 +3466,32 @@ export interface components {
         Validation: {
             violations: components["schemas"]["Violation"][];
         };
+        /**
+         * @description What the server found in its own chain. It is the server's word: whoever does not trust it verifies an export with
+         *     `qd audit verify`.
+         */
+        Verification: {
+            proved: boolean;
+            /** Format: int64 */
+            from: number | null;
+            /** Format: int64 */
+            to: number | null;
+            chain_hash: string | null;
+            /**
+             * @description What is wrong where nothing is proved: `changed`, `missing`, `inserted`, `reordered`, `re-hashed`, `cut`, `wrong key`
+             *     or `forged`.
+             */
+            finding: string | null;
+            /**
+             * Format: int64
+             * @description The first record that is bad, and the last one that may be.
+             */
+            seq: number | null;
+            /** Format: int64 */
+            until: number | null;
+            /** @description One sentence for a person. */
+            detail: string;
+        };
         Violation: {
             /** @description RFC 6901; empty for the whole document. */
             pointer: string;
@@ -3423,10 +3605,29 @@ export interface operations {
                 limit: string | null;
                 /** @description `next_cursor` of the page before. */
                 cursor: string | null;
+                /** @description `project`, which it is without, `tenant` for all projects of the tenant and what belongs to none, or `platform`. */
+                reach: string | null;
                 /** @description The id of what the records are about. */
                 object: string | null;
                 /** @description `pipelines.publish` */
                 action: string | null;
+                /** @description The name of who acted. */
+                actor: string | null;
+                /** @description The id of who acted. */
+                principal: string | null;
+                /** @description `success`, `failure` or `denied`. */
+                outcome: string | null;
+                job: string | null;
+                /** @description A plan's id: what was done to it, and what the job did that applied it. */
+                plan: string | null;
+                plan_hash: string | null;
+                request: string | null;
+                correlation: string | null;
+                trace: string | null;
+                /** @description RFC 3339: from then on. */
+                since: string | null;
+                /** @description RFC 3339: before then. */
+                until: string | null;
             };
             header?: never;
             path?: never;
@@ -3441,6 +3642,108 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Page5"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    audit_chain: {
+        parameters: {
+            query: {
+                /** @description `tenant`, which it is without, or `platform`. */
+                reach: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AuditChain"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    audit_export: {
+        parameters: {
+            query: {
+                /** @description `tenant`, which it is without, or `platform`. */
+                reach: string | null;
+                /** @description The first record's number; without, the first that is kept. */
+                from: number | null;
+                /** @description The last record's number; without, the last that is sealed. */
+                to: number | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/x-ndjson": string;
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    audit_verify: {
+        parameters: {
+            query: {
+                /** @description `tenant`, which it is without, or `platform`. */
+                reach: string | null;
+                /** @description The newest so many records, 1 to 1000000; 10000 without. */
+                records: number | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Verification"];
                 };
             };
             /** @description What went wrong */

@@ -20,7 +20,8 @@ export function RecentChanges({ query }: { query: UseInfiniteQueryResult<AuditRe
     <ul>
       {records.map((record) => {
         const plural = pluralOf(record.object.kind);
-        const name = record.object.name ?? record.object.id.slice(-6);
+        const id = record.object.id ?? "";
+        const name = record.object.name || id.slice(-6);
         return (
           <li key={record.id} className="flex items-baseline gap-3 border-t px-3.5 py-2 first:border-t-0 hover:bg-sunken/60">
             <Ago at={record.at} className="w-18 shrink-0 text-ink3" />
@@ -31,7 +32,7 @@ export function RecentChanges({ query }: { query: UseInfiniteQueryResult<AuditRe
                   {name}
                 </Link>
               ) : /^runs?$/i.test(record.object.kind) ? (
-                <Link to="/runs/$run" params={{ run: record.object.id }} search={{}} className="link">
+                <Link to="/runs/$run" params={{ run: id }} search={{}} className="link">
                   {name}
                 </Link>
               ) : (
