@@ -144,7 +144,7 @@ enum Unsure {
     /// A record that is not due yet stands where another is due: one is missing, or out of its place, or this one is a copy.
     Gap { line: u64, due: i64, found: Found, seen_due: bool },
     /// Two records that both fit stand at one place; the next one follows one of them.
-    Twins { first: Last, second: Last },
+    Twins { first: Box<Last>, second: Box<Last> },
 }
 
 impl Verifier {
@@ -385,7 +385,7 @@ impl Verifier {
                         && first.record != this.record
                         && first.record.prev_hash == this.record.prev_hash =>
                 {
-                    State::Unsure(Box::new(Unsure::Twins { first, second: this }))
+                    State::Unsure(Box::new(Unsure::Twins { first: Box::new(first), second: Box::new(this) }))
                 }
                 _ => {
                     let detail =

@@ -187,7 +187,7 @@ impl AuditExport {
         let (sealed, checkpoints) = self
             .kernel
             .store
-            .read(move |tx| -> Result<(Vec<Sealed>, Vec<(i64, String)>)> {
+            .read(move |tx| -> Result<_> {
                 let sql = format!(
                     "SELECT s.seq, s.record_hash, s.chain_hash, {COLUMNS} FROM audit_seal s LEFT JOIN audit a ON a.id = s.audit_id
                      WHERE s.chain = $1 AND s.seq > $2 AND s.seq <= $3 ORDER BY s.seq LIMIT {PAGE}"
@@ -198,7 +198,7 @@ impl AuditExport {
                     "SELECT seq, body FROM audit_checkpoint
                      WHERE chain = $1 AND seq > $2 AND seq <= $3 AND seq < $4 AND number <= $5 ORDER BY seq",
                     params![row, after, last, to, newest],
-                    |row| Ok((row.get(0)?, row.get(1)?)),
+                    |row| Ok((row.get::<i64>(0)?, row.get::<String>(1)?)),
                 )?;
                 Ok((sealed, checkpoints))
             })
