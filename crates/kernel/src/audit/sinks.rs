@@ -63,7 +63,8 @@ impl Sink {
                     return Err(wrong("http is for this machine alone; use https".into()));
                 }
                 let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
-                let name = format!("{}://{}{port}{}", url.scheme(), url.host_str().unwrap_or_default(), url.path());
+                let name =
+                    format!("{}://{}{port}{}", url.scheme(), url.host_str().unwrap_or_default(), url.path());
                 Self { name, place: Place::Web { client: client(&url).map_err(wrong)?, url } }
             }
             _ => return Err(wrong("it is file:///folder, s3://bucket/prefix or https://…".into())),
