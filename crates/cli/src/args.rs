@@ -78,11 +78,25 @@ pub enum Verb {
     Request(verbs::request::Args),
     /// List, show, watch or cancel jobs
     Jobs(verbs::jobs::Args),
+    /// Write, list and remove secrets, and exchange the keys that seal them
+    Secrets(verbs::secrets::Args),
+    /// Test a connection
+    Connections(verbs::connections::Args),
     /// What has happened, and what happens
     Events(verbs::events::Args),
     /// Who did what
     Audit(verbs::audit::Args),
-    /// The token and sign-in links of the current context
+    /// Sign in with a name and a password, and keep a token in a context
+    Login(verbs::login::Args),
+    /// People and services
+    Users(verbs::users::Args),
+    /// Who holds which role
+    Members(verbs::members::Args),
+    /// Tenants
+    Tenants(verbs::tenants::Args),
+    /// The projects of the tenant
+    Projects(verbs::tenants::ProjectArgs),
+    /// One's tokens, sessions, password and sign-in links, and what one may do
     Auth(verbs::auth::Args),
     /// Who you are and what you may do
     Whoami(verbs::whoami::Args),
@@ -180,6 +194,16 @@ mod tests {
             "qd explain curate#4 -o json",
             "qd auth token --as second --role viewer",
             "qd serve --require-approval medium",
+            "qd secrets set warehouse/password",
+            "qd secrets set warehouse/password --from-file p.txt",
+            "qd secrets list -o json",
+            "qd secrets delete warehouse/password --reason unused",
+            "qd secrets rotate --data-key",
+            "qd secrets rotate --master-key --no-wait --reason leaked",
+            "qd secrets keys",
+            "qd connections test warehouse --revision 2 -o json",
+            "qd serve --secret-key-file new --secret-key-file old --allow-private-addresses --allow-network 10.0.0.0/8",
+            "qd serve --allow-private-addresses=false --secret-vault-url https://vault:8200/transit/qd",
             "qd jobs",
             "qd jobs cancel 0193",
             "qd events -f --after 10",
@@ -194,6 +218,22 @@ mod tests {
             "qd serve --audit-key k --audit-key-rotate --audit-sink file:///a --audit-sink https://b --audit-checkpoint-every 5",
             "qd serve --audit-retention 365d",
             "qd auth token",
+            "qd auth token --new --label ci --days 30 --allow read --allow jobs.*",
+            "qd auth can-i pipelines.publish",
+            "qd auth sessions -o json",
+            "qd auth revoke 0193",
+            "qd auth password",
+            "qd login ann --keep work --password-stdin",
+            "qd users create ann --display-name Ann",
+            "qd users create robot --service",
+            "qd users token robot --days 7 --allow read",
+            "qd users suspend ann",
+            "qd members grant ann PIPELINE_DEV --project lab",
+            "qd members revoke ann viewer --platform",
+            "qd members roles",
+            "qd tenants create acme",
+            "qd tenants rename acme acme-2",
+            "qd projects list",
             "qd context set local --server http://127.0.0.1:7070 --token-stdin --use",
             "qd doctor --data x",
             "qd completion bash",
@@ -222,6 +262,11 @@ mod tests {
             "qd diff pipelines/x -f spec.yaml",
             "qd run pipelines/x -p novalue",
             "qd request serve#1",
+            "qd secrets set warehouse/password hunter2",
+            "qd secrets rotate",
+            "qd secrets rotate --data-key --master-key",
+            "qd connections test",
+            "qd serve --allow-network everywhere",
         ] {
             assert!(Cli::try_parse_from(line.split(' ')).is_err(), "{line}");
         }

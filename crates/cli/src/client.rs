@@ -200,6 +200,14 @@ impl Request<'_> {
         Ok(self)
     }
 
+    /// Changes only what still has this ETag.
+    pub fn if_match(mut self, etag: &str) -> Result<Self, Failure> {
+        let value = HeaderValue::from_str(etag)
+            .map_err(|_| Failure::local(format!("the server's ETag {etag:?} cannot be sent back")))?;
+        self.headers.insert(HeaderName::from_static("if-match"), value);
+        Ok(self)
+    }
+
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;

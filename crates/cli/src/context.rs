@@ -51,6 +51,11 @@ pub struct Access {
 }
 
 impl Access {
+    /// Nobody in particular.
+    pub fn anonymous(server: Url) -> Self {
+        Self { server, token: None, tenant: None, project: None, context: None }
+    }
+
     pub fn is_loopback(&self) -> bool {
         match self.server.host() {
             Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),

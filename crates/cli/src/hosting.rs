@@ -6,6 +6,7 @@
 pub mod keeping;
 pub mod log;
 pub mod proving;
+pub mod trust;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -27,6 +28,7 @@ use crate::context::{Access, Contexts, Entry, parse_server};
 use crate::failure::Failure;
 use crate::hosting::keeping::Keeping;
 use crate::hosting::proving::Proving;
+use crate::hosting::trust::Trust;
 use crate::invocation::Invocation;
 
 /// Longest wait for the first answer of a server that has bound its port.
@@ -61,6 +63,8 @@ pub struct HostWords {
     pub keeping: Keeping,
     #[command(flatten)]
     pub proving: Proving,
+    #[command(flatten)]
+    pub trust: Trust,
 }
 
 /// The part of `serve` alone: what one of several processes does.
@@ -119,6 +123,8 @@ pub async fn start(words: &HostWords, part: &Part, listen: SocketAddr) -> Result
         roles: part.roles,
         approval: part.require_approval,
         engine_limits: part.engine_limit.iter().cloned().collect(),
+        secrets: words.trust.secrets()?,
+        outbound: words.trust.outbound(),
         ..KernelOptions::default()
     };
     words.keeping.apply(&mut kernel);

@@ -18,6 +18,11 @@ impl Invocation {
         self.contexts.read()?.access(&self.overrides)
     }
 
+    /// A client for somebody else than the context's.
+    pub fn client_as(&self, access: &Access) -> Result<Client, Failure> {
+        Client::new(access, self.clock.clone(), self.out)
+    }
+
     pub fn client(&self) -> Result<Client, Failure> {
         Client::new(&self.access()?, self.clock.clone(), self.out)
     }

@@ -10,6 +10,7 @@ pub mod lists;
 pub mod object;
 pub mod paint;
 pub mod plan;
+pub mod records;
 pub mod status;
 pub mod table;
 

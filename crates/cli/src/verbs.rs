@@ -5,6 +5,7 @@ pub mod approve;
 pub mod audit;
 pub mod auth;
 pub mod completion;
+pub mod connections;
 pub mod context;
 pub mod describe;
 pub mod diff;
@@ -14,7 +15,9 @@ pub mod explain;
 pub mod get;
 pub mod history;
 pub mod jobs;
+pub mod login;
 pub mod logs;
+pub mod members;
 pub mod plan;
 pub mod plans;
 pub mod publish;
@@ -24,10 +27,13 @@ pub mod retry;
 pub mod rollback;
 pub mod run;
 pub mod runs;
+pub mod secrets;
 pub mod serve;
 pub mod stop;
 pub mod supervise;
+pub mod tenants;
 pub mod up;
+pub mod users;
 pub mod version;
 pub mod watch;
 pub mod whoami;
@@ -61,9 +67,16 @@ pub async fn dispatch(verb: Verb, invocation: &Invocation) -> Result<ExitCode, F
         Verb::Request(args) => request::run(&args, invocation).await,
         Verb::Results(args) => results::run(&args, invocation).await,
         Verb::Jobs(args) => jobs::run(&args, invocation).await,
+        Verb::Secrets(args) => secrets::run(&args, invocation).await,
+        Verb::Connections(args) => connections::run(&args, invocation).await,
         Verb::Events(args) => events::run(&args, invocation).await,
         Verb::Audit(args) => audit::run(&args, invocation).await,
         Verb::Auth(args) => auth::run(&args, invocation).await,
+        Verb::Login(args) => login::run(&args, invocation).await,
+        Verb::Users(args) => users::run(&args, invocation).await,
+        Verb::Members(args) => members::run(&args, invocation).await,
+        Verb::Tenants(args) => tenants::run(&args, invocation).await,
+        Verb::Projects(args) => tenants::projects(&args, invocation).await,
         Verb::Whoami(args) => whoami::run(&args, invocation).await,
         Verb::Context(args) => context::run(&args, invocation).await,
         Verb::Doctor(args) => doctor::run(&args, invocation).await,

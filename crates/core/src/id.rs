@@ -50,6 +50,10 @@ macro_rules! ids {
         pub struct $name(Uuid);
 
         impl $name {
+            pub const fn from_uuid(uuid: Uuid) -> Self {
+                Self(uuid)
+            }
+
             pub const fn uuid(self) -> Uuid {
                 self.0
             }

@@ -223,7 +223,7 @@ impl Kernel {
         for (place, index) in order.into_iter().enumerate() {
             let (Some(document), Some(kind)) = (documents.get(index), kinds.get(&index)) else { continue };
             let specs = SpecReader::new(self.store.clone()).beside(beside.clone());
-            let view = SpecView { scope, code: self.code(), specs };
+            let view = SpecView { scope, code: self.code(), specs, secrets: self.secrets.clone() };
             match self.spec_prepare(&**kind, &document.spec, &view).await? {
                 Ok(spec) => {
                     let name = document.metadata.name.to_string();

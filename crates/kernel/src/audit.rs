@@ -168,15 +168,15 @@ pub fn object(kind: &str, id: Option<Uuid>, name: &str) -> RecordObject {
 }
 
 impl NewRecord {
-    /// Of somebody who acted within a tenant and project; a success until said otherwise.
+    /// Of somebody who acted in a project, a tenant or on the platform; a success until said otherwise.
     pub fn of(context: &Context, action: &str, object: RecordObject) -> Self {
         let principal = &context.principal;
         // The system works under the name of whoever asked; the record says both.
         let lent = principal.kind == PrincipalKind::System
             && context.on_behalf_of.as_deref() == Some(principal.name.as_str());
         Self {
-            tenant_id: Some(context.scope.tenant_id),
-            project_id: Some(context.scope.project_id),
+            tenant_id: Some(context.scope.tenant_id).filter(|_| !context.scope.is_platform()),
+            project_id: Some(context.scope.project_id).filter(|project| !project.uuid().is_nil()),
             actor: if lent { SYSTEM.to_owned() } else { principal.name.clone() },
             principal_id: Some(principal.id).filter(|id| !id.uuid().is_nil()),
             on_behalf_of: context.on_behalf_of.clone(),

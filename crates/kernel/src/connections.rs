@@ -1,29 +1,53 @@
-//! The kind `Connection`: how to reach something outside, and where this server finds the token for it.
+//! The kind `Connection`: how to reach something outside, and where this server finds the secrets for it.
 //!
-//! Planes register the types (`ray`, …), each with its own fields, in one spec told apart by `type`. What is used is the
-//! published revision. A token is never part of a spec: the spec names a variable or a file of the server's, which is
-//! read when it is needed.
+//! Planes register the types (`ray`, …) beside the kernel's own ([`http`], [`postgres`], [`s3`], [`webhook`]), each with its own
+//! fields, in one spec told apart by `type`. What is used is the published revision. A secret is never part of a spec: the spec
+//! names it ([`SecretRef`]), and it is read when it is needed.
 //!
-//! Not done here: calling what a connection leads to. That is the engine's that uses it.
+//! Each type says how one of it is tested ([`Probe`]): called once, in the way in which it is used. Not done here: any other call.
+//! That is the engine's that uses it.
 
+mod call;
+pub(crate) mod http;
+pub(crate) mod postgres;
+mod reading;
+pub(crate) mod s3;
 mod secret_ref;
+mod shape;
+pub mod webhook;
+
+use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
-use qd_core::violation::Violation;
+use qd_core::{
+    error::Result,
+    id::ResourceId,
+    violation::{Pointer, Violation},
+};
+use schemars::JsonSchema;
+use serde::{Deserialize as _, Serialize};
 use serde_json::{Value, json};
 
-pub use secret_ref::{Secret, SecretRef};
+pub use call::{Call, Probe};
+pub use reading::ConnectionReading;
+pub use secret_ref::{SecretRef, WANTED, is_plain_absolute};
 
 use crate::{
-    kind::{Kind, KindInfo, KindScope},
+    context::Scope,
+    kernel::Kernel,
+    kind::{ActionInfo, Kind, KindInfo, KindScope, SpecView},
+    mutation::Mutation,
+    params,
     registry::Registry,
+    resources::Resource,
+    secrets::references,
 };
 
 /// The kind's name in documents.
 pub const CONNECTION: &str = "Connection";
 
 /// A type of connection, as a plane brings it.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct ConnectionType {
     /// As in `type`.
     pub name: &'static str,
@@ -32,9 +56,36 @@ pub struct ConnectionType {
     pub example: Value,
     /// Answers the spec with its defaults written out, or everything that is wrong with it.
     pub parse: fn(&Value) -> std::result::Result<Value, Vec<Violation>>,
+    /// Where secrets are named, as pointers; `*` stands for every member.
+    pub secret_fields: &'static [&'static str],
+    /// How one is tested.
+    pub probe: Arc<dyn Probe>,
 }
 
-/// Adds the kind, where a plane has brought a type for it.
+impl fmt::Debug for ConnectionType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ConnectionType({})", self.name)
+    }
+}
+
+/// What a connection tells of itself.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct ConnectionStatus {
+    pub sentence: String,
+    /// What the last test came to; its age is that of `tested_at`.
+    pub last_test: Option<ConnectionReading>,
+}
+
+/// The kernel's own types.
+pub(crate) fn register_types(registry: &mut Registry) {
+    registry
+        .connection_type(http::connection_type())
+        .connection_type(postgres::connection_type())
+        .connection_type(s3::connection_type())
+        .connection_type(webhook::connection_type());
+}
+
+/// Adds the kind, where there is a type for it.
 pub(crate) fn register(registry: &mut Registry) {
     let types = registry.connection_types().to_vec();
     if let Some(first) = types.first() {
@@ -43,16 +94,31 @@ pub(crate) fn register(registry: &mut Registry) {
             plural: "connections",
             singular: "connection",
             title: "Connections",
-            summary: "How to reach something outside, and where the server finds the token for it.",
+            summary: "How to reach something outside, and where the server finds the secrets for it.",
             group: "platform",
             scope: KindScope::Project,
             engine: None,
-            actions: vec![],
+            actions: vec![ActionInfo { verb: "test", title: "Test", reason: false }],
             schema: schema(&types),
             example: first.example.clone(),
         };
         registry.kind(Connections { info, types });
     }
+}
+
+/// What stands where a type names a secret.
+fn secret_places<'a>(spec: &'a Value, field: &str) -> Vec<(Pointer, &'a Value)> {
+    let mut places = vec![(Pointer::root(), spec)];
+    for part in field.split('/').skip(1) {
+        let members = places.into_iter().filter_map(|(at, value)| Some((at, value.as_object()?)));
+        places = members
+            .flat_map(|(at, members)| {
+                let wanted = members.iter().filter(|(key, _)| part == "*" || part == key.as_str());
+                wanted.map(|(key, value)| (at.key(key), value)).collect::<Vec<_>>()
+            })
+            .collect();
+    }
+    places
 }
 
 struct Connections {
@@ -85,6 +151,52 @@ impl Kind for Connections {
             None => violation("missing_field", format!("a connection has a type: {}", names())),
         }
     }
+
+    /// Where a secret is named nothing else stands, whatever the rest of the spec looks like.
+    fn draft_violations(&self, spec: &Value) -> Vec<Violation> {
+        let fields = self.types.iter().flat_map(|known| known.secret_fields);
+        let mut places: Vec<_> = fields.flat_map(|field| secret_places(spec, field)).collect();
+        places.sort_by(|(one, _), (other, _)| one.as_str().cmp(other.as_str()));
+        places.dedup_by(|(one, _), (other, _)| one == other);
+        let written = places.into_iter().filter(|(_, value)| !value.is_null());
+        written
+            .flat_map(|(at, value)| match SecretRef::deserialize(value) {
+                Ok(reference) => reference.violations(&at),
+                Err(_) => vec![Violation::new(at, "wrong_type", WANTED)],
+            })
+            .collect()
+    }
+
+    async fn validate(&self, spec: &Value, view: &SpecView) -> Result<Vec<Violation>> {
+        references::violations(&view.secrets, view.scope, spec).await
+    }
+
+    fn published(&self, m: &mut Mutation<'_, '_>, id: ResourceId, revision: i64) -> Result<()> {
+        let spec: Value = m.tx.one(
+            "SELECT spec FROM revision WHERE resource_id = $1 AND number = $2",
+            params![id, revision],
+            |row| row.get(0),
+        )?;
+        references::publish(m, id, revision, &spec)
+    }
+
+    fn status_schema(&self) -> Option<Value> {
+        Some(schemars::schema_for!(ConnectionStatus).to_value())
+    }
+
+    async fn status(&self, kernel: &Kernel, _scope: Scope, resource: &Resource) -> Result<Option<Value>> {
+        let id = resource.id;
+        let last_test = kernel.store.read(move |tx| reading::last(tx, id)).await?;
+        let sentence = match &last_test {
+            None => "It was never tested".to_owned(),
+            Some(test) => {
+                let came = if test.ok { "worked" } else { "failed" };
+                let age = crate::explain::age(test.tested_at, kernel.source.now());
+                format!("The last test, of revision {}, {came} {age} ago: {}", test.revision, test.detail)
+            }
+        };
+        Ok(Some(json!(ConnectionStatus { sentence, last_test })))
+    }
 }
 
 #[cfg(test)]
@@ -98,6 +210,8 @@ mod tests {
             schema: json!({ "type": "object" }),
             example: json!({ "type": "post" }),
             parse: |spec| Ok(spec.clone()),
+            secret_fields: &["/token", "/headers/*"],
+            probe: http::connection_type().probe,
         });
         register(&mut registry);
         registry.find_kind(CONNECTION).unwrap().clone()
@@ -113,6 +227,20 @@ mod tests {
         assert_eq!(of(json!({})), at_type("missing_field"));
         assert_eq!(of(json!({ "type": "pigeon" })), at_type("not_an_option"));
         assert_eq!(of(json!({ "type": 1 })), at_type("wrong_type"));
+    }
+
+    #[test]
+    fn a_draft_holds_no_secret_where_one_is_named() {
+        let at = |spec: Value| -> Vec<String> {
+            kind().draft_violations(&spec).into_iter().map(|found| found.pointer).collect()
+        };
+        let fine =
+            json!({ "token": "secret://a", "headers": { "x": { "env": "X" }, "y": null }, "other": "words" });
+        assert!(at(fine).is_empty());
+        assert!(at(json!({})).is_empty());
+        let wrong = json!({ "token": "canary", "headers": { "x": "canary", "y": 1 } });
+        assert_eq!(at(wrong), ["/headers/x", "/headers/y", "/token"]);
+        assert_eq!(at(json!({ "token": { "value": "canary" } })), ["/token"]);
     }
 
     #[test]

@@ -1,14 +1,38 @@
 //! Who asks, within which tenant and project, and by which request: what every kernel call takes first.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use qd_core::id::{PrincipalId, ProjectId, TenantId};
 use serde::Serialize;
 use uuid::Uuid;
+
+use crate::access::Authority;
 
 /// The tenant and project that a call reads and writes in. No store function reads tenant data without one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Scope {
     pub tenant_id: TenantId,
     pub project_id: ProjectId,
+}
+
+impl Scope {
+    /// What belongs to no tenant: people, tenants themselves, the processes.
+    pub const PLATFORM: Self =
+        Self { tenant_id: TenantId::from_uuid(Uuid::nil()), project_id: ProjectId::from_uuid(Uuid::nil()) };
+
+    /// The tenant itself, and no project of it: who may do what in it, and its projects.
+    #[must_use]
+    pub fn of_tenant(self) -> Self {
+        Self { project_id: ProjectId::from_uuid(Uuid::nil()), ..self }
+    }
+
+    pub fn is_platform(self) -> bool {
+        self == Self::PLATFORM
+    }
+
+    pub fn is_tenant(self) -> bool {
+        !self.is_platform() && self.project_id.uuid().is_nil()
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, schemars::JsonSchema)]
@@ -35,8 +59,11 @@ pub struct Principal {
     pub id: PrincipalId,
     pub name: String,
     pub kind: PrincipalKind,
-    /// The built-in role held in every tenant; finer roles come with tenants of their own.
-    pub role: String,
+    /// Those that it holds where it acts.
+    pub roles: Vec<String>,
+    /// Patterns of actions that the token in use is limited to.
+    #[serde(skip)]
+    pub limits: Option<Arc<[String]>>,
 }
 
 /// The ids that tie one request's logs, job, events, audit and outbound calls together.
@@ -56,16 +83,48 @@ pub struct Context {
     pub ids: RequestIds,
     /// Where the request came from: a socket address, or the name of an internal task.
     pub source: String,
+    /// Who may do what.
+    pub authority: Authority,
+    /// What was refused to the request.
+    pub denials: Denials,
     /// Whose wish the system carries out, where it is the system that acts.
     pub on_behalf_of: Option<String>,
+}
+
+/// The actions that were refused to a request, for the audit. Clones are the same list.
+#[derive(Debug, Clone, Default)]
+pub struct Denials(Arc<Mutex<Vec<String>>>);
+
+impl Denials {
+    pub(crate) fn note(&self, action: &str) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(action.to_owned());
+    }
+
+    /// What was refused since the last call.
+    pub fn take(&self) -> Vec<String> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
 }
 
 impl Context {
     /// The system at work, under the name of what or who it works for.
     pub(crate) fn system(name: String, scope: Scope, ids: RequestIds, source: &str) -> Self {
-        let principal =
-            Principal { id: Uuid::nil().into(), name, kind: PrincipalKind::System, role: String::new() };
-        Self { principal, scope, ids, source: source.into(), on_behalf_of: None }
+        let principal = Principal {
+            id: Uuid::nil().into(),
+            name,
+            kind: PrincipalKind::System,
+            roles: vec![],
+            limits: None,
+        };
+        Self {
+            principal,
+            scope,
+            ids,
+            source: source.into(),
+            authority: Authority::default(),
+            denials: Denials::default(),
+            on_behalf_of: None,
+        }
     }
 
     pub(crate) fn on_behalf_of(mut self, who: impl Into<Option<String>>) -> Self {

@@ -1,34 +1,48 @@
-//! Who is calling: bearer tokens, browser sessions and one-time sign-in links.
+//! Who is calling: bearer tokens, browser sessions, one-time sign-in links and invitations.
 //!
 //! A secret is shown once, when it is made; the database holds its SHA-256 alone, and a look-up is by that hash, so that
-//! neither a copy of the database nor the time of a comparison gives one away. Accounts for people come later.
+//! neither a copy of the database nor the time of a comparison gives one away. People choose a password when they accept an
+//! invitation ([`accounts`]) and open a session with it ([`sign_in`]).
 
+pub mod accounts;
 pub(crate) mod callers;
+mod listing;
+pub(crate) mod password;
+mod sign_in;
 mod token;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use qd_core::{
     error::{Error, Result},
-    id::PrincipalId,
+    id::{PrincipalId, TenantId},
     time::Timestamp,
 };
+use serde_json::json;
 use uuid::Uuid;
 
+pub use listing::Credential;
+pub use sign_in::SignIn;
+pub use token::TokenRequest;
+
 use crate::{
-    access::PLATFORM_ADMIN,
+    access::{
+        PLATFORM_ADMIN,
+        bindings::{self, Binding},
+    },
     clock::Source,
-    context::{Context, Principal, PrincipalKind},
+    context::{Context, Denials, Principal, PrincipalKind, RequestIds, Scope},
     kernel::Kernel,
     mutation::{Act, Object, Subject},
     params,
-    store::{self, Column, Row, StoreResult},
+    store::{self, Column, Row, StoreResult, Tx},
 };
 
 /// The account made at first start.
 pub const OWNER: &str = "owner";
-const SESSION_LIFE: Duration = Duration::from_hours(12);
+pub const SESSION_LIFE: Duration = Duration::from_hours(12);
 const LINK_LIFE: Duration = Duration::from_mins(10);
+const INVITE_LIFE: Duration = Duration::from_hours(24 * 7);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CredentialKind {
@@ -38,6 +52,8 @@ pub enum CredentialKind {
     Session,
     /// `qdl_…`, exchanged once for a session.
     Link,
+    /// `qdi_…`, used once to choose a password.
+    Invite,
 }
 
 impl CredentialKind {
@@ -46,6 +62,7 @@ impl CredentialKind {
             Self::Token => "token",
             Self::Session => "session",
             Self::Link => "link",
+            Self::Invite => "invite",
         }
     }
 
@@ -54,6 +71,7 @@ impl CredentialKind {
             Self::Token => "qd_",
             Self::Session => "qds_",
             Self::Link => "qdl_",
+            Self::Invite => "qdi_",
         }
     }
 }
@@ -62,6 +80,45 @@ impl CredentialKind {
 pub struct Secret {
     pub secret: String,
     pub expires_at: Option<Timestamp>,
+}
+
+/// Somebody who was recognised, with all that they hold; what of it counts depends on where they act.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    pub id: PrincipalId,
+    pub name: String,
+    pub kind: PrincipalKind,
+    pub bindings: Arc<[Binding]>,
+    /// Patterns of actions that the token in use is limited to.
+    pub limits: Option<Arc<[String]>>,
+    /// Which credential is in use.
+    pub credential_id: Uuid,
+}
+
+impl Identity {
+    /// The one who acts in the scope.
+    pub fn principal(&self, scope: Scope) -> Principal {
+        Principal {
+            id: self.id,
+            name: self.name.clone(),
+            kind: self.kind,
+            roles: bindings::roles_in(&self.bindings, scope),
+            limits: self.limits.clone(),
+        }
+    }
+
+    pub fn sees_tenant(&self, tenant_id: TenantId) -> bool {
+        bindings::sees_tenant(&self.bindings, tenant_id)
+    }
+}
+
+/// Where a credential is made from, for its holder to recognise it by.
+#[derive(Debug, Clone, Default)]
+pub struct Origin {
+    /// An address.
+    pub source: String,
+    /// What a token is for, or what the browser called itself; 200 characters at most are kept.
+    pub label: String,
 }
 
 fn draw(source: &Source, kind: CredentialKind) -> String {
@@ -74,45 +131,101 @@ fn hash(secret: &str) -> Vec<u8> {
     hex::decode(qd_core::canonical::sha256_hex(secret.as_bytes())).unwrap_or_default()
 }
 
+/// A credential about to be written.
+struct New<'a> {
+    digest: &'a [u8],
+    principal_id: PrincipalId,
+    kind: CredentialKind,
+    origin: &'a Origin,
+    allows: Option<&'a [String]>,
+    expires_at: Option<Timestamp>,
+}
+
+impl New<'_> {
+    fn insert(&self, tx: &mut Tx<'_>, id: Uuid, now: Timestamp) -> Result<()> {
+        let allows = self.allows.map(|patterns| json!(patterns).to_string());
+        let label: String = self.origin.label.chars().take(200).collect();
+        tx.exec(
+            "INSERT INTO credential (hash, id, principal_id, kind, label, source, allows, created_at, expires_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+            params![
+                self.digest.to_vec(),
+                id,
+                self.principal_id,
+                self.kind.as_str(),
+                label,
+                self.origin.source.clone(),
+                allows,
+                now,
+                self.expires_at
+            ],
+        )?;
+        Ok(())
+    }
+}
+
 impl Kernel {
     /// Makes the owner account where there is none.
     pub(crate) async fn owner_bootstrap(&self) -> Result<()> {
         let (id, now) = (self.source.uuid(), self.source.now());
         self.store
             .write(move |tx| -> Result<()> {
-                tx.exec(
-                    "INSERT INTO principal (id, name, kind, role, created_at) VALUES ($1, $2, 'user', $3, $4)
+                let made = tx.exec(
+                    "INSERT INTO principal (id, name, kind, created_at) VALUES ($1, $2, 'user', $3)
                      ON CONFLICT (name) DO NOTHING",
-                    params![id, OWNER, PLATFORM_ADMIN, now],
+                    params![id, OWNER, now],
                 )?;
+                if made == 1 {
+                    bind_everywhere(tx, id.into(), PLATFORM_ADMIN, "system", now)?;
+                }
                 Ok(())
             })
             .await
     }
 
+    /// A caller at work in a scope.
+    pub fn context(&self, identity: &Identity, scope: Scope, ids: RequestIds, source: String) -> Context {
+        Context {
+            principal: identity.principal(scope),
+            scope,
+            ids,
+            source,
+            authority: self.authority.clone(),
+            denials: Denials::default(),
+            on_behalf_of: None,
+        }
+    }
+
     /// A new bearer token for the owner, for whoever holds the data folder: the caller is the machine's own user.
     pub async fn owner_token(&self) -> Result<String> {
-        let owner = self.principal_named(OWNER).await?;
-        Ok(self.issue(owner.id, CredentialKind::Token, None).await?.secret)
+        let owner = self.principal_id(OWNER).await?;
+        Ok(self.issue(owner, CredentialKind::Token, None).await?.secret)
     }
 
     /// A new one-time sign-in code for the owner, valid for ten minutes.
     pub async fn owner_link(&self) -> Result<Secret> {
-        let owner = self.principal_named(OWNER).await?;
-        self.issue(owner.id, CredentialKind::Link, Some(LINK_LIFE)).await
+        let owner = self.principal_id(OWNER).await?;
+        self.issue(owner, CredentialKind::Link, Some(LINK_LIFE)).await
     }
 
     /// A new one-time sign-in code for the caller.
     pub async fn link_create(&self, context: &Context) -> Result<Secret> {
         let secret = draw(&self.source, CredentialKind::Link);
         let (digest, principal) = (hash(&secret), context.principal.clone());
+        let origin = Origin { source: context.source.clone(), label: String::new() };
         let expires_at = self.source.now().checked_add(LINK_LIFE);
-        self.mutate(context, Act::new("links", "create"), move |m| {
-            m.tx.exec(
-                "INSERT INTO credential (hash, principal_id, kind, created_at, expires_at) VALUES ($1, $2, 'link', $3, $4)",
-                params![digest, principal.id, m.now, expires_at],
-            )?;
-            m.event("link.created", Subject::default(), &serde_json::json!({ "principal": principal.name }))?;
+        self.mutate(context, Act::new("own", "link"), move |m| {
+            let new = New {
+                digest: &digest,
+                principal_id: principal.id,
+                kind: CredentialKind::Link,
+                origin: &origin,
+                allows: None,
+                expires_at,
+            };
+            let id = m.id();
+            new.insert(m.tx, id, m.now)?;
+            m.event("link.created", Subject::default(), &json!({ "principal": principal.name }))?;
             m.audit(&Object { kind: "Principal", id: principal.id.uuid(), name: &principal.name }, &[], None)
         })
         .await?;
@@ -120,15 +233,17 @@ impl Kernel {
     }
 
     /// Uses a sign-in code up and opens a browser session. A code works once.
-    pub async fn link_exchange(&self, code: &str) -> Result<(Principal, Secret)> {
+    pub async fn link_exchange(
+        &self,
+        code: &str,
+        origin: Origin,
+        ids: RequestIds,
+    ) -> Result<(Identity, Secret)> {
         let digest = hash(code);
-        let session = draw(&self.source, CredentialKind::Session);
-        let session_hash = hash(&session);
         let now = self.source.now();
-        let expires_at = now.checked_add(SESSION_LIFE);
-        let principal = self
+        let used = self
             .store
-            .write(move |tx| -> Result<Option<Principal>> {
+            .write(move |tx| -> Result<Option<PrincipalId>> {
                 let used = tx.exec(
                     "UPDATE credential SET used_at = $2
                      WHERE hash = $1 AND kind = 'link' AND used_at IS NULL AND expires_at > $2",
@@ -137,42 +252,73 @@ impl Kernel {
                 if used == 0 {
                     return Ok(None);
                 }
-                let principal = tx.one(
-                    "SELECT p.id, p.name, p.kind, p.role FROM credential c JOIN principal p ON p.id = c.principal_id
-                     WHERE c.hash = $1",
+                Ok(tx.opt(
+                    "SELECT p.id FROM credential c JOIN principal p ON p.id = c.principal_id
+                     WHERE c.hash = $1 AND p.state = 'active'",
                     params![digest],
-                    principal_row,
-                )?;
-                tx.exec(
-                    "INSERT INTO credential (hash, principal_id, kind, created_at, expires_at)
-                     VALUES ($1, $2, 'session', $3, $4)",
-                    params![session_hash, principal.id, now, expires_at],
-                )?;
-                Ok(Some(principal))
+                    |row| row.get(0),
+                )?)
             })
             .await?
             .ok_or_else(|| {
-                Error::unauthenticated("bad_sign_in_code", "this sign-in code is unknown, used or expired; ask for a new one with: qd auth link")
+                Error::unauthenticated(
+                    "bad_sign_in_code",
+                    "this sign-in code is unknown, used or expired; ask for a new one with: qd auth link",
+                )
             })?;
-        Ok((principal, Secret { secret: session, expires_at }))
+        self.session_open(used, origin, ids).await
+    }
+
+    /// A new session of somebody who has just been recognised.
+    async fn session_open(
+        &self,
+        principal_id: PrincipalId,
+        origin: Origin,
+        ids: RequestIds,
+    ) -> Result<(Identity, Secret)> {
+        let secret = draw(&self.source, CredentialKind::Session);
+        let digest = hash(&secret);
+        let expires_at = self.source.now().checked_add(SESSION_LIFE);
+        let credential_id = self.source.uuid();
+        let identity = self.identity(principal_id, credential_id).await?;
+        let context = self.context(&identity, Scope::PLATFORM, ids, origin.source.clone());
+        let name = identity.name.clone();
+        self.mutate(&context, Act::new("own", "sign-in"), move |m| {
+            let new = New {
+                digest: &digest,
+                principal_id,
+                kind: CredentialKind::Session,
+                origin: &origin,
+                allows: None,
+                expires_at,
+            };
+            new.insert(m.tx, credential_id, m.now)?;
+            m.event("session.opened", Subject::default(), &json!({ "principal": name }))?;
+            m.audit(&Object { kind: "Principal", id: principal_id.uuid(), name: &name }, &[], None)
+        })
+        .await?;
+        Ok((identity, Secret { secret, expires_at }))
     }
 
     /// Who holds this token or session.
-    pub async fn authenticate(&self, secret: &str) -> Result<Principal> {
+    pub async fn authenticate(&self, secret: &str) -> Result<Identity> {
         let now = self.source.now();
-        if let Some(principal) = self.callers.get(secret, now) {
-            return Ok(principal);
+        if let Some(identity) = self.callers.get(secret, now) {
+            return Ok(identity);
         }
         let digest = hash(secret);
         let found = self
             .store
-            .read(move |tx| -> Result<Option<Principal>> {
-                Ok(tx.opt(
-                    "SELECT p.id, p.name, p.kind, p.role FROM credential c JOIN principal p ON p.id = c.principal_id
-                     WHERE c.hash = $1 AND c.kind IN ('token', 'session') AND (c.expires_at IS NULL OR c.expires_at > $2)",
+            .read(move |tx| -> Result<Option<Identity>> {
+                let found = tx.opt(
+                    "SELECT p.id, p.name, p.kind, c.id, c.allows
+                     FROM credential c JOIN principal p ON p.id = c.principal_id
+                     WHERE c.hash = $1 AND c.kind IN ('token', 'session') AND (c.expires_at IS NULL OR c.expires_at > $2)
+                       AND p.state = 'active'",
                     params![digest, now],
-                    principal_row,
-                )?)
+                    identity_row,
+                )?;
+                found.map(|identity| with_bindings(tx, identity)).transpose()
             })
             .await?
             .ok_or_else(|| Error::unauthenticated("bad_credential", "the token or session is unknown or expired"))?;
@@ -180,32 +326,37 @@ impl Kernel {
         Ok(found)
     }
 
-    /// Ends a session or revokes a token.
-    pub async fn credential_revoke(&self, secret: &str) -> Result<()> {
-        let digest = hash(secret);
+    async fn identity(&self, id: PrincipalId, credential_id: Uuid) -> Result<Identity> {
         self.store
-            .write(move |tx| -> Result<()> {
-                tx.exec("DELETE FROM credential WHERE hash = $1", params![digest])?;
-                Ok(())
-            })
-            .await?;
-        // After the commit: who asked in between has been put on the list again.
-        self.callers.forget(secret);
-        Ok(())
-    }
-
-    async fn principal_named(&self, name: &str) -> Result<Principal> {
-        let name = name.to_owned();
-        self.store
-            .read(move |tx| -> Result<Option<Principal>> {
-                Ok(tx.opt(
-                    "SELECT id, name, kind, role FROM principal WHERE name = $1",
-                    params![name],
-                    principal_row,
-                )?)
+            .read(move |tx| -> Result<Option<Identity>> {
+                let found = tx.opt(
+                    "SELECT id, name, kind FROM principal WHERE id = $1 AND state = 'active'",
+                    params![id],
+                    |row| {
+                        Ok(Identity {
+                            id: row.get(0)?,
+                            name: row.get(1)?,
+                            kind: row.get(2)?,
+                            bindings: Arc::new([]),
+                            limits: None,
+                            credential_id,
+                        })
+                    },
+                )?;
+                found.map(|identity| with_bindings(tx, identity)).transpose()
             })
             .await?
-            .ok_or_else(|| Error::not_found("principal_not_found", "there is no such account"))
+            .ok_or_else(|| Error::unauthenticated("bad_credential", "the account is suspended"))
+    }
+
+    async fn principal_id(&self, name: &str) -> Result<PrincipalId> {
+        let name = name.to_owned();
+        self.store
+            .read(move |tx| -> Result<Option<PrincipalId>> {
+                Ok(tx.opt("SELECT id FROM principal WHERE name = $1", params![name], |row| row.get(0))?)
+            })
+            .await?
+            .ok_or_else(|| Error::not_found("user_not_found", "there is no such account"))
     }
 
     async fn issue(
@@ -215,19 +366,31 @@ impl Kernel {
         life: Option<Duration>,
     ) -> Result<Secret> {
         let secret = draw(&self.source, kind);
-        let (digest, now) = (hash(&secret), self.source.now());
+        let (digest, now, id) = (hash(&secret), self.source.now(), self.source.uuid());
         let expires_at = life.and_then(|life| now.checked_add(life));
+        let origin = Origin { source: "data folder".into(), label: String::new() };
         self.store
             .write(move |tx| -> Result<()> {
-                tx.exec(
-                    "INSERT INTO credential (hash, principal_id, kind, created_at, expires_at) VALUES ($1, $2, $3, $4, $5)",
-                    params![digest, principal_id, kind.as_str(), now, expires_at],
-                )?;
-                Ok(())
+                New { digest: &digest, principal_id, kind, origin: &origin, allows: None, expires_at }
+                    .insert(tx, id, now)
             })
             .await?;
         Ok(Secret { secret, expires_at })
     }
+}
+
+/// A role held everywhere; held already, it stays.
+fn bind_everywhere(tx: &mut Tx<'_>, id: PrincipalId, role: &str, by: &str, now: Timestamp) -> Result<()> {
+    tx.exec(
+        "INSERT INTO role_binding (principal_id, role, level, object_id, tenant_id, created_by, created_at)
+         VALUES ($1, $2, 'platform', $3, $3, $4, $5) ON CONFLICT (principal_id, role, object_id) DO NOTHING",
+        params![id, role.to_owned(), Uuid::nil(), by.to_owned(), now],
+    )?;
+    Ok(())
+}
+
+fn with_bindings(tx: &mut Tx<'_>, identity: Identity) -> Result<Identity> {
+    Ok(Identity { bindings: bindings::of(tx, identity.id)?.into(), ..identity })
 }
 
 impl Column for PrincipalKind {
@@ -241,7 +404,17 @@ impl Column for PrincipalKind {
     }
 }
 
-fn principal_row(row: &Row<'_>) -> StoreResult<Principal> {
-    let id: Uuid = row.get(0)?;
-    Ok(Principal { id: PrincipalId::from(id), name: row.get(1)?, kind: row.get(2)?, role: row.get(3)? })
+/// `id, name, kind` of a principal, `id, allows` of the credential.
+fn identity_row(row: &Row<'_>) -> StoreResult<Identity> {
+    let allows: Option<String> = row.get(4)?;
+    // What cannot be read allows nothing.
+    let limits = allows.map(|text| serde_json::from_str::<Vec<String>>(&text).unwrap_or_default().into());
+    Ok(Identity {
+        id: row.get(0)?,
+        name: row.get(1)?,
+        kind: row.get(2)?,
+        bindings: Arc::new([]),
+        limits,
+        credential_id: row.get(3)?,
+    })
 }

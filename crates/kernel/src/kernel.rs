@@ -10,12 +10,14 @@ use qd_core::{
     error::{Error, Result},
     id::{ProjectId, TenantId},
     plan::Risk,
+    time::Timestamp,
 };
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::{
+    access::Authority,
     audit::{AuditOptions, Auditing},
     bus::{Bus, NatsOptions, nats::Nats},
     clock::Source,
@@ -26,12 +28,15 @@ use crate::{
     logs::place::{LogPlace, LogStoreOptions},
     observer::Handed,
     operation::Operation,
-    operations, params,
+    operations,
+    outbound::{Outbound, OutboundOptions},
+    params,
     reckoning::Reckoning,
     registry::Registry,
     retention,
     roles::{Role, Roles},
     schedules,
+    secrets::{SecretOptions, Secrets},
     store::{Backend, Store},
     tenants::{Named, NamedScope},
 };
@@ -68,6 +73,10 @@ pub struct KernelOptions {
     /// The bus that joins the processes of one database; none for a process that is alone.
     pub nats: Option<NatsOptions>,
     pub audit: AuditOptions,
+    /// The master keys of the secrets, as they were given.
+    pub secrets: SecretOptions,
+    /// Which addresses that users give may be called.
+    pub outbound: OutboundOptions,
 }
 
 impl Default for KernelOptions {
@@ -88,11 +97,13 @@ impl Default for KernelOptions {
             failpoints: None,
             nats: None,
             audit: AuditOptions::default(),
+            secrets: SecretOptions::default(),
+            outbound: OutboundOptions::default(),
         }
     }
 }
 
-type Scopes = HashMap<(Named<TenantId>, Named<ProjectId>), NamedScope>;
+type Scopes = HashMap<(Named<TenantId>, Named<ProjectId>), (NamedScope, Timestamp)>;
 type ScopeCache = std::sync::Mutex<Scopes>;
 
 /// Cheap to clone; every clone is the same kernel.
@@ -108,9 +119,14 @@ pub struct Kernel {
     /// What is due is due by this clock, and not by `source`.
     pub(crate) reckoning: Arc<Reckoning>,
     pub(crate) callers: Arc<Callers>,
+    /// Who may do what.
+    pub authority: Authority,
     pub(crate) audit: Arc<Auditing>,
     /// Where log chunks go, if not into the database.
     pub log_place: Option<Arc<LogPlace>>,
+    pub secrets: Secrets,
+    /// What addresses that users give are called with.
+    pub outbound: Outbound,
     /// Who this process is among those on the same database, for as long as it lives.
     pub(crate) process: Uuid,
     scopes: Arc<ScopeCache>,
@@ -134,6 +150,7 @@ impl Kernel {
         options: KernelOptions,
     ) -> Result<Self> {
         operations::register(&mut registry);
+        connections::register_types(&mut registry);
         connections::register(&mut registry);
         schedules::register(&mut registry);
         let relayed = store.backend() == Backend::Postgres;
@@ -157,6 +174,9 @@ impl Kernel {
         let log_place = options.log_store.as_ref().map(LogPlace::open).transpose()?;
         let audit = Auditing::open(&options.audit)?;
         let process = source.uuid();
+        let authority = Authority::of(&registry)?;
+        let secrets = Secrets::new(store.clone(), source.clone(), options.secrets.clone());
+        let outbound = Outbound::new(&options.outbound, !store.is_shared());
         let kernel = Self {
             store,
             registry: Arc::new(registry),
@@ -167,8 +187,11 @@ impl Kernel {
             in_flight: Arc::default(),
             handed: Arc::default(),
             callers: Arc::default(),
+            authority,
             audit,
             log_place,
+            secrets,
+            outbound,
             process,
             scopes: Arc::default(),
         };

@@ -11,6 +11,7 @@ use crate::{
     kernel::Kernel,
     mutation::Mutation,
     resources::{Resource, SpecReader},
+    secrets::Secrets,
 };
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, schemars::JsonSchema)]
@@ -59,12 +60,13 @@ impl KindInfo {
     }
 }
 
-/// What validation may read: the code archives and the other specs of the scope, nothing else.
+/// What validation may read: the code archives, the other specs of the scope, and which secrets there are; nothing else.
 #[derive(Clone)]
 pub struct SpecView {
     pub scope: Scope,
     pub code: CodeStore,
     pub specs: SpecReader,
+    pub secrets: Secrets,
 }
 
 /// The behaviour of a kind. Pure but for what [`SpecView`] reads, and for what is said of [`Kind::published`] and
@@ -76,6 +78,11 @@ pub trait Kind: Send + Sync + 'static {
     /// Checks the shape and returns the normalised spec (defaults written out), or all violations with pointers
     /// relative to the spec.
     fn parse(&self, spec: &Value) -> std::result::Result<Value, Vec<Violation>>;
+
+    /// What may not stand in a spec that is kept, even unfinished: a working copy is not parsed, and is shown to whoever may read it.
+    fn draft_violations(&self, _spec: &Value) -> Vec<Violation> {
+        vec![]
+    }
 
     /// Replaces references by pinned ones when a revision is cut, so that an old revision keeps meaning what it meant.
     async fn pin(&self, spec: Value, _view: &SpecView) -> Result<Value> {

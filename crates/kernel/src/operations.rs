@@ -1,9 +1,10 @@
-//! The kernel's own operations: applying documents, publishing, rolling back, starting, stopping and retrying.
+//! The kernel's own operations: applying documents, publishing, rolling back, starting, stopping and retrying, exchanging keys.
 
 pub mod documents;
 pub mod publish;
 pub mod run_start;
 pub mod run_stop;
+pub mod secret_rotate;
 
 use std::time::Duration;
 
@@ -26,7 +27,9 @@ pub(crate) fn register(registry: &mut Registry) {
         .operation(publish::Publish { name: publish::ROLLBACK })
         .operation(run_start::Start { name: run_start::START })
         .operation(run_start::Start { name: run_start::RETRY })
-        .operation(run_stop::Stop);
+        .operation(run_stop::Stop)
+        .operation(secret_rotate::RotateDataKey)
+        .operation(secret_rotate::RotateMasterKey);
 }
 
 /// Another process may have it, or this one after its next start.

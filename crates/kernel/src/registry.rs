@@ -13,10 +13,13 @@ use crate::{
     operation::Operation,
 };
 
-/// A role that a plane brings, with the actions it allows.
+/// A role of a plane's own, or what it adds to a built-in one of the same name: patterns of actions on its kinds, as in
+/// [`crate::access::matrix`].
 #[derive(Debug, Clone)]
 pub struct Role {
     pub name: &'static str,
+    /// For a role of its own.
+    pub summary: &'static str,
     pub actions: &'static [&'static str],
 }
 

@@ -30,6 +30,7 @@ pub struct Swept {
     pub jobs: u64,
     pub plans: u64,
     pub credentials: u64,
+    pub sign_in_tries: u64,
     pub firings: u64,
     pub audit: u64,
 }
@@ -83,6 +84,14 @@ impl Kernel {
         let credentials = self
             .delete_batches("DELETE FROM credential WHERE hash IN (SELECT hash FROM credential WHERE expires_at < $1 LIMIT $2)", BATCH, now)
             .await?;
+        // A lock is long over by then.
+        let tries = self
+            .delete_batches(
+                "DELETE FROM sign_in_try WHERE name_hash IN (SELECT name_hash FROM sign_in_try WHERE last_at < $1 LIMIT $2)",
+                BATCH,
+                before(Duration::from_hours(24)),
+            )
+            .await?;
         let jobs = self.jobs_delete(before(self.options.job_retention)).await?;
         let plans = self
             .delete_batches(
@@ -100,7 +109,17 @@ impl Kernel {
             )
             .await?;
         let audit = self.audit_prune().await?;
-        Ok(Swept { log_chunks, events, idempotency_keys, jobs, plans, credentials, firings, audit })
+        Ok(Swept {
+            log_chunks,
+            events,
+            idempotency_keys,
+            jobs,
+            plans,
+            credentials,
+            sign_in_tries: tries,
+            firings,
+            audit,
+        })
     }
 
     /// Jobs that ended before then, with their steps; a run's own record of its job is its number.

@@ -120,7 +120,8 @@ impl Kernel {
     }
 
     pub fn spec_view(&self, scope: Scope) -> SpecView {
-        SpecView { scope, code: self.code(), specs: SpecReader::new(self.store.clone()) }
+        let (specs, secrets) = (SpecReader::new(self.store.clone()), self.secrets.clone());
+        SpecView { scope, code: self.code(), specs, secrets }
     }
 
     /// Cuts a revision from the working copy.

@@ -121,6 +121,6 @@ fn acting(scope: Scope, id: ResourceId, name: &str, author: Option<String>, requ
         Context::system(format!("{PLURAL}/{name}"), scope, ids, "schedule").on_behalf_of(author);
     context.principal.id = id.uuid().into();
     // What it may do was decided when it was published.
-    context.principal.role = crate::access::PLATFORM_ADMIN.into();
+    context.principal.roles = vec![crate::access::PLATFORM_ADMIN.into()];
     context
 }

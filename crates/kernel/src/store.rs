@@ -31,6 +31,7 @@ use self::counters::Counters;
 pub use self::counters::Stats;
 pub use self::error::{StoreError, StoreResult};
 pub use self::migrate::{MigrationReport, MigrationSet};
+pub(crate) use self::postgres::postgres_tls;
 pub use self::row::Row;
 pub use self::schema::{
     Difference, ForeignKey, LogicalColumn, LogicalIndex, LogicalSchema, LogicalTable, LogicalType,

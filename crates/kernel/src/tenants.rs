@@ -1,6 +1,11 @@
-//! Tenants and projects: found by name or id. The default ones are made at first start; making more is a later matter.
+//! Tenants and projects: found by name or id. The default ones are made at first start; [`admin`] makes more.
+//!
+//! What was found is remembered for [`LIFE`], which bounds how long another process still knows a tenant by its old name
+//! or lets it in after it was suspended.
 
-use std::str::FromStr;
+pub mod admin;
+
+use std::{str::FromStr, time::Duration};
 
 use qd_core::{
     error::{Error, Result},
@@ -14,6 +19,7 @@ use crate::{context::Scope, kernel::Kernel, params, store::Param};
 pub const DEFAULT: &str = "default";
 /// Scopes kept in memory at most; beyond that they are read again.
 const SCOPES_KNOWN: usize = 1000;
+const LIFE: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Tenant {
@@ -33,6 +39,13 @@ pub struct NamedScope {
     pub scope: Scope,
     pub tenant: Tenant,
     pub project: Project,
+    /// Closed to all but those who hold a role on the platform.
+    pub suspended: bool,
+}
+
+/// Of a tenant or project that is not there, or that the caller must not know of: the same words for both.
+pub fn not_found() -> Error {
+    Error::not_found("scope_not_found", "there is no such tenant or project")
 }
 
 impl Kernel {
@@ -61,14 +74,15 @@ impl Kernel {
         let (tenant, project) = (tenant.unwrap_or(DEFAULT), project.unwrap_or(DEFAULT));
         let key = (Named::<TenantId>::parse(tenant), Named::<ProjectId>::parse(project));
         let (tenant, project) = key.clone();
-        if let Some(found) = self.scopes().get(&key) {
+        let now = self.source.now();
+        if let Some((found, _)) = self.scopes().get(&key).filter(|(_, until)| now < *until) {
             return Ok(found.clone());
         }
         let found = self
             .store
             .read(move |tx| -> Result<Option<NamedScope>> {
                 let sql = format!(
-                    "SELECT t.id, t.name, p.id, p.name FROM tenant t JOIN project p ON p.tenant_id = t.id
+                    "SELECT t.id, t.name, p.id, p.name, t.state = 'suspended' FROM tenant t JOIN project p ON p.tenant_id = t.id
                      WHERE t.{} = $1 AND p.{} = $2",
                     tenant.column(),
                     project.column()
@@ -79,16 +93,19 @@ impl Kernel {
                         scope: Scope { tenant_id, project_id },
                         tenant: Tenant { id: tenant_id, name: row.get(1)? },
                         project: Project { id: project_id, name: row.get(3)? },
+                        suspended: row.get(4)?,
                     })
                 })?)
             })
             .await?
-            .ok_or_else(|| Error::not_found("scope_not_found", "there is no such tenant or project"))?;
+            .ok_or_else(not_found)?;
         let mut known = self.scopes();
         if known.len() >= SCOPES_KNOWN {
             known.clear();
         }
-        known.insert(key, found.clone());
+        if let Some(until) = now.checked_add(LIFE) {
+            known.insert(key, (found.clone(), until));
+        }
         Ok(found)
     }
 }

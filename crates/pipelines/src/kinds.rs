@@ -6,7 +6,10 @@ mod stage_template;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use qd_kernel::registry::Registry;
+use qd_kernel::{
+    access::{AIOPS_ENGINEER, PIPELINE_DEV},
+    registry::{Registry, Role},
+};
 
 pub use pipeline::PIPELINE;
 pub use stage_template::STAGE_TEMPLATE;
@@ -33,6 +36,12 @@ pub fn register(registry: &mut Registry, options: XennaOptions, ray: RayOptions)
     registry.engine(Arc::new(Xenna::new(options, environments.clone())));
     registry.engine(Arc::new(Ray::new(ray)));
     registry.connection_type(connection_type());
+    registry.role(Role { name: PIPELINE_DEV, summary: "", actions: &["pipelines.*", "stagetemplates.*"] });
+    registry.role(Role {
+        name: AIOPS_ENGINEER,
+        summary: "",
+        actions: &["pipelines.request", "pipelines.retry", "pipelines.run", "pipelines.stop"],
+    });
     environments
 }
 

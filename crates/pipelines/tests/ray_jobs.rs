@@ -17,7 +17,9 @@ use qd_kernel::clock;
 use qd_kernel::code::CodeStore;
 use qd_kernel::connections::CONNECTION;
 use qd_kernel::engine::{EngineState, LogLine, Observation, RunEngine, RunTicket, Submitted};
+use qd_kernel::outbound::{Outbound, OutboundOptions};
 use qd_kernel::resources::SpecReader;
+use qd_kernel::secrets::{SecretOptions, Secrets};
 use qd_pipelines::code::{Packed, pack};
 use qd_pipelines::engine::{Ray, RayOptions, XennaOptions};
 use qd_pipelines::kinds::{PIPELINE, register};
@@ -53,6 +55,8 @@ impl Bench {
         let ray = RayOptions {
             code: CodeStore::new(store.clone()),
             specs: SpecReader::new(store.clone()),
+            secrets: Secrets::new(store.clone(), clock::system(), SecretOptions::default()),
+            outbound: Outbound::new(&OutboundOptions::default(), true),
             clock: clock::system(),
             lost_after: LONG,
         };
@@ -89,6 +93,8 @@ impl Bench {
         Ray::new(RayOptions {
             code: CodeStore::new(store.clone()),
             specs: SpecReader::new(store.clone()),
+            secrets: Secrets::new(store.clone(), clock::system(), SecretOptions::default()),
+            outbound: Outbound::new(&OutboundOptions::default(), true),
             clock: clock::system(),
             lost_after,
         })

@@ -1,9 +1,11 @@
 //! The routes. Those of a kind are made for every registered kind; a route that a kind does not have is absent for it.
 
+mod access;
 mod apply;
 pub mod audit;
 mod auth;
 mod code;
+mod connections;
 mod consumers;
 mod dead_letters;
 pub mod describe;
@@ -13,10 +15,14 @@ mod explain;
 mod jobs;
 pub mod kind;
 mod kinds;
+mod members;
 pub mod plans;
 mod runs;
+mod secrets;
 mod stream;
 mod system;
+mod tenants;
+mod users;
 
 use axum::{
     Router,
@@ -24,13 +30,13 @@ use axum::{
     http::StatusCode,
     middleware,
     response::{IntoResponse as _, Response},
-    routing::{get, post, put},
+    routing::{delete, get, patch, post, put},
 };
 use qd_core::error::Error;
 use qd_kernel::roles::Role;
 
 use crate::{
-    http::{body::MAX_BODY, dry_run, problem::Problem},
+    http::{body::MAX_BODY, denials, dry_run, problem::Problem},
     state::{App, KindApp},
 };
 
@@ -41,10 +47,29 @@ const MAX_CODE_BODY: usize = qd_kernel::code::MAX_BYTES + 1024;
 pub fn routes(app: &App) -> Router<App> {
     let mut api = Router::new()
         .route("/me", get(auth::me))
-        .route("/auth/exchange", post(auth::exchange))
+        .route("/auth/exchange", post(auth::sign_in::exchange))
+        .route("/auth/sign-in", post(auth::sign_in::sign_in))
+        .route("/auth/accept", post(auth::sign_in::accept))
         .route("/auth/sign-out", post(auth::sign_out))
-        .route("/auth/links", post(auth::link))
-        .route("/auth/tokens", post(auth::token))
+        .route("/auth/links", post(auth::own::link))
+        .route("/auth/tokens", post(auth::own::token))
+        .route("/auth/password", put(auth::own::password))
+        .route("/auth/credentials", get(auth::own::credentials))
+        .route("/auth/credentials/{id}", delete(auth::own::end))
+        .route("/auth/can-i", get(access::can_i))
+        .route("/roles", get(access::roles))
+        .route("/users", get(users::list).post(users::create))
+        .route("/users/{name}", get(users::get).patch(users::patch))
+        .route("/users/{name}/invite", post(users::invite))
+        .route("/users/{name}/tokens", post(users::token))
+        .route("/members", get(members::list))
+        .route("/members/{name}/{role}", put(members::grant).delete(members::revoke))
+        .route("/administrators", get(members::platform_list))
+        .route("/administrators/{name}/{role}", put(members::platform_grant).delete(members::platform_revoke))
+        .route("/tenants", get(tenants::list).post(tenants::create))
+        .route("/tenants/{name}", patch(tenants::patch))
+        .route("/projects", get(tenants::projects::list).post(tenants::projects::create))
+        .route("/projects/{name}", patch(tenants::projects::patch))
         .route("/kinds", get(kinds::list))
         .route("/engines", get(engines::list))
         .route("/apply", post(apply::apply))
@@ -67,6 +92,11 @@ pub fn routes(app: &App) -> Router<App> {
         .route("/plans/{id}/approve", post(plans::approve))
         .route("/plans/{id}/reject", post(plans::reject))
         .route("/plans/{id}/apply", post(plans::apply))
+        .route("/secrets", get(secrets::list))
+        .route("/secrets/{*path}", get(secrets::get).put(secrets::put).delete(secrets::delete))
+        .route("/secret-keys", get(secrets::keys))
+        .route("/secret-keys/rotate", post(secrets::rotate))
+        .route("/connections/{name}/test", post(connections::test))
         .route("/explain/{*object}", get(explain::explain))
         .route("/events", get(events::list))
         .route("/consumers", get(consumers::list))
@@ -86,6 +116,7 @@ pub fn routes(app: &App) -> Router<App> {
     }
     let api = if app.kernel.options.roles.has(Role::Api) {
         api.layer(middleware::from_fn(dry_run::layer))
+            .layer(middleware::from_fn_with_state(app.clone(), denials::layer))
             .fallback(no_route)
             .method_not_allowed_fallback(wrong_method)
     } else {

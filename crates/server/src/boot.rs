@@ -16,8 +16,10 @@ use qd_kernel::{
     clock,
     code::CodeStore,
     kernel::Tasks,
+    outbound::Outbound,
     registry::Registry,
     resources::SpecReader,
+    secrets::Secrets,
     store::{Store, StoreOptions},
 };
 use qd_pipelines::{
@@ -72,7 +74,7 @@ pub struct Server {
 }
 
 impl Boot {
-    pub async fn start(self) -> Result<Server> {
+    pub async fn start(mut self) -> Result<Server> {
         make_private(&self.data_dir)?;
         let listener = TcpListener::bind(self.listen).await.map_err(|error| {
             Error::unavailable(
@@ -91,6 +93,7 @@ impl Boot {
         let store = Store::open(&url, self.store).await?;
         store.migrate().await?;
         let source = clock::system();
+        self.kernel.secrets.folder = Some(self.data_dir.clone());
         let mut registry = Registry::default();
         let environments = qd_pipelines::kinds::register(
             &mut registry,
@@ -103,6 +106,8 @@ impl Boot {
             RayOptions {
                 code: CodeStore::new(store.clone()),
                 specs: SpecReader::new(store.clone()),
+                secrets: Secrets::new(store.clone(), source.clone(), self.kernel.secrets.clone()),
+                outbound: Outbound::new(&self.kernel.outbound, !store.is_shared()),
                 clock: source.clone(),
                 lost_after: self.ray_lost_after,
             },

@@ -3,6 +3,7 @@
 pub mod body;
 pub mod caller;
 pub mod condition;
+pub mod denials;
 pub mod dry_run;
 pub mod ids;
 pub mod path;

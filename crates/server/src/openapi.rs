@@ -1,9 +1,11 @@
 //! OpenAPI 3.1, assembled from the registry's schemas and the typed fixed routes. Deterministic: the same build and kinds
 //! give the same bytes, so that a snapshot can be committed and clients generated from it.
 
+mod access;
 mod fixed;
 mod kinds;
 pub mod page;
+mod people;
 mod route;
 mod schemas;
 
@@ -18,11 +20,19 @@ use self::{route::Route, schemas::Schemas};
 pub fn document(registry: &Registry, build: &BuildInfo) -> Value {
     let mut schemas = Schemas::default();
     let mut routes: Vec<Route> = fixed::routes(&mut schemas);
+    routes.extend(people::routes(&mut schemas));
     if !registry.askables().is_empty() {
         routes.push(fixed::ask(&mut schemas));
     }
+    for route in &mut routes {
+        route.access = access::of_fixed(&route.id);
+    }
     for kind in registry.kinds() {
-        routes.extend(kinds::routes(&**kind, &mut schemas));
+        let (info, mut of_kind) = (kind.info(), kinds::routes(&**kind, &mut schemas));
+        for route in &mut of_kind {
+            route.access = access::of_kind(info.singular, info.plural, &route.id);
+        }
+        routes.extend(of_kind);
     }
     kinds::unions(registry, &mut schemas);
     let mut paths: Map<String, Value> = Map::new();

@@ -13,9 +13,11 @@ mod http {
     mod audit;
     mod bodies;
     mod coverage;
+    mod people;
     mod plans;
     mod resources;
     mod runs;
+    mod secrets;
     mod storm;
     mod streams;
     mod support;

@@ -10,11 +10,16 @@
 
 use std::{net::SocketAddr, path::Path, time::Duration};
 
-use qd_kernel::{KernelOptions, store::StoreOptions};
+use qd_kernel::{KernelOptions, access::matrix::RoleInfo, store::StoreOptions};
 use qd_server::{Boot, BuildInfo};
 use serde_json::Value;
 
 async fn description() -> Value {
+    built().await.0
+}
+
+/// The description and the roles, of everything that is registered.
+async fn built() -> (Value, Vec<RoleInfo>) {
     let data = tempfile::TempDir::new().expect("make a folder");
     let boot = Boot {
         build: BuildInfo::new("qd"),
@@ -31,9 +36,34 @@ async fn description() -> Value {
         register: Box::new(|_| {}),
     };
     let server = boot.start().await.expect("start a server");
-    let text = server.app.openapi.clone();
+    let (text, roles) = (server.app.openapi.clone(), server.app.kernel.authority.roles().to_vec());
     server.run(async {}).await.expect("stop the server");
-    serde_json::from_str(&text).expect("JSON")
+    (serde_json::from_str(&text).expect("JSON"), roles)
+}
+
+#[tokio::test]
+async fn the_roles_of_the_docs_are_those_that_decide() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/access.md");
+    let (begin, end) = ("<!-- roles -->\n", "<!-- /roles -->");
+    let committed = std::fs::read_to_string(&path).expect("read docs/access.md");
+    let (before, rest) = committed.split_once(begin).expect("the mark where the roles begin");
+    let (_, after) = rest.split_once(end).expect("the mark where they end");
+    let mut table = String::from("| role | level | allows | for |\n|---|---|---|---|\n");
+    for role in built().await.1 {
+        let levels: Vec<&str> = role.levels.iter().map(|level| level.as_str()).collect();
+        let allows: Vec<String> = role.allows.iter().map(|pattern| format!("`{pattern}`")).collect();
+        let (levels, allows) = (levels.join(", "), allows.join(" "));
+        table.push_str(&format!("| `{}` | {levels} | {allows} | {} |\n", role.name, role.summary));
+    }
+    let current = format!("{before}{begin}{table}{end}{after}");
+    if std::env::var_os("QD_UPDATE").is_some() {
+        std::fs::write(&path, &current).expect("write docs/access.md");
+        return;
+    }
+    assert!(
+        committed == current,
+        "docs/access.md has other roles than this build; write it anew with QD_UPDATE=1"
+    );
 }
 
 #[tokio::test]

@@ -21,7 +21,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Parser;
-use qd_kernel::{KernelOptions, bus::NatsOptions, clock, store::StoreOptions};
+use qd_kernel::{
+    KernelOptions,
+    bus::NatsOptions,
+    clock,
+    outbound::OutboundOptions,
+    secrets::{KeyPlaces, SecretOptions},
+    store::StoreOptions,
+};
 use qd_server::{Boot, BuildInfo};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -133,6 +140,9 @@ async fn serve(words: Serve) -> Result<(), Box<dyn Error>> {
     let world = words.world.as_deref().map(WorldClient::new).transpose()?;
     let mut kernel = KernelOptions { failpoints: failpoints.clone(), ..KernelOptions::default() };
     kernel.nats = words.nats_url.map(|url| NatsOptions { url, credentials: None });
+    kernel.secrets = SecretOptions::read(&KeyPlaces::default(), |name| std::env::var(name).ok())?;
+    // What its tests call runs on this machine.
+    kernel.outbound = OutboundOptions { private: Some(true), networks: vec![] };
     if let Some(lease) = words.lease_ms {
         kernel.lease = Duration::from_millis(lease);
     }

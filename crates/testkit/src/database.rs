@@ -37,6 +37,12 @@ impl TestDatabase {
         }
     }
 
+    /// Where SQLite keeps it; none of Postgres.
+    pub fn folder(&self) -> Option<std::path::PathBuf> {
+        let file = self.url.strip_prefix("sqlite:")?;
+        std::path::Path::new(file).parent().map(std::path::Path::to_path_buf)
+    }
+
     /// Opens it with the product's migrations, none of them applied.
     pub async fn open(&self) -> Store {
         self.open_with(StoreOptions::default()).await

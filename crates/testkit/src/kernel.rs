@@ -14,11 +14,11 @@ use qd_core::{
 };
 use qd_kernel::{
     Kernel, KernelOptions,
-    access::PLATFORM_ADMIN,
+    access::{Authority, PLATFORM_ADMIN},
     audit::KeySource,
     bus::NatsOptions,
     clock::{self, Source},
-    context::{Context, Principal, PrincipalKind, RequestIds, Scope},
+    context::{Context, Denials, Principal, PrincipalKind, RequestIds, Scope},
     idempotency::IdempotencyKey,
     jobs::Job,
     kernel::Tasks,
@@ -27,6 +27,7 @@ use qd_kernel::{
     mutation::Act,
     registry::Registry,
     runs::Run,
+    secrets::MasterKey,
     store::{Store, StoreResult},
 };
 use serde_json::{Value, json};
@@ -128,6 +129,15 @@ impl Build {
     /// Signs the audit with this key, the same for every kernel that is given it.
     pub fn audit_key(mut self, seed: u8) -> Self {
         self.options.audit.key = Some(KeySource::Key(SigningKey::from_seed(&[seed; 32])));
+        self
+    }
+
+    /// With these master keys of secrets, in hex: the first seals.
+    pub fn master_keys(mut self, keys: &[&str]) -> Self {
+        for key in keys {
+            let key = MasterKey::parse(key, "a test's key").expect("32 bytes in hex");
+            self.options.secrets = self.options.secrets.with(key);
+        }
         self
     }
 
@@ -334,7 +344,8 @@ pub fn context_in(scope: Scope, name: &str, role: &str) -> Context {
             id: Uuid::from_u128(0x0198_0000_0000_7000_8000_0000_0000_0001).into(),
             name: name.into(),
             kind: PrincipalKind::User,
-            role: role.into(),
+            roles: vec![role.into()],
+            limits: None,
         },
         scope,
         ids: RequestIds {
@@ -343,6 +354,8 @@ pub fn context_in(scope: Scope, name: &str, role: &str) -> Context {
             trace_id: None,
         },
         source: "test".into(),
+        authority: Authority::default(),
+        denials: Denials::default(),
         on_behalf_of: None,
     }
 }

@@ -25,6 +25,11 @@ const at = (plural: string, name: string) => `/${segment(plural)}/${segment(name
 export const exchangeCode = (code: string) =>
   api.post<SignedIn>("/auth/exchange", { body: { code } });
 
+export const signIn = (who: { name: string; password: string }) => api.post<SignedIn>("/auth/sign-in", { body: who });
+
+export const acceptInvitation = (accepted: { code: string; password: string }) =>
+  api.post<SignedIn>("/auth/accept", { body: accepted });
+
 export const signOut = () => api.post<void>("/auth/sign-out");
 
 export const resourceCreate = (plural: string, yaml: string) =>

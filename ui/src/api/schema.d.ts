@@ -4,6 +4,41 @@
  */
 
 export interface paths {
+    "/api/v1/administrators": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Who holds which role everywhere */
+        get: operations["administrator_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/administrators/{name}/{role}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Give a role that is held everywhere */
+        put: operations["administrator_grant"];
+        post?: never;
+        /** Take a role that is held everywhere */
+        delete: operations["administrator_revoke"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/apply": {
         parameters: {
             query?: never;
@@ -89,6 +124,74 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/auth/accept": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Accept an invitation: choose a password, and open a session */
+        post: operations["auth_accept"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/auth/can-i": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Whether one may do an action, and which roles allow it */
+        get: operations["auth_can_i"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/auth/credentials": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One's own tokens and sessions */
+        get: operations["auth_credential_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/auth/credentials/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Revoke one's own token, or end one's own session */
+        delete: operations["auth_credential_end"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/auth/exchange": {
         parameters: {
             query?: never;
@@ -123,6 +226,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/auth/password": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Change one's own password; other sessions end */
+        put: operations["auth_password"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/auth/sign-in": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Open a session with a name and a password, as a cookie */
+        post: operations["auth_sign_in"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/auth/sign-out": {
         parameters: {
             query?: never;
@@ -149,7 +286,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Make a token for another named principal; for the owner alone */
+        /** Make a token for oneself; or, for the owner alone, for another named principal */
         post: operations["auth_token"];
         delete?: never;
         options?: never;
@@ -360,6 +497,23 @@ export interface paths {
         put?: never;
         /** Publish a new revision with an old spec */
         post: operations["connection_rollback"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/connections/{name}/test": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Call what a connection leads to, and keep what came of it as its last reading */
+        post: operations["connection_test"];
         delete?: never;
         options?: never;
         head?: never;
@@ -583,6 +737,41 @@ export interface paths {
         put?: never;
         post?: never;
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/members": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Who holds which role in the tenant */
+        get: operations["member_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/members/{name}/{role}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Give a role in the tenant, or in a project of it */
+        put: operations["member_grant"];
+        post?: never;
+        /** Take a role in the tenant, or in a project of it */
+        delete: operations["member_revoke"];
         options?: never;
         head?: never;
         patch?: never;
@@ -912,6 +1101,58 @@ export interface paths {
         put?: never;
         /** Reject a plan */
         post: operations["plan_reject"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The projects of the tenant */
+        get: operations["project_list"];
+        put?: never;
+        /** Make a project in the tenant */
+        post: operations["project_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /** Rename a project */
+        patch: operations["project_update"];
+        trace?: never;
+    };
+    "/api/v1/roles": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** All roles with what they allow, and all actions */
+        get: operations["role_list"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -1314,6 +1555,76 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/secret-keys": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Which keys seal secrets, by their ids */
+        get: operations["secret_keys"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/secret-keys/rotate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Exchange the tenant's data key, or the master key with the data keys of all tenants */
+        post: operations["secret_rotate"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/secrets": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Secrets by path; never their values */
+        get: operations["secret_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/secrets/{path}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What is told of a secret: its versions' count, who wrote it, who refers to it */
+        get: operations["secret_get"];
+        /** Write the next version of a secret; no route answers it */
+        put: operations["secret_put"];
+        post?: never;
+        /** Remove a secret that nothing refers to, with all its versions */
+        delete: operations["secret_delete"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/stagetemplates": {
         parameters: {
             query?: never;
@@ -1557,6 +1868,111 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/tenants": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The tenants that one has a role in */
+        get: operations["tenant_list"];
+        put?: never;
+        /** Make a tenant with its default project */
+        post: operations["tenant_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/tenants/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /** Rename a tenant, suspend or readmit it */
+        patch: operations["tenant_update"];
+        trace?: never;
+    };
+    "/api/v1/users": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** People and services, by name */
+        get: operations["user_list"];
+        put?: never;
+        /** Make a person, who is invited to choose a password, or a service */
+        post: operations["user_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/users/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One of them */
+        get: operations["user_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /** Change the display name, suspend or readmit */
+        patch: operations["user_update"];
+        trace?: never;
+    };
+    "/api/v1/users/{name}/invite": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Invite a person anew, to choose another password; earlier invitations end */
+        post: operations["user_invite"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/users/{name}/tokens": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Make a token for a service */
+        post: operations["user_token"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/health": {
         parameters: {
             query?: never;
@@ -1646,12 +2062,20 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        AcceptBody: {
+            /** @description The part after `#invitation=` of an invitation. */
+            code: string;
+            /** @description The password to sign in with from now on: 12 characters at least. */
+            password: string;
+        };
         /** @description The reply to a request that started a job. */
         Accepted: {
             job: components["schemas"]["Job"];
             /** @description The run that the job is about, where it is about one. */
             run: components["schemas"]["Run"] | null;
         };
+        /** @enum {string} */
+        AccountState: "active" | "suspended";
         /** @description Something that a person can do to a resource of the kind beyond the routes that all kinds have. */
         ActionInfo: {
             verb: string;
@@ -1774,6 +2198,20 @@ export interface components {
             /** @description `unknown` outside a git checkout. */
             git_sha: string;
         };
+        /** @description Whether one may, by the level of what is acted on. */
+        CanI: {
+            action: string;
+            /** @description In the project that the request names. */
+            project: boolean;
+            /** @description In its tenant as a whole. */
+            tenant: boolean;
+            /** @description On the platform itself. */
+            platform: boolean;
+            /** @description Those that one holds in the project. */
+            roles: string[];
+            /** @description Those that would allow it. */
+            allowed_by: string[];
+        };
         Change: {
             /** @description RFC 6901; empty for the whole value. */
             pointer: string;
@@ -1793,8 +2231,8 @@ export interface components {
         };
         Check: {
             /**
-             * @description `store`, `bus` where processes are joined, `logs` where they are kept elsewhere, `audit` where the database answers, `serving`
-             *     where the process is about to end.
+             * @description `store`, `secrets`, `bus` where processes are joined, `logs` where they are kept elsewhere, `audit` where the database answers,
+             *     `serving` where the process is about to end.
              */
             name: string;
             ok: boolean;
@@ -1814,11 +2252,30 @@ export interface components {
             /** @constant */
             kind: "Connection";
         };
+        /** @description What a test of a connection came to. */
+        ConnectionConnectionReading: {
+            ok: boolean;
+            /** @description What answered, or why it does not work: one sentence. */
+            detail: string;
+            /** @description Of what did not work. */
+            code?: string | null;
+            /** Format: double */
+            latency_ms: number;
+            /**
+             * Format: int64
+             * @description The revision that was tested.
+             */
+            revision: number;
+            /** Format: date-time */
+            tested_at: string;
+            tested_by: string;
+        };
         ConnectionDetail: components["schemas"]["Connection"] & {
             spec: components["schemas"]["ConnectionSpec"] | null;
             params_schema: {
                 [key: string]: unknown;
             } | null;
+            status: components["schemas"]["ConnectionStatus"];
         } & {
             /**
              * @description discriminator enum property added by openapi-typescript
@@ -1837,13 +2294,27 @@ export interface components {
             metadata: components["schemas"]["Metadata"];
             spec: components["schemas"]["ConnectionSpec"];
         };
+        /** @description What a test of a connection came to. */
+        ConnectionReading: {
+            ok: boolean;
+            /** @description What answered, or why it does not work: one sentence. */
+            detail: string;
+            /** @description Of what did not work. */
+            code: string | null;
+            /** Format: double */
+            latency_ms: number;
+            /**
+             * Format: int64
+             * @description The revision that was tested.
+             */
+            revision: number;
+            /** Format: date-time */
+            tested_at: string;
+            tested_by: string;
+        };
         ConnectionRevision: components["schemas"]["Revision"] & {
             spec: components["schemas"]["ConnectionSpec"];
         };
-        /**
-         * RayConnection
-         * @description A Ray cluster, as a person describes it.
-         */
         ConnectionSpec: {
             /**
              * @description What it leads to.
@@ -1853,7 +2324,7 @@ export interface components {
             /** @description Where the head's dashboard answers, such as `http://ray-head:8265`: the Jobs API is there. */
             address: string;
             /** @description Where the server finds the token; without it none is sent. */
-            token?: {
+            token?: string | {
                 env: string;
             } | {
                 file: string;
@@ -1868,6 +2339,97 @@ export interface components {
              * @default /tmp/quarterdeck
              */
             output: string;
+        } | {
+            /**
+             * @description What it leads to.
+             * @enum {string}
+             */
+            type: "http";
+            /** @description What is asked, such as `https://api.example.org/v1`; a test GETs it. */
+            address: string;
+            /** @description Sent as `Authorization: Bearer …`. */
+            token?: (string | {
+                env: string;
+            } | {
+                file: string;
+            }) | null;
+            /** @description Further headers whose values are secrets, such as `x-api-key`. */
+            headers?: {
+                [key: string]: string | {
+                    env: string;
+                } | {
+                    file: string;
+                };
+            };
+        } | {
+            /**
+             * @description What it leads to.
+             * @enum {string}
+             */
+            type: "postgres";
+            /** @description A name or an address. */
+            host: string;
+            /**
+             * Format: uint16
+             * @default 5432
+             */
+            port: number;
+            database: string;
+            user: string;
+            password?: (string | {
+                env: string;
+            } | {
+                file: string;
+            }) | null;
+            /**
+             * @description As libpq has it. `verify-full` checks the certificate by the system's roots; `require` encrypts and checks nothing.
+             * @default prefer
+             * @enum {string}
+             */
+            sslmode: "disable" | "prefer" | "require" | "verify-full";
+        } | {
+            /**
+             * @description What it leads to.
+             * @enum {string}
+             */
+            type: "s3";
+            bucket: string;
+            /** @description Where nothing else is said, only what lies below it is meant. */
+            prefix?: string;
+            /** @default us-east-1 */
+            region: string;
+            /** @description Where it is not AWS, such as `https://minio.example.org:9000`. */
+            address?: string | null;
+            /** @description Of the key; no secret. */
+            access_key_id: string;
+            secret_access_key: string | {
+                env: string;
+            } | {
+                file: string;
+            };
+        } | {
+            /**
+             * @description What it leads to.
+             * @enum {string}
+             */
+            type: "webhook";
+            /** @description Where messages are sent; a test POSTs one of the type `quarterdeck.test`. */
+            address: string;
+            /** @description What messages are signed with: the receiver knows it too. */
+            secret: string | {
+                env: string;
+            } | {
+                file: string;
+            };
+        };
+        /**
+         * ConnectionStatus
+         * @description What a connection tells of itself.
+         */
+        ConnectionStatus: {
+            sentence: string;
+            /** @description What the last test came to; its age is that of `tested_at`. */
+            last_test?: components["schemas"]["ConnectionConnectionReading"] | null;
         };
         ConsumerList: {
             items: components["schemas"]["ConsumerReading"][];
@@ -1908,6 +2470,36 @@ export interface components {
              * @default
              */
             message: string;
+        };
+        /** @description A token or session; never its secret. */
+        CredentialItem: {
+            /** Format: uuid */
+            id: string;
+            /** @description `token` or `session`. */
+            kind: string;
+            /** @description What a token is for, or what the browser called itself. */
+            label: string;
+            /** @description The address that it was made from. */
+            source: string;
+            /** @description Patterns of actions that a token is limited to. */
+            allows: string[] | null;
+            /** Format: date-time */
+            created_at: string;
+            /** Format: date-time */
+            expires_at: string | null;
+            /** @description Whether it is what this request was made with. */
+            current: boolean;
+        };
+        CredentialList: {
+            items: components["schemas"]["CredentialItem"][];
+        };
+        DataKeyReading: {
+            /** Format: int64 */
+            number: number;
+            /** Format: date-time */
+            created_at: string;
+            /** @description The id of the master key that wraps it. */
+            master: string;
         };
         DeadLetter: {
             /** Format: uuid */
@@ -1999,6 +2591,13 @@ export interface components {
         };
         Health: {
             status: string;
+        };
+        /** @description Shown once: whoever has it chooses the account's password. */
+        Invitation: {
+            code: string;
+            url: string;
+            /** Format: date-time */
+            expires_at: string | null;
         };
         Job: {
             /** Format: uuid */
@@ -2115,6 +2714,20 @@ export interface components {
             output: unknown;
             error: string | null;
         };
+        /** @description What is told of a tenant's keys and of the master key. */
+        KeyReading: {
+            /** @description The id of the master key in force; none before the first secret. */
+            master: string | null;
+            /** @description The ids of those that this process holds, the one that it would put in force first. */
+            held: string[];
+            /** @description The tenant's data key in use; none before its first secret. */
+            data_key: components["schemas"]["DataKeyReading"] | null;
+            /**
+             * Format: int64
+             * @description Values of the tenant that an older data key still seals: a rotation has not ended.
+             */
+            values_under_older_keys: number;
+        };
         /** @description The static facts of a kind, from which routes, CLI verbs, OpenAPI and UI are made. */
         KindEntry: {
             /** @description As in documents: `Pipeline`. */
@@ -2145,6 +2758,11 @@ export interface components {
         };
         /** @enum {string} */
         KindScope: "platform" | "project";
+        /**
+         * @description Where a role can be held.
+         * @enum {string}
+         */
+        Level: "platform" | "tenant" | "project";
         Link: {
             code: string;
             url: string;
@@ -2191,8 +2809,27 @@ export interface components {
             principal: components["schemas"]["MyPrincipal"];
             tenant: components["schemas"]["Tenant"];
             project: components["schemas"]["Project"];
-            /** @description Actions that may be done; `*` stands for all. */
+            /** @description Actions that one may do in the project. */
             permissions: string[];
+            /** @description Actions that one may do in the tenant as a whole: with its people and projects. */
+            tenant_permissions: string[];
+            /** @description Actions that one may do on the platform: with tenants and accounts. */
+            platform_permissions: string[];
+        };
+        /** @description A person or service with a role in a tenant, or everywhere. */
+        Member: {
+            /** Format: uuid */
+            principal_id: string;
+            name: string;
+            display_name: string;
+            kind: components["schemas"]["PrincipalKind"];
+            role: string;
+            level: components["schemas"]["Level"];
+            /** @description The project's name, where the role is held in one. */
+            project: string | null;
+            granted_by: string;
+            /** Format: date-time */
+            granted_at: string;
         };
         Metadata: {
             name: string;
@@ -2231,7 +2868,25 @@ export interface components {
             id: string;
             name: string;
             kind: components["schemas"]["PrincipalKind"];
+            /** @description Those held where one acts. */
             roles: string[];
+        };
+        NamedBody: {
+            name: string;
+            /** @default  */
+            display_name: string;
+        };
+        NewUserBody: {
+            name: string;
+            /** @default  */
+            display_name: string;
+            /**
+             * @description A program, which has tokens and no password.
+             * @default false
+             */
+            service: boolean;
+            /** @description A bcrypt or argon2id hash taken over from elsewhere; without one the person is invited. */
+            password_hash: string | null;
         };
         /** @enum {string} */
         Origin: "working_copy" | "apply" | "rollback";
@@ -2239,33 +2894,63 @@ export interface components {
         Outcome: "success" | "failure" | "denied";
         /** @description One page, and the cursor of the next when there is more. */
         Page: {
-            items: components["schemas"]["Run"][];
+            items: components["schemas"]["SecretInfo"][];
+            next_cursor: string | null;
+        };
+        /** @description One page, and the cursor of the next when there is more. */
+        Page10: {
+            items: components["schemas"]["ProjectInfo"][];
+            next_cursor: string | null;
+        };
+        /** @description One page, and the cursor of the next when there is more. */
+        Page11: {
+            items: components["schemas"]["RevisionSummary"][];
             next_cursor: string | null;
         };
         /** @description One page, and the cursor of the next when there is more. */
         Page2: {
-            items: components["schemas"]["PlanSummary"][];
+            items: components["schemas"]["Run"][];
             next_cursor: string | null;
         };
         /** @description One page, and the cursor of the next when there is more. */
         Page3: {
-            items: components["schemas"]["Job"][];
+            items: components["schemas"]["PlanSummary"][];
             next_cursor: string | null;
         };
         /** @description One page, and the cursor of the next when there is more. */
         Page4: {
-            items: components["schemas"]["DeadLetter"][];
+            items: components["schemas"]["Job"][];
             next_cursor: string | null;
         };
         /** @description One page, and the cursor of the next when there is more. */
         Page5: {
-            items: components["schemas"]["AuditRecord"][];
+            items: components["schemas"]["DeadLetter"][];
             next_cursor: string | null;
         };
         /** @description One page, and the cursor of the next when there is more. */
         Page6: {
-            items: components["schemas"]["RevisionSummary"][];
+            items: components["schemas"]["AuditRecord"][];
             next_cursor: string | null;
+        };
+        /** @description One page, and the cursor of the next when there is more. */
+        Page7: {
+            items: components["schemas"]["User"][];
+            next_cursor: string | null;
+        };
+        /** @description One page, and the cursor of the next when there is more. */
+        Page8: {
+            items: components["schemas"]["Member"][];
+            next_cursor: string | null;
+        };
+        /** @description One page, and the cursor of the next when there is more. */
+        Page9: {
+            items: components["schemas"]["TenantInfo"][];
+            next_cursor: string | null;
+        };
+        PasswordBody: {
+            present: string;
+            /** @description 12 characters at least. */
+            chosen: string;
         };
         Pipeline: components["schemas"]["Resource"] & {
             /** @constant */
@@ -2840,6 +3525,21 @@ export interface components {
             id: string;
             name: string;
         };
+        /** @description A project of the tenant of the scope. */
+        ProjectInfo: {
+            /** Format: uuid */
+            id: string;
+            name: string;
+            display_name: string;
+            /** Format: date-time */
+            created_at: string;
+            /** Format: int64 */
+            version: number;
+        };
+        ProjectPatchBody: {
+            name: string | null;
+            display_name: string | null;
+        };
         PublishBody: {
             /**
              * Format: int64
@@ -2876,6 +3576,20 @@ export interface components {
              */
             id: string | null;
             name: string;
+        };
+        /** @description A place in a published spec that refers to a secret. */
+        Referrer: {
+            kind: string;
+            name: string;
+            /** Format: int64 */
+            revision: number;
+            /** @description RFC 6901, in the spec. */
+            pointer: string;
+            /**
+             * Format: int64
+             * @description The version that it names, where it names one.
+             */
+            version: number | null;
         };
         RequestBody: {
             item: unknown;
@@ -2996,6 +3710,20 @@ export interface components {
             /** Format: date-time */
             published_at: string | null;
         };
+        /** @description A role with what it allows. */
+        RoleInfo: {
+            name: string;
+            summary: string;
+            /** @description Where it can be held. */
+            levels: components["schemas"]["Level"][];
+            /** @description Patterns of actions. */
+            allows: string[];
+        };
+        /** @description All roles with what they allow, and all actions. */
+        RoleMatrix: {
+            roles: components["schemas"]["RoleInfo"][];
+            actions: string[];
+        };
         RollbackBody: {
             /**
              * Format: int64
@@ -3004,6 +3732,16 @@ export interface components {
             to: number;
             reason: string;
         };
+        RotateBody: {
+            key: components["schemas"]["RotatedKey"];
+            /**
+             * @description Why; kept on the job and in the audit.
+             * @default
+             */
+            reason: string;
+        };
+        /** @description Which keys are exchanged. */
+        RotatedKey: "data" | "master";
         Run: {
             /** Format: uuid */
             id: string;
@@ -3282,6 +4020,52 @@ export interface components {
             record_hash: string;
             chain_hash: string;
         };
+        SecretBody: {
+            /** @description 1 to 65,536 bytes of text. */
+            value: string;
+        };
+        /** @description What is told of a secret; never its value. */
+        SecretInfo: {
+            path: string;
+            /**
+             * Format: int64
+             * @description The newest; a reference that names none means it.
+             */
+            version: number;
+            created_by: string;
+            /** Format: date-time */
+            created_at: string;
+            /** @description Who wrote the newest version, and when. */
+            updated_by: string;
+            /** Format: date-time */
+            updated_at: string;
+            /** @description The resources whose published revision refers to it. */
+            referred_by: components["schemas"]["Referrer"][];
+        };
+        /** @description Shown once: only its hash is kept. */
+        ServiceToken: {
+            token: string;
+            /** Format: date-time */
+            expires_at: string | null;
+        };
+        ServiceTokenBody: {
+            /**
+             * @description What it is for.
+             * @default
+             */
+            label: string;
+            /**
+             * Format: uint64
+             * @description Seconds that it works, a year at most; until it is revoked where absent.
+             */
+            expires_in_s: number | null;
+            /** @description Patterns of actions that it is limited to. */
+            allows: string[] | null;
+        };
+        SignInBody: {
+            name: string;
+            password: string;
+        };
         /** @description A statement with who signed it. */
         SignedCheckpoint: {
             type: string;
@@ -3447,16 +4231,82 @@ export interface components {
             id: string;
             name: string;
         };
+        /** @description A tenant, as those who may see it do. */
+        TenantInfo: {
+            /** Format: uuid */
+            id: string;
+            name: string;
+            display_name: string;
+            state: components["schemas"]["TenantState"];
+            /** Format: date-time */
+            created_at: string;
+            /** Format: int64 */
+            version: number;
+        };
+        TenantPatchBody: {
+            name: string | null;
+            display_name: string | null;
+            state: components["schemas"]["TenantState"] | null;
+        };
+        /** @enum {string} */
+        TenantState: "active" | "suspended";
+        TestBody: {
+            /**
+             * Format: int64
+             * @description The published one without, or the newest where none is published.
+             * @default null
+             */
+            revision: number | null;
+        };
         /** @description Shown once: only its hash is kept. */
         Token: {
             token: string;
             principal: components["schemas"]["MyPrincipal"];
+            /** Format: date-time */
+            expires_at: string | null;
         };
+        /** @description A token for oneself; or, for the owner alone, for another named principal that is made where there is nobody of that name. */
         TokenBody: {
-            /** @description Who the token is for; made where there is nobody of that name. */
-            name: string;
-            /** @description `PLATFORM_ADMIN` where absent and the principal is new. */
+            /** @description Whom else the token is for. */
+            name: string | null;
+            /** @description Of a new principal; `PLATFORM_ADMIN` where absent. */
             role: string | null;
+            /**
+             * @description What one's own token is for.
+             * @default
+             */
+            label: string;
+            /**
+             * Format: uint64
+             * @description Seconds that one's own token works, a year at most; until it is revoked where absent.
+             */
+            expires_in_s: number | null;
+            /** @description Patterns of actions that one's own token is limited to: `read`, `jobs.cancel`, `jobs.*`. */
+            allows: string[] | null;
+        };
+        /** @description A person or service. */
+        User: {
+            /** Format: uuid */
+            id: string;
+            name: string;
+            display_name: string;
+            kind: components["schemas"]["PrincipalKind"];
+            state: components["schemas"]["AccountState"];
+            /** @description Whether a password was chosen. */
+            has_password: boolean;
+            /** Format: date-time */
+            created_at: string;
+            /** Format: int64 */
+            version: number;
+        };
+        UserCreated: {
+            user: components["schemas"]["User"];
+            /** @description Of a person who brought no password. */
+            invitation: components["schemas"]["Invitation"] | null;
+        };
+        UserPatchBody: {
+            display_name: string | null;
+            state: components["schemas"]["AccountState"] | null;
         };
         ValidateBody: {
             /** @description The working copy's spec where absent. */
@@ -3541,6 +4391,100 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
+    administrator_list: {
+        parameters: {
+            query: {
+                /** @description 1 to 500; 50 without. */
+                limit: number | null;
+                /** @description `next_cursor` of the page before. */
+                cursor: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page8"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    administrator_grant: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+                role: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    administrator_revoke: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+                role: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
     apply: {
         parameters: {
             query: {
@@ -3641,7 +4585,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Page5"];
+                    "application/json": components["schemas"]["Page6"];
                 };
             };
             /** @description What went wrong */
@@ -3757,6 +4701,129 @@ export interface operations {
             };
         };
     };
+    auth_accept: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AcceptBody"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SignedIn"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    auth_can_i: {
+        parameters: {
+            query: {
+                /** @description `pipelines.publish` */
+                action: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CanI"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    auth_credential_list: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CredentialList"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    auth_credential_end: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
     auth_exchange: {
         parameters: {
             query?: never;
@@ -3806,6 +4873,70 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Link"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    auth_password: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PasswordBody"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    auth_sign_in: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SignInBody"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SignedIn"];
                 };
             };
             /** @description What went wrong */
@@ -4156,7 +5287,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Page5"];
+                    "application/json": components["schemas"]["Page6"];
                 };
             };
             /** @description What went wrong */
@@ -4346,7 +5477,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Page6"];
+                    "application/json": components["schemas"]["Page11"];
                 };
             };
             /** @description What went wrong */
@@ -4499,6 +5630,41 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Accepted"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    connection_test: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TestBody"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ConnectionReading"];
                 };
             };
             /** @description What went wrong */
@@ -4669,7 +5835,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Page4"];
+                    "application/json": components["schemas"]["Page5"];
                 };
             };
             /** @description What went wrong */
@@ -4841,7 +6007,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Page3"];
+                    "application/json": components["schemas"]["Page4"];
                 };
             };
             /** @description What went wrong */
@@ -4967,6 +6133,106 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["Me"];
                 };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    member_list: {
+        parameters: {
+            query: {
+                /** @description 1 to 500; 50 without. */
+                limit: number | null;
+                /** @description `next_cursor` of the page before. */
+                cursor: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page8"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    member_grant: {
+        parameters: {
+            query: {
+                /** @description The name of a project. */
+                project: string | null;
+            };
+            header?: never;
+            path: {
+                name: string;
+                role: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    member_revoke: {
+        parameters: {
+            query: {
+                /** @description The name of a project. */
+                project: string | null;
+            };
+            header?: never;
+            path: {
+                name: string;
+                role: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description What went wrong */
             default: {
@@ -5181,7 +6447,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Page5"];
+                    "application/json": components["schemas"]["Page6"];
                 };
             };
             /** @description What went wrong */
@@ -5371,7 +6637,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Page6"];
+                    "application/json": components["schemas"]["Page11"];
                 };
             };
             /** @description What went wrong */
@@ -5565,7 +6831,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Page"];
+                    "application/json": components["schemas"]["Page2"];
                 };
             };
             /** @description What went wrong */
@@ -5758,7 +7024,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Page2"];
+                    "application/json": components["schemas"]["Page3"];
                 };
             };
             /** @description What went wrong */
@@ -5955,6 +7221,140 @@ export interface operations {
             };
         };
     };
+    project_list: {
+        parameters: {
+            query: {
+                /** @description 1 to 500; 50 without. */
+                limit: number | null;
+                /** @description `next_cursor` of the page before. */
+                cursor: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page10"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    project_create: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NamedBody"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProjectInfo"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    project_update: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The ETag that was last read. */
+                "If-Match": string;
+            };
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ProjectPatchBody"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProjectInfo"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    role_list: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RoleMatrix"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
     run_list: {
         parameters: {
             query: {
@@ -5983,7 +7383,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Page"];
+                    "application/json": components["schemas"]["Page2"];
                 };
             };
             /** @description What went wrong */
@@ -6549,7 +7949,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Page5"];
+                    "application/json": components["schemas"]["Page6"];
                 };
             };
             /** @description What went wrong */
@@ -6739,7 +8139,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Page6"];
+                    "application/json": components["schemas"]["Page11"];
                 };
             };
             /** @description What went wrong */
@@ -7009,6 +8409,224 @@ export interface operations {
             };
         };
     };
+    secret_keys: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["KeyReading"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    secret_rotate: {
+        parameters: {
+            query: {
+                /** @description Answers 200 with the plan of the change and writes nothing; wants no Idempotency-Key. */
+                dry_run: boolean;
+            };
+            header?: {
+                /** @description 1 to 255 visible characters, such as a new UUID: a repeat with the same key starts nothing twice. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RotateBody"];
+            };
+        };
+        responses: {
+            /** @description What it would do; nothing was written */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Preview"];
+                };
+            };
+            /** @description Done */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Accepted"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    secret_list: {
+        parameters: {
+            query: {
+                /** @description 1 to 500; 50 without. */
+                limit: string | null;
+                /** @description `next_cursor` of the page before. */
+                cursor: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    secret_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                path: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SecretInfo"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    secret_put: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                path: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SecretBody"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SecretInfo"];
+                };
+            };
+            /** @description Done */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SecretInfo"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    secret_delete: {
+        parameters: {
+            query: {
+                /** @description Why; kept in the audit. */
+                reason: string | null;
+            };
+            header?: never;
+            path: {
+                path: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
     stagetemplate_list: {
         parameters: {
             query: {
@@ -7211,7 +8829,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Page5"];
+                    "application/json": components["schemas"]["Page6"];
                 };
             };
             /** @description What went wrong */
@@ -7401,7 +9019,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Page6"];
+                    "application/json": components["schemas"]["Page11"];
                 };
             };
             /** @description What went wrong */
@@ -7694,6 +9312,313 @@ export interface operations {
                 };
                 content: {
                     "text/event-stream": string;
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    tenant_list: {
+        parameters: {
+            query: {
+                /** @description 1 to 500; 50 without. */
+                limit: number | null;
+                /** @description `next_cursor` of the page before. */
+                cursor: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page9"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    tenant_create: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NamedBody"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TenantInfo"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    tenant_update: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The ETag that was last read. */
+                "If-Match": string;
+            };
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TenantPatchBody"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TenantInfo"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    user_list: {
+        parameters: {
+            query: {
+                /** @description 1 to 500; 50 without. */
+                limit: number | null;
+                /** @description `next_cursor` of the page before. */
+                cursor: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page7"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    user_create: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewUserBody"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UserCreated"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    user_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["User"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    user_update: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The ETag that was last read. */
+                "If-Match": string;
+            };
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["UserPatchBody"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["User"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    user_invite: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Invitation"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    user_token: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ServiceTokenBody"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ServiceToken"];
                 };
             };
             /** @description What went wrong */

@@ -5,13 +5,15 @@ import { shownEngineState } from "@/components/engine-rows";
 import { failingOf } from "./home/failing";
 import { labelsFrom } from "./kind-detail/details";
 import { exampleOf } from "./kind-new/starter";
-import { codeFrom } from "./sign-in/code";
+import { codeFrom, invitationFrom } from "./sign-in/code";
 
 it("takes the code out of a fragment or a whole link", () => {
   expect(codeFrom("#code=a%2Bb")).toBe("a+b");
   expect(codeFrom("http://127.0.0.1:7070/sign-in#code=xyz")).toBe("xyz");
   expect(codeFrom("plain")).toBeNull();
   expect(codeFrom("#other=1")).toBeNull();
+  expect(invitationFrom("http://127.0.0.1:7070/sign-in#invitation=qdi_1")).toBe("qdi_1");
+  expect(invitationFrom("#code=xyz")).toBeNull();
 });
 
 it("lists a resource as failing only while its newest finished run failed", () => {

@@ -14,4 +14,5 @@ mod faults;
 mod plans;
 mod roles;
 mod rolling;
+mod secrets;
 mod support;

@@ -111,6 +111,11 @@ impl Process {
         self
     }
 
+    /// The folder that `qd` runs in.
+    pub fn home(&self) -> &Path {
+        self.home.path()
+    }
+
     pub fn log(&self) -> String {
         fs::read_to_string(self.home.path().join("log")).unwrap_or_default()
     }

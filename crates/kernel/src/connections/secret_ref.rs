@@ -1,59 +1,58 @@
-//! Where a secret is found, and the secret itself, which nothing prints.
+//! Where a secret is found: in the store of secrets, in a variable of the server's, in a file of it.
 //!
 //! The reference may be shown: it is a name. What it leads to is read each time that it is needed, so that a rotated
 //! token is used at once, and is kept nowhere.
 
-use std::{env, fmt, path::PathBuf};
+use std::{
+    borrow::Cow,
+    env, fmt,
+    path::{Component, Path, PathBuf},
+};
 
-use qd_core::error::{Error, Result};
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use qd_core::{
+    error::{Error, Result},
+    violation::{Pointer, Violation},
+};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Serialize, de};
+use serde_json::Value;
 use tokio::io::AsyncReadExt as _;
+use zeroize::Zeroizing;
 
-/// Bytes; a token is far shorter.
-const LONGEST: u64 = 64 * 1024;
+use crate::secrets::{LONGEST, Secret, SecretUse, Secrets, StoredRef};
+
+/// What a person reads who wrote something else where a reference is wanted. Nothing of it is repeated: it may be the secret.
+pub const WANTED: &str =
+    "`secret://PATH`, `{env: NAME}` or `{file: PATH}` is wanted: no secret stands in a spec";
 
 /// Where the server finds a secret.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-#[schemars(inline)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SecretRef {
     /// A variable of the server's environment.
     Env(String),
     /// An absolute path on the server's machine; the file holds the secret and nothing else.
     File(PathBuf),
-}
-
-/// A secret that was read.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
-
-impl Secret {
-    /// For the one place that needs it.
-    #[must_use]
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret(…)")
-    }
+    /// A secret of the project.
+    Stored(StoredRef),
 }
 
 impl SecretRef {
+    /// What is there now, without the line's end of a file.
+    ///
     /// # Errors
-    /// `secret_missing`: there is nothing there now, or nothing that can be a token. It may come.
-    pub async fn read(&self) -> Result<Secret> {
+    /// `secret_missing`: there is nothing there now; it may come. Of a stored one also what [`Secrets::resolve`] says.
+    pub async fn read(&self, secrets: &Secrets, usage: &SecretUse) -> Result<Secret> {
         let missing = |why: String| Error::unavailable("secret_missing", format!("{self} {why}"));
         let text = match self {
-            Self::Env(name) => env::var(name).map_err(|_| missing("is not set".into()))?,
+            Self::Stored(reference) => return secrets.resolve(reference, usage).await,
+            Self::Env(name) => {
+                env::var(name).map(Zeroizing::new).map_err(|_| missing("is not set".into()))?
+            }
             Self::File(path) => {
                 let file = tokio::fs::File::open(path).await.map_err(|error| missing(unread(&error)))?;
-                let mut text = String::new();
-                let read = file.take(LONGEST + 1).read_to_string(&mut text).await;
-                if read.map_err(|error| missing(unread(&error)))? as u64 > LONGEST {
+                let mut text = Zeroizing::new(String::new());
+                let read = file.take(LONGEST as u64 + 1).read_to_string(&mut text).await;
+                if read.map_err(|error| missing(unread(&error)))? > LONGEST {
                     return Err(missing(format!("is longer than {LONGEST} bytes")));
                 }
                 text
@@ -61,10 +60,42 @@ impl SecretRef {
         };
         match text.trim() {
             "" => Err(missing("is empty".into())),
-            secret if secret.bytes().all(|byte| byte.is_ascii_graphic()) => Ok(Secret(secret.to_owned())),
-            _ => Err(missing("holds more than one word of ASCII".into())),
+            secret => Ok(Secret::new(secret)),
         }
     }
+
+    /// The same as a header carries it.
+    pub async fn read_word(&self, secrets: &Secrets, usage: &SecretUse) -> Result<Secret> {
+        self.read(secrets, usage).await?.one_word(self)
+    }
+
+    /// What is wrong with the name alone, under the place where it stands.
+    pub fn violations(&self, at: &Pointer) -> Vec<Violation> {
+        match self {
+            Self::Env(name) if !is_variable(name) => {
+                let detail = "the name of a variable is wanted; the secret itself never stands here";
+                vec![Violation::new(at.key("env"), "invalid_name", detail)]
+            }
+            Self::File(path) if !is_plain_absolute(path) => {
+                let detail = "an absolute path without `..` is wanted";
+                vec![Violation::new(at.key("file"), "invalid_format", detail)]
+            }
+            Self::Env(_) | Self::File(_) | Self::Stored(_) => vec![],
+        }
+    }
+}
+
+fn is_variable(name: &str) -> bool {
+    let mut bytes = name.bytes();
+    bytes.next().is_some_and(|first| first.is_ascii_alphabetic() || first == b'_')
+        && bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+}
+
+/// An absolute path that says where it leads.
+#[must_use]
+pub fn is_plain_absolute(path: &Path) -> bool {
+    let plain = |part: Component<'_>| matches!(part, Component::RootDir | Component::Normal(_));
+    path.is_absolute() && path.components().all(plain)
 }
 
 /// Without what was read: an error of decoding would quote it.
@@ -77,7 +108,67 @@ impl fmt::Display for SecretRef {
         match self {
             Self::Env(name) => write!(f, "the server's variable {name}"),
             Self::File(path) => write!(f, "the server's file {}", path.display()),
+            Self::Stored(reference) => write!(f, "{reference}"),
         }
+    }
+}
+
+/// As it lies on the server.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Lying {
+    Env(String),
+    File(PathBuf),
+}
+
+impl Serialize for SecretRef {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Env(name) => Lying::Env(name.clone()).serialize(serializer),
+            Self::File(path) => Lying::File(path.clone()).serialize(serializer),
+            Self::Stored(reference) => reference.serialize(serializer),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for SecretRef {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let wanted = || de::Error::custom(WANTED);
+        match Value::deserialize(deserializer)? {
+            Value::String(text) => text.parse().map(Self::Stored).map_err(|_| wanted()),
+            other => match Lying::deserialize(other) {
+                Ok(Lying::Env(name)) => Ok(Self::Env(name)),
+                Ok(Lying::File(path)) => Ok(Self::File(path)),
+                Err(_) => Err(wanted()),
+            },
+        }
+    }
+}
+
+impl JsonSchema for SecretRef {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "SecretRef".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let one = |name: &str, what: &str| {
+            serde_json::json!({
+                "description": what, "type": "object", "properties": { name: { "type": "string" } },
+                "required": [name], "additionalProperties": false,
+            })
+        };
+        json_schema!({
+            "oneOf": [
+                { "description": "A secret of the project: `secret://warehouse/password`, or `…#3` for that version alone.",
+                  "type": "string", "pattern": "^secret://[A-Za-z0-9]" },
+                one("env", "A variable of the server's environment."),
+                one("file", "An absolute path on the server's machine; the file holds the secret and nothing else."),
+            ]
+        })
     }
 }
 
@@ -85,32 +176,25 @@ impl fmt::Display for SecretRef {
 mod tests {
     use super::*;
 
-    #[tokio::test]
-    async fn a_secret_is_read_where_it_lies_and_never_shown() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("token");
-        let file = SecretRef::File(path.clone());
-        assert_eq!(file.read().await.unwrap_err().code, "secret_missing");
-        std::fs::write(&path, "canary-4711\n").unwrap();
-        let secret = file.read().await.unwrap();
-        assert_eq!(secret.expose(), "canary-4711");
-        assert!(!format!("{secret:?}").contains("canary"));
-        for wrong in ["", " \n", "canary one", "canary\nX-Other: 1", "canaryé"] {
-            std::fs::write(&path, wrong).unwrap();
-            let error = file.read().await.unwrap_err();
-            assert!(!format!("{error:?} {error}").contains("canary"), "{wrong:?}: {error:?}");
-        }
-        std::fs::write(&path, [0x63, 0x61, 0xff]).unwrap();
-        assert!(!format!("{:?}", file.read().await.unwrap_err()).contains("ca\\"));
-        let unset = SecretRef::Env("QD_TEST_NO_SUCH_VARIABLE".into()).read().await.unwrap_err();
-        assert!(unset.detail.contains("QD_TEST_NO_SUCH_VARIABLE is not set"), "{unset}");
-    }
-
     #[test]
-    fn it_is_written_as_one_member() {
+    fn it_is_written_as_one_member_or_as_a_reference() {
         let read = |text: &str| serde_json::from_str::<SecretRef>(text).ok();
         assert_eq!(read(r#"{"env": "TOKEN"}"#), Some(SecretRef::Env("TOKEN".into())));
         assert_eq!(read(r#"{"file": "/run/token"}"#), Some(SecretRef::File("/run/token".into())));
-        assert_eq!(read(r#"{"env": "A", "file": "/b"}"#), None);
+        let stored = read(r#""secret://ray/token#2""#).unwrap();
+        assert_eq!(serde_json::json!(stored), "secret://ray/token#2");
+        for wrong in [
+            r#"{"env": "A", "file": "/b"}"#,
+            r#""canary""#,
+            r#"{"value": "canary"}"#,
+            "7",
+            r#""secret://can ary""#,
+        ] {
+            let error = serde_json::from_str::<SecretRef>(wrong).unwrap_err();
+            assert!(
+                !error.to_string().contains("canary") && !error.to_string().contains("can ary"),
+                "{error}"
+            );
+        }
     }
 }

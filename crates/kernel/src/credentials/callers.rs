@@ -11,28 +11,33 @@ use std::{
 
 use qd_core::time::Timestamp;
 
-use crate::context::Principal;
+use super::Identity;
 
 const LIFE: Duration = Duration::from_secs(5);
 const MOST: usize = 10_000;
 
 #[derive(Default)]
-pub(crate) struct Callers(Mutex<HashMap<String, (Principal, Timestamp)>>);
+pub(crate) struct Callers(Mutex<HashMap<String, (Identity, Timestamp)>>);
 
 impl Callers {
-    pub(super) fn get(&self, secret: &str, now: Timestamp) -> Option<Principal> {
+    pub(super) fn get(&self, secret: &str, now: Timestamp) -> Option<Identity> {
         let map = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (principal, until) = map.get(&key(secret))?;
-        (now < *until).then(|| principal.clone())
+        let (identity, until) = map.get(&key(secret))?;
+        (now < *until).then(|| identity.clone())
     }
 
-    pub(super) fn put(&self, secret: &str, principal: &Principal, now: Timestamp) {
+    pub(super) fn put(&self, secret: &str, identity: &Identity, now: Timestamp) {
         let Some(until) = now.checked_add(LIFE) else { return };
         let mut map = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if map.len() >= MOST {
             map.clear();
         }
-        map.insert(key(secret), (principal.clone(), until));
+        map.insert(key(secret), (identity.clone(), until));
+    }
+
+    /// What somebody may do has changed, or ended.
+    pub(crate) fn clear(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     pub(super) fn forget(&self, secret: &str) {

@@ -1,7 +1,9 @@
-//! Tokens for other named principals, so that a second person can look at a plan and decide on it.
+//! Bearer tokens: one's own, limited and expiring as one likes, and for a named service.
 //!
-//! Only the owner makes them: that account's token is given to nobody but to whoever holds the data folder. What this does not
-//! do: passwords, sign-in of people, more than one role each. Those come with accounts.
+//! Only the owner makes another principal with a role that is held everywhere by making it a token; within a tenant, roles
+//! are granted ([`crate::access::bindings`]).
+
+use std::time::Duration;
 
 use qd_core::{
     error::{Error, Result},
@@ -9,18 +11,119 @@ use qd_core::{
     name::Name,
 };
 use serde_json::json;
+use uuid::Uuid;
 
-use super::{CredentialKind, OWNER, draw, hash, principal_row};
+use super::{CredentialKind, New, OWNER, Origin, Secret, bind_everywhere, draw, hash};
 use crate::{
-    access::{PLATFORM_ADMIN, VIEWER},
-    context::{Context, Principal, PrincipalKind},
+    access::{PLATFORM_ADMIN, VIEWER, bindings, matrix},
+    context::{Context, Principal, PrincipalKind, Scope},
     kernel::Kernel,
     mutation::{Act, Object, Subject},
     params,
 };
 
+/// Years are no expiry.
+const LONGEST: Duration = Duration::from_hours(24 * 366);
+
+/// A token that somebody wants for himself, or for a service.
+#[derive(Debug, Clone, Default)]
+pub struct TokenRequest {
+    /// What it is for.
+    pub label: String,
+    /// A year at most; without one it works until it is revoked.
+    pub life: Option<Duration>,
+    /// Patterns of actions; without any it may do what its holder may.
+    pub allows: Option<Vec<String>>,
+}
+
+impl TokenRequest {
+    fn check(&self) -> Result<()> {
+        if self.life.is_some_and(|life| life.is_zero() || life > LONGEST) {
+            return Err(Error::invalid("bad_token_life", "a token lives for 1 s to 366 days"));
+        }
+        let fit = |pattern: &String| {
+            pattern == "*"
+                || pattern == matrix::READS
+                || pattern.split_once('.').is_some_and(|(plural, verb)| {
+                    [plural, verb].iter().all(|word| {
+                        !word.is_empty()
+                            && word.bytes().all(|b| b.is_ascii_lowercase() || b == b'-' || b == b'*')
+                    })
+                })
+        };
+        match self.allows.iter().flatten().find(|pattern| !fit(pattern)) {
+            Some(odd) => Err(Error::invalid(
+                "bad_action_pattern",
+                format!("{odd:?} is no pattern of actions; write read, jobs.cancel, jobs.* or *.validate"),
+            )),
+            None => Ok(()),
+        }
+    }
+}
+
 impl Kernel {
-    /// A new bearer token for the principal of that name, which is made where there is none.
+    /// A token for the caller himself.
+    ///
+    /// # Errors
+    /// `bad_token_life`, `bad_action_pattern` (422).
+    pub async fn own_token_create(&self, context: &Context, request: TokenRequest) -> Result<Secret> {
+        let me = context.principal.clone();
+        self.token_write(context, Act::new("own", "token"), me.id, me.name, request).await
+    }
+
+    /// A token for a service.
+    ///
+    /// # Errors
+    /// As [`Self::own_token_create`]; `user_not_found` (404); `not_a_service` (422): people make their own.
+    pub async fn service_token_create(
+        &self,
+        context: &Context,
+        name: &str,
+        request: TokenRequest,
+    ) -> Result<Secret> {
+        crate::access::check(context, "tokens.create")?;
+        let user = self.user_get(name).await?;
+        if user.kind != PrincipalKind::Service {
+            let detail =
+                format!("{name} is a person, who makes tokens for himself; make a service for a program");
+            return Err(Error::invalid("not_a_service", detail));
+        }
+        self.token_write(context, Act::new("tokens", "create"), user.id, user.name, request).await
+    }
+
+    async fn token_write(
+        &self,
+        context: &Context,
+        act: Act,
+        principal_id: PrincipalId,
+        name: String,
+        request: TokenRequest,
+    ) -> Result<Secret> {
+        request.check()?;
+        let secret = draw(&self.source, CredentialKind::Token);
+        let digest = hash(&secret);
+        let expires_at = request.life.and_then(|life| self.source.now().checked_add(life));
+        let origin = Origin { source: context.source.clone(), label: request.label.clone() };
+        self.mutate(context, act, move |m| {
+            let new = New {
+                digest: &digest,
+                principal_id,
+                kind: CredentialKind::Token,
+                origin: &origin,
+                allows: request.allows.as_deref(),
+                expires_at,
+            };
+            let id: Uuid = m.id();
+            new.insert(m.tx, id, m.now)?;
+            let data = json!({ "principal": name, "label": origin.label, "allows": request.allows, "expires_at": expires_at });
+            m.event("token.created", Subject::default(), &data)?;
+            m.audit(&Object { kind: "Principal", id: principal_id.uuid(), name: &name }, &[], None)
+        })
+        .await?;
+        Ok(Secret { secret, expires_at })
+    }
+
+    /// A new bearer token for the principal of that name, which is made where there is none, with a role held everywhere.
     ///
     /// # Errors
     /// `owner_only` (403) for anybody but the owner; `role_not_found` (404); `malformed_name` (400); `already_exists` (409)
@@ -38,43 +141,48 @@ impl Kernel {
             return Err(Error::forbidden("owner_only", detail));
         }
         let name: Name = name.parse()?;
-        let known = |role: &str| {
-            [PLATFORM_ADMIN, VIEWER].contains(&role)
-                || self.registry.roles().iter().any(|known| known.name == role)
-        };
-        if let Some(role) = role.filter(|role| !known(role)) {
-            let detail = format!("there is no role {role:?}; there are {PLATFORM_ADMIN} and {VIEWER}");
+        if let Some(role) = role.filter(|role| ![PLATFORM_ADMIN, VIEWER].contains(role)) {
+            let detail = format!("no role {role:?} is held everywhere; {PLATFORM_ADMIN} and {VIEWER} are");
             return Err(Error::not_found("role_not_found", detail));
         }
         let secret = draw(&self.source, CredentialKind::Token);
         let (digest, wanted) = (hash(&secret), role.map(str::to_owned));
+        let origin = Origin { source: context.source.clone(), label: format!("made by {OWNER}") };
         let principal = self
             .mutate(context, Act::new("tokens", "create"), move |m| {
-                let id: PrincipalId = m.id();
-                let kind = PrincipalKind::User.as_str().to_owned();
-                let role = wanted.clone().unwrap_or_else(|| PLATFORM_ADMIN.into());
-                m.tx.exec(
-                    "INSERT INTO principal (id, name, kind, role, created_at) VALUES ($1, $2, $3, $4, $5)
+                let fresh: PrincipalId = m.id();
+                let made = m.tx.exec(
+                    "INSERT INTO principal (id, name, kind, created_at) VALUES ($1, $2, 'user', $3)
                      ON CONFLICT (name) DO NOTHING",
-                    params![id, name.to_string(), kind, role, m.now],
+                    params![fresh, name.to_string(), m.now],
                 )?;
-                let principal = m.tx.one(
-                    "SELECT id, name, kind, role FROM principal WHERE name = $1",
+                let (id, kind): (PrincipalId, PrincipalKind) = m.tx.one(
+                    "SELECT id, kind FROM principal WHERE name = $1",
                     params![name.to_string()],
-                    principal_row,
+                    |row| Ok((row.get(0)?, row.get(1)?)),
                 )?;
-                if let Some(wanted) = wanted.as_ref().filter(|wanted| **wanted != principal.role) {
-                    let detail = format!("{name} has the role {} and not {wanted}", principal.role);
+                if made == 1 {
+                    let role = wanted.as_deref().unwrap_or(PLATFORM_ADMIN);
+                    bind_everywhere(m.tx, id, role, OWNER, m.now)?;
+                }
+                let roles = bindings::roles_in(&bindings::of(m.tx, id)?, Scope::PLATFORM);
+                if let Some(wanted) = wanted.as_ref().filter(|wanted| !roles.contains(wanted)) {
+                    let detail = format!("{name} has the role {} and not {wanted}", roles.join(", "));
                     return Err(Error::conflict("already_exists", detail));
                 }
-                m.tx.exec(
-                    "INSERT INTO credential (hash, principal_id, kind, created_at) VALUES ($1, $2, 'token', $3)",
-                    params![digest, principal.id, m.now],
-                )?;
-                let data = json!({ "principal": principal.name, "role": principal.role });
-                m.event("token.created", Subject::default(), &data)?;
-                m.audit(&Object { kind: "Principal", id: principal.id.uuid(), name: &principal.name }, &[], None)?;
-                Ok(principal)
+                let new = New {
+                    digest: &digest,
+                    principal_id: id,
+                    kind: CredentialKind::Token,
+                    origin: &origin,
+                    allows: None,
+                    expires_at: None,
+                };
+                let credential: Uuid = m.id();
+                new.insert(m.tx, credential, m.now)?;
+                m.event("token.created", Subject::default(), &json!({ "principal": name, "roles": roles }))?;
+                m.audit(&Object { kind: "Principal", id: id.uuid(), name: name.as_str() }, &[], None)?;
+                Ok(Principal { id, name: name.to_string(), kind, roles, limits: None })
             })
             .await?;
         Ok((principal, secret))

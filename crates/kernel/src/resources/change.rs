@@ -56,6 +56,7 @@ impl Kernel {
             ));
         }
         working_copy::check_body(&document.spec)?;
+        working_copy::check_draft(kind, &document.spec)?;
         let name = document.metadata.name.to_string();
         let wanted = name.clone();
         self.mutate(context, Act::new(plural, "create"), move |m| {

@@ -21,7 +21,7 @@ use crate::{
     mutation::{Act, Mutation, Object},
     params,
     resources::{change::subject, read},
-    revisions::require_active,
+    revisions::{require_active, spec_invalid},
     store::Row,
 };
 
@@ -76,6 +76,7 @@ impl Kernel {
         spec: Value,
     ) -> Result<WorkingCopy> {
         check_body(&spec)?;
+        check_draft(kind, &spec)?;
         let (kind_name, plural, wanted) = (kind.info().kind, kind.info().plural, name.to_owned());
         self.mutate(context, Act::new(plural, "edit"), move |m| {
             let resource = read::lock(m.tx, m.context.scope, kind_name, &wanted)?;
@@ -103,6 +104,12 @@ impl Kernel {
         .await?;
         self.working_copy_get(context.scope, kind_name, name).await
     }
+}
+
+/// Refuses what the kind does not let stand in a draft.
+pub(super) fn check_draft(kind: &dyn Kind, spec: &Value) -> Result<()> {
+    let violations = kind.draft_violations(spec);
+    if violations.is_empty() { Ok(()) } else { Err(spec_invalid(violations)) }
 }
 
 /// Refuses what no kind can hold: not an object, too large, too deep, NUL and other control characters.

@@ -18,11 +18,20 @@ mod worker;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
+use tokio_postgres::config::SslMode;
+use tokio_postgres_rustls::MakeRustlsConnect;
+
 use self::pool::Pool;
 pub(super) use self::session::PgSession;
 use self::target::Target;
 use super::work::Queued;
 use super::{Counters, StoreOptions, StoreResult};
+
+/// What another database than the store's is reached with, by libpq's `sslmode`.
+pub(crate) fn postgres_tls(sslmode: &str) -> StoreResult<(SslMode, MakeRustlsConnect)> {
+    let (_, options) = tls::split(&format!("?sslmode={sslmode}"))?;
+    Ok((options.mode, options.connector()?))
+}
 
 pub(super) struct Postgres {
     pool: Arc<Pool>,

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use futures::future::join_all;
-use qd_core::error::ErrorKind;
+use qd_core::error::{ErrorKind, Result};
 use qd_kernel::access::{PLATFORM_ADMIN, VIEWER};
+use qd_kernel::credentials::{Identity, Origin, Secret};
 use qd_testkit::{ManualClock, TestKernel, both_stores};
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -16,11 +17,11 @@ both_stores! {
         assert!(token.starts_with("qd_") && token.len() > 60);
         for _ in 0..2 {
             let owner = t.kernel.authenticate(&token).await.unwrap();
-            assert_eq!((owner.name.as_str(), owner.role.as_str()), ("owner", PLATFORM_ADMIN));
+            assert_eq!((owner.name.as_str(), owner.principal(t.scope).roles), ("owner", vec![PLATFORM_ADMIN.to_owned()]));
         }
         let other = t.kernel.owner_token().await.unwrap();
         assert_ne!(token, other);
-        t.kernel.credential_revoke(&token).await.unwrap();
+        t.kernel.credential_revoke(&t.context(), &token).await.unwrap();
         let refused = t.kernel.authenticate(&token).await.unwrap_err();
         assert_eq!((refused.kind, refused.code), (ErrorKind::Unauthenticated, "bad_credential"));
         t.kernel.authenticate(&other).await.unwrap();
@@ -33,15 +34,15 @@ both_stores! {
         let t = TestKernel::build().idle().on(&db).await;
         let link = t.kernel.owner_link().await.unwrap();
         assert_eq!(t.kernel.authenticate(&link.secret).await.unwrap_err().code, "bad_credential", "a code is no session");
-        let all = join_all((0..20).map(|_| t.kernel.link_exchange(&link.secret))).await;
+        let all = join_all((0..20).map(|_| exchange(&t, &link.secret))).await;
         let (sessions, refused): (Vec<_>, Vec<_>) = all.into_iter().partition(Result::is_ok);
         assert_eq!(sessions.len(), 1);
         assert!(refused.into_iter().all(|r| r.err().is_some_and(|error| error.code == "bad_sign_in_code")));
         let (principal, session) = sessions.into_iter().next().unwrap().unwrap();
         assert_eq!(principal.name, "owner");
         assert_eq!(t.kernel.authenticate(&session.secret).await.unwrap(), principal);
-        assert_eq!(t.kernel.link_exchange(&session.secret).await.err().unwrap().code, "bad_sign_in_code");
-        t.kernel.credential_revoke(&session.secret).await.unwrap();
+        assert_eq!(exchange(&t, &session.secret).await.err().unwrap().code, "bad_sign_in_code");
+        t.kernel.credential_revoke(&t.context(), &session.secret).await.unwrap();
         assert_eq!(t.kernel.authenticate(&session.secret).await.unwrap_err().code, "bad_credential");
     }
 
@@ -50,9 +51,9 @@ both_stores! {
         let t = TestKernel::build().clock(&clock).idle().on(&db).await;
         let (late, in_time) = (t.kernel.owner_link().await.unwrap(), t.kernel.owner_link().await.unwrap());
         clock.advance(MINUTE * 9);
-        let (_, session) = t.kernel.link_exchange(&in_time.secret).await.unwrap();
+        let (_, session) = exchange(&t, &in_time.secret).await.unwrap();
         clock.advance(MINUTE);
-        assert_eq!(t.kernel.link_exchange(&late.secret).await.err().unwrap().code, "bad_sign_in_code");
+        assert_eq!(exchange(&t, &late.secret).await.err().unwrap().code, "bad_sign_in_code");
         clock.advance(MINUTE * (12 * 60 - 2));
         t.kernel.authenticate(&session.secret).await.unwrap();
         clock.advance(MINUTE);
@@ -75,20 +76,20 @@ both_stores! {
             let bytes = hex::decode(secret.rsplit_once('_').unwrap().1).unwrap();
             assert!(stored.iter().all(|hash| hash.len() == 32 && *hash != bytes && hash != secret.as_bytes()));
         }
-        assert_eq!(t.number("SELECT count(*) FROM audit WHERE action = 'links.create'").await, 1);
+        assert_eq!(t.number("SELECT count(*) FROM audit WHERE action = 'own.link'").await, 1);
     }
 
     async fn only_the_owner_makes_tokens_for_others(db: TestDatabase) {
         let t = TestKernel::build().idle().on(&db).await;
         let owner = t.context_as("owner", PLATFORM_ADMIN);
         let (made, token) = t.kernel.token_create(&owner, "second", None).await.unwrap();
-        assert_eq!((made.name.as_str(), made.role.as_str()), ("second", PLATFORM_ADMIN));
-        assert_eq!(t.kernel.authenticate(&token).await.unwrap(), made);
+        assert_eq!((made.name.as_str(), made.roles.as_slice()), ("second", &[PLATFORM_ADMIN.to_owned()][..]));
+        assert_eq!(t.kernel.authenticate(&token).await.unwrap().principal(t.scope), made);
         let (again, other) = t.kernel.token_create(&owner, "second", Some(PLATFORM_ADMIN)).await.unwrap();
         assert_eq!(again.id, made.id);
         assert_ne!(other, token);
         let (viewer, _) = t.kernel.token_create(&owner, "looks", Some(VIEWER)).await.unwrap();
-        assert_eq!(viewer.role, VIEWER);
+        assert_eq!(viewer.roles, [VIEWER]);
         let second = t.context_as("second", PLATFORM_ADMIN);
         for (context, name, role, code) in [
             (&second, "third", None, "owner_only"),
@@ -108,7 +109,11 @@ both_stores! {
 async fn owner(t: &TestKernel) -> qd_kernel::context::Context {
     let token = t.kernel.owner_token().await.unwrap();
     let mut context = t.context();
-    context.principal = t.kernel.authenticate(&token).await.unwrap();
-    t.kernel.credential_revoke(&token).await.unwrap();
+    context.principal = t.kernel.authenticate(&token).await.unwrap().principal(t.scope);
+    t.kernel.credential_revoke(&t.context(), &token).await.unwrap();
     context
+}
+
+async fn exchange(t: &TestKernel, code: &str) -> Result<(Identity, Secret)> {
+    t.kernel.link_exchange(code, Origin::default(), t.context().ids).await
 }

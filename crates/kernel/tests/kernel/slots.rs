@@ -1,12 +1,14 @@
 //! Limits on active runs: nobody over them, nobody overtaken, and a slot that comes back whatever way its run ends.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use futures::future::join_all;
 use qd_core::error::Error;
 use qd_core::state::{JobState, RunState};
 use qd_core::time::Timestamp;
-use qd_kernel::connections::{CONNECTION, ConnectionType};
+use qd_kernel::connections::{CONNECTION, Call, ConnectionType, Probe};
 use qd_kernel::params;
 use qd_kernel::registry::Registry;
 use qd_kernel::runs::Run;
@@ -16,6 +18,16 @@ use qd_testkit::kernel::key;
 use qd_testkit::sample::document_of;
 use qd_testkit::{TestDatabase, TestKernel, both_stores, eventually};
 use serde_json::{Value, json};
+
+/// Leads nowhere, and is never tested.
+struct Nobody;
+
+#[async_trait]
+impl Probe for Nobody {
+    async fn probe(&self, _: &Call<'_>) -> qd_core::error::Result<String> {
+        Err(Error::unavailable("unreachable", "it leads nowhere"))
+    }
+}
 
 /// Waits until the run's start says that it waits for a slot; answers its words.
 async fn waits(t: &TestKernel, run: &Run) -> String {
@@ -165,7 +177,8 @@ both_stores! {
         let post = |registry: &mut Registry| {
             let (schema, example) = (json!({ "type": "object" }), json!({ "type": "post" }));
             let parse = |spec: &Value| Ok(spec.clone());
-            registry.connection_type(ConnectionType { name: "post", schema, example, parse });
+            let (secret_fields, probe) = (&[], Arc::new(Nobody));
+            registry.connection_type(ConnectionType { name: "post", schema, example, parse, secret_fields, probe });
         };
         let t = TestKernel::build().register(post).on(&db).await;
         let connection = async |most: i64| {

@@ -29,7 +29,9 @@ use qd_core::error::{Error, Result};
 use qd_kernel::clock;
 use qd_kernel::code::CodeStore;
 use qd_kernel::engine::{EngineReading, Observation, RunEngine, RunTicket, Submitted};
+use qd_kernel::outbound::Outbound;
 use qd_kernel::resources::SpecReader;
+use qd_kernel::secrets::Secrets;
 use reqwest::Client;
 use serde_json::Value;
 
@@ -46,6 +48,10 @@ pub struct RayOptions {
     pub code: CodeStore,
     /// Where connections are found.
     pub specs: SpecReader,
+    /// Where stored tokens are found.
+    pub secrets: Secrets,
+    /// Which addresses may be called.
+    pub outbound: Outbound,
     pub clock: clock::Source,
     /// How long a head may answer without knowing a job before the run is lost.
     pub lost_after: Duration,
@@ -58,6 +64,8 @@ pub const LOST_AFTER: Duration = Duration::from_mins(10);
 pub struct Ray {
     code: CodeStore,
     specs: SpecReader,
+    secrets: Secrets,
+    outbound: Outbound,
     clock: clock::Source,
     lost_after: Duration,
     /// None where no client can be made: TLS without a root to trust, say.
@@ -69,12 +77,14 @@ pub struct Ray {
 impl Ray {
     #[must_use]
     pub fn new(options: RayOptions) -> Self {
-        let client = api::client().inspect_err(
+        let client = api::client(&options.outbound).inspect_err(
             |error| tracing::error!(%error, "make a client for Ray clusters: none can be reached"),
         );
         Self {
             code: options.code,
             specs: options.specs,
+            secrets: options.secrets,
+            outbound: options.outbound,
             clock: options.clock,
             lost_after: options.lost_after,
             client: client.ok(),
@@ -91,7 +101,7 @@ impl RunEngine for Ray {
     }
 
     async fn health(&self) -> EngineReading {
-        self.contacts.reading(self.client.as_ref(), &self.clock).await
+        self.contacts.reading(self, &self.clock).await
     }
 
     /// A run's observations say since when its own cluster is silent; others' clusters are no reason for anything.

@@ -16,7 +16,9 @@ use qd_core::violation::Violation;
 use qd_kernel::clock::{self, Source};
 use qd_kernel::code::CodeStore;
 use qd_kernel::engine::{LogLine, Observation, RunEnd, RunEngine, RunTicket, Submitted};
+use qd_kernel::outbound::{Outbound, OutboundOptions};
 use qd_kernel::resources::SpecReader;
+use qd_kernel::secrets::{SecretOptions, Secrets};
 use qd_kernel::store::Store;
 use qd_pipelines::code::{Packed, pack};
 use qd_pipelines::engine::{RayOptions, Xenna, XennaOptions};
@@ -121,6 +123,8 @@ impl Bench {
         let ray = RayOptions {
             code: options.code.clone(),
             specs: SpecReader::new(store.clone()),
+            secrets: Secrets::new(store.clone(), clock::system(), SecretOptions::default()),
+            outbound: Outbound::new(&OutboundOptions::default(), true),
             clock: options.clock.clone(),
             lost_after: LIMIT,
         };

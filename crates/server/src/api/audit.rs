@@ -97,11 +97,11 @@ fn read<T: FromStr<Err: Into<Error>>>(text: &Option<String>) -> Result<Option<T>
 pub(super) fn whose(caller: &Caller, reach: Option<&str>) -> Result<Option<TenantId>, Problem> {
     match reach.unwrap_or("tenant") {
         "tenant" => {
-            caller.may("audit.export")?;
+            caller.may_in_tenant("audit.export")?;
             Ok(Some(caller.scope().tenant_id))
         }
         "platform" => {
-            caller.may("audit.platform")?;
+            caller.may_on_platform("audit.export")?;
             Ok(None)
         }
         other => Err(bad_reach(other, "tenant or platform")),

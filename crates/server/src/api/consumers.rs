@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::{
-    http::{caller::Caller, problem::Problem},
+    http::{caller::PlatformCaller, problem::Problem},
     state::App,
 };
 
@@ -15,7 +15,7 @@ pub struct ConsumerList {
     pub items: Vec<ConsumerReading>,
 }
 
-pub async fn list(State(app): State<App>, caller: Caller) -> Result<Json<ConsumerList>, Problem> {
+pub async fn list(State(app): State<App>, caller: PlatformCaller) -> Result<Json<ConsumerList>, Problem> {
     caller.may("system.read")?;
     Ok(Json(ConsumerList { items: app.kernel.consumer_list().await? }))
 }

@@ -12,7 +12,8 @@ use qd_core::{
     id::RunId,
 };
 use qd_kernel::{
-    context::Scope,
+    access,
+    context::{Context, Scope},
     events::EventFilter,
     logs::{LogFilter, LogRecord},
 };
@@ -110,12 +111,13 @@ fn resume_point(id: &str) -> Option<(i64, i64)> {
 }
 
 pub fn respond(app: App, caller: Caller, topics: Topics) -> Response {
+    let action = if topics.events.is_some() { "events.list" } else { "runs.read" };
     sse::stream(move |frames| async move {
         let stop = app.stop.clone();
         tokio::select! {
             () = stop.cancelled() => frames.moved().await,
             () = frames.closed() => {}
-            reason = caller_gone(CALLER_CHECK, || app.kernel.authenticate(&caller.secret)) => {
+            reason = caller_gone(CALLER_CHECK, || still_may(&app, &caller, action)) => {
                 let _ = frames.send("end", None, &json!({ "reason": reason.code, "detail": reason.detail })).await;
             }
             _ = Writer::new(&app, caller.scope(), &frames, topics).run() => {}
@@ -123,7 +125,14 @@ pub fn respond(app: App, caller: Caller, topics: Topics) -> Response {
     })
 }
 
-/// Ends when the caller's credential does: a stream may outlive it by a minute, not by days.
+/// Whether the caller would be let in anew.
+async fn still_may(app: &App, caller: &Caller, action: &str) -> Result<(), Error> {
+    let identity = app.kernel.authenticate(&caller.secret).await?;
+    let context = Context { principal: identity.principal(caller.scope()), ..caller.context.clone() };
+    access::check(&context, action)
+}
+
+/// Ends when the caller's credential or role does: a stream may outlive them by a minute, not by days.
 async fn caller_gone<T, L: Future<Output = Result<T, Error>>>(
     every: Duration,
     look: impl Fn() -> L,
@@ -131,7 +140,9 @@ async fn caller_gone<T, L: Future<Output = Result<T, Error>>>(
     loop {
         tokio::time::sleep(every).await;
         match look().await {
-            Err(error) if error.kind == ErrorKind::Unauthenticated => return error,
+            Err(error) if matches!(error.kind, ErrorKind::Unauthenticated | ErrorKind::Forbidden) => {
+                return error;
+            }
             // A store that does not answer now says nothing about the caller.
             _ => {}
         }

@@ -15,7 +15,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::{
-    http::{caller::Caller, problem::Problem},
+    http::{caller::PlatformCaller, problem::Problem},
     state::{App, BuildInfo},
 };
 
@@ -29,8 +29,8 @@ pub struct Health {
 
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Check {
-    /// `store`, `bus` where processes are joined, `logs` where they are kept elsewhere, `audit` where the database answers, `serving`
-    /// where the process is about to end.
+    /// `store`, `secrets`, `bus` where processes are joined, `logs` where they are kept elsewhere, `audit` where the database answers,
+    /// `serving` where the process is about to end.
     pub name: &'static str,
     pub ok: bool,
     pub detail: String,
@@ -65,16 +65,17 @@ pub async fn ready(State(app): State<App>, parts: Parts) -> Result<Response, Pro
     // What is not sealed or signed yet is there all the same: that is shown, and takes nobody out of service.
     let audit =
         app.kernel.audit_reading().await.ok().map(|reading| audit_check(&reading, app.kernel.source.now()));
+    // A process that cannot open what there is would fail whoever comes to it: others may be able to.
+    let secrets = app.kernel.secrets.health().await;
+    let secrets = Check { name: "secrets", ok: secrets.ok, detail: secrets.detail };
     let leaving = app.draining.is_cancelled().then(|| Check {
         name: "serving",
         ok: false,
         detail: "stopping: takes no further connections soon".into(),
     });
-    let ready = store.ok && leaving.is_none();
-    let ready = Ready {
-        ready,
-        checks: std::iter::once(store).chain(bus).chain(logs).chain(audit).chain(leaving).collect(),
-    };
+    let ready = store.ok && secrets.ok && leaving.is_none();
+    let checks = [store, secrets].into_iter().chain(bus).chain(logs).chain(audit).chain(leaving).collect();
+    let ready = Ready { ready, checks };
     let status = if ready.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     Ok((status, Json(ready)).into_response())
 }
@@ -130,5 +131,5 @@ async fn off_loopback(app: &App, mut parts: Parts) -> Result<(), Problem> {
     if app.loopback && !forwarded {
         return Ok(());
     }
-    Caller::from_request_parts(&mut parts, app).await?.may("system.read")
+    PlatformCaller::from_request_parts(&mut parts, app).await?.may("system.read")
 }

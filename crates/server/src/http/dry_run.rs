@@ -17,7 +17,7 @@ use serde::Deserialize;
 use super::{caller::Caller, problem::Problem};
 
 /// The routes that know it, by their ends.
-const KNOWN: [&str; 7] = [
+const KNOWN: [&str; 8] = [
     "/api/v1/apply",
     "/api/v1/jobs",
     "/{name}/publish",
@@ -25,6 +25,7 @@ const KNOWN: [&str; 7] = [
     "/{name}/runs",
     "/runs/{id}/retry",
     "/runs/{id}/stop",
+    "/secret-keys/rotate",
 ];
 
 /// Whoever asks a route for a dry run that would take no notice of it is refused: it would write.

@@ -3,6 +3,7 @@
 use qd_kernel::{
     audit::{AuditRecord, status::AuditChain},
     code::CodeInfo,
+    connections::ConnectionReading,
     events::DeadLetter,
     explain::Explanation,
     jobs::{Job, JobDetail},
@@ -10,6 +11,7 @@ use qd_kernel::{
     page::Page,
     plans::{PlanSummary, StoredPlan},
     runs::Run,
+    secrets::{KeyReading, SecretInfo},
 };
 use serde_json::{Value, json};
 
@@ -21,8 +23,8 @@ use crate::{api::describe::*, state::BuildInfo};
 
 pub fn routes(s: &mut Schemas) -> Vec<Route> {
     let mut out = system(s);
-    out.extend(auth(s));
     out.extend(documents(s));
+    out.extend(secrets(s));
     out.extend(runs(s));
     out.extend(plans(s));
     out.extend(jobs_and_facts(s));
@@ -80,55 +82,6 @@ fn system(s: &mut Schemas) -> Vec<Route> {
     ]
 }
 
-fn auth(s: &mut Schemas) -> Vec<Route> {
-    vec![
-        Route::with(
-            "post",
-            "/api/v1/auth/exchange",
-            "auth_exchange",
-            "auth",
-            "Exchange a one-time sign-in code for a session cookie",
-            Content::Json(s.of::<ExchangeBody>()),
-            (200, Content::Json(s.of::<SignedIn>())),
-        )
-        .public(),
-        Route::with(
-            "post",
-            "/api/v1/auth/sign-out",
-            "auth_sign_out",
-            "auth",
-            "End the session or revoke the token",
-            Content::None,
-            (204, Content::None),
-        ),
-        Route::with(
-            "post",
-            "/api/v1/auth/links",
-            "auth_link",
-            "auth",
-            "Make a one-time sign-in link for oneself",
-            Content::None,
-            (201, Content::Json(s.of::<Link>())),
-        ),
-        Route::with(
-            "post",
-            "/api/v1/auth/tokens",
-            "auth_token",
-            "auth",
-            "Make a token for another named principal; for the owner alone",
-            Content::Json(s.of::<TokenBody>()),
-            (201, Content::Json(s.of::<Token>())),
-        ),
-        Route::get(
-            "/api/v1/me",
-            "me",
-            "auth",
-            "Who one is, where, and what one may do",
-            Content::Json(s.of::<Me>()),
-        ),
-    ]
-}
-
 fn documents(s: &mut Schemas) -> Vec<Route> {
     let query = s.query::<ApplyQuery>();
     let body = json!({ "anyOf": [reference("Document"), {
@@ -166,6 +119,81 @@ fn documents(s: &mut Schemas) -> Vec<Route> {
             "documents",
             "Whether a code archive is there",
             Content::Json(code),
+        ),
+    ]
+}
+
+fn secrets(s: &mut Schemas) -> Vec<Route> {
+    let (list, delete, secret) = (s.query::<SecretsQuery>(), s.query::<DeleteQuery>(), s.of::<SecretInfo>());
+    let value = s.add("SecretBody", json!({
+        "type": "object",
+        "properties": {
+            "value": { "type": "string", "minLength": 1, "writeOnly": true, "description": "1 to 65,536 bytes of text." },
+        },
+        "required": ["value"],
+        "additionalProperties": false,
+    }));
+    vec![
+        Route::get(
+            "/api/v1/secrets",
+            "secret_list",
+            "secrets",
+            "Secrets by path; never their values",
+            Content::Json(s.of::<Page<SecretInfo>>()),
+        )
+        .query(list),
+        Route::get(
+            "/api/v1/secrets/{path}",
+            "secret_get",
+            "secrets",
+            "What is told of a secret: its versions' count, who wrote it, who refers to it",
+            Content::Json(secret.clone()),
+        ),
+        Route::with(
+            "put",
+            "/api/v1/secrets/{path}",
+            "secret_put",
+            "secrets",
+            "Write the next version of a secret; no route answers it",
+            Content::Json(value),
+            (201, Content::Json(secret)),
+        )
+        .also(&[200]),
+        Route::with(
+            "delete",
+            "/api/v1/secrets/{path}",
+            "secret_delete",
+            "secrets",
+            "Remove a secret that nothing refers to, with all its versions",
+            Content::None,
+            (204, Content::None),
+        )
+        .query(delete),
+        Route::get(
+            "/api/v1/secret-keys",
+            "secret_keys",
+            "secrets",
+            "Which keys seal secrets, by their ids",
+            Content::Json(s.of::<KeyReading>()),
+        ),
+        Route::with(
+            "post",
+            "/api/v1/secret-keys/rotate",
+            "secret_rotate",
+            "secrets",
+            "Exchange the tenant's data key, or the master key with the data keys of all tenants",
+            Content::Json(s.of::<RotateBody>()),
+            (202, Content::Json(s.of::<Accepted>())),
+        )
+        .starts_job_or_previews(s),
+        Route::with(
+            "post",
+            "/api/v1/connections/{name}/test",
+            "connection_test",
+            "connections",
+            "Call what a connection leads to, and keep what came of it as its last reading",
+            Content::Json(s.of::<TestBody>()),
+            (200, Content::Json(s.of::<ConnectionReading>())),
         ),
     ]
 }

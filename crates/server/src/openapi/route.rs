@@ -45,6 +45,8 @@ pub struct Route {
     pub idempotent: Option<Need>,
     /// Needs no token.
     pub public: bool,
+    /// The level and the actions that it wants.
+    pub access: Option<(&'static str, Value)>,
 }
 
 impl Route {
@@ -64,6 +66,7 @@ impl Route {
             if_match: false,
             idempotent: None,
             public: false,
+            access: None,
         }
     }
 
@@ -172,6 +175,10 @@ impl Route {
                     json!({ "required": true, "content": { "application/octet-stream": {} } })
             }
             _ => {}
+        }
+        if let Some((level, actions)) = &self.access {
+            operation["x-level"] = json!(level);
+            operation["x-actions"] = actions.clone();
         }
         if self.public {
             operation["security"] = json!([]);

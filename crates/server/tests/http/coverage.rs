@@ -1,44 +1,37 @@
-//! Every route that the API's description names, asked by those who may not have it: nobody, a viewer, another tenant.
-//! A new route is asked as well, without a line here.
+//! Every route that the API's description names, asked by those who may not have it: nobody, each role, another tenant.
+//! A new route is asked as well, without a line here; one that does not say what it wants fails.
 
-use qd_kernel::{access::VIEWER, params};
+use qd_kernel::{access::matrix, params};
 use reqwest::{Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
+
+use uuid::Uuid;
 
 use super::support::{TestServer, answer, document};
 
 /// What needs no token on this machine: the only routes that do not answer 401.
-const PUBLIC: [&str; 6] = [
+const PUBLIC: [&str; 8] = [
     "get /health",
     "get /metrics",
     "get /openapi.json",
     "get /ready",
     "get /version",
+    "post /api/v1/auth/accept",
     "post /api/v1/auth/exchange",
+    "post /api/v1/auth/sign-in",
 ];
-/// What changes nothing but what is the caller's own, or nothing at all.
-const OWN: [&str; 3] = ["post /api/v1/auth/sign-out", "post /api/v1/auth/exchange", "post /validate"];
 
 struct Route {
     method: Method,
     path: String,
+    /// `project`, `tenant`, `platform` or `own`; empty where it does not say.
+    level: String,
+    actions: Vec<String>,
 }
 
 impl Route {
     fn name(&self) -> String {
         format!("{} {}", self.method.as_str().to_lowercase(), self.path)
-    }
-
-    fn is_any_of(&self, names: &[&str]) -> bool {
-        let name = self.name();
-        names.iter().any(|one| {
-            // A kind's route by its end.
-            let (method, path) = one.split_once(' ').unwrap();
-            name == *one
-                || (!path.starts_with("/api")
-                    && self.path.ends_with(path)
-                    && self.method.as_str().eq_ignore_ascii_case(method))
-        })
     }
 }
 
@@ -73,9 +66,16 @@ impl Things {
         let routes: Vec<Route> = paths
             .iter()
             .flat_map(|(path, methods)| {
-                methods.as_object().unwrap().keys().map(|method| Route {
+                methods.as_object().unwrap().iter().map(|(method, said)| Route {
                     method: method.to_uppercase().parse().unwrap(),
                     path: path.clone(),
+                    level: said["x-level"].as_str().unwrap_or_default().to_owned(),
+                    actions: said["x-actions"]
+                        .as_array()
+                        .into_iter()
+                        .flatten()
+                        .map(|action| action.as_str().unwrap().replace("{kind}", "samples"))
+                        .collect(),
                 })
             })
             .collect();
@@ -103,6 +103,7 @@ impl Things {
         let request = request.header("if-match", "\"1\"").header("idempotency-key", "key");
         let body = match path.rsplit('/').next().unwrap_or_default() {
             _ if route.method == Method::GET => return request,
+            _ if path.contains("/secrets/") && route.method == Method::PUT => json!({ "value": "x" }),
             _ if path.contains("/code/") => return request.body(self.code.archive.clone()),
             "apply" => json!({ "documents": [document("new", json!({}))] }),
             "working-copy" => json!({ "spec": {} }),
@@ -111,8 +112,13 @@ impl Things {
             "plans" => json!({ "operation": "publish", "kind": "Sample", "name": "one" }),
             "reject" => json!({ "reason": "why" }),
             "approve" => json!({ "hash": "sha256:0" }),
-            "tokens" => json!({ "name": "second" }),
+            "password" => json!({ "present": "none", "chosen": "correct horse battery" }),
+            "sign-in" => json!({ "name": "nobody", "password": "none" }),
+            "accept" => json!({ "code": "qdi_none", "password": "correct horse battery" }),
+            "rotate" => json!({ "key": "data" }),
             "exchange" => json!({ "code": "qdl_none" }),
+            "users" => json!({ "name": "new" }),
+            "tenants" | "projects" => json!({ "name": "new" }),
             "samples" => document("new", json!({})),
             _ => json!({}),
         };
@@ -134,37 +140,111 @@ async fn without_a_token_only_what_is_public_answers() {
     assert_eq!(open, PUBLIC);
 }
 
-#[tokio::test]
-async fn a_viewer_changes_nothing() {
-    let things = Things::new().await;
-    let demote = things.server.kernel.store.write(|tx| -> qd_core::error::Result<()> {
-        tx.exec("UPDATE principal SET role = $1", params![VIEWER.to_owned()])?;
+/// Somebody who holds the role where it can be held, on the platform or in the default tenant: its token.
+async fn holder(things: &Things, role: &matrix::RoleInfo) -> String {
+    let kernel = &things.server.kernel;
+    let (id, now) = (kernel.source.uuid(), kernel.source.now());
+    let scope = kernel.scope_find(None, None).await.unwrap().scope;
+    let (level, object, tenant) = match role.levels.first().unwrap() {
+        matrix::Level::Platform => ("platform", Uuid::nil(), Uuid::nil()),
+        _ => ("tenant", scope.tenant_id.uuid(), scope.tenant_id.uuid()),
+    };
+    let name = role.name.to_lowercase().replace('_', "-");
+    let secret = format!("qd_{}", hex::encode(id.as_bytes().repeat(2)));
+    let hash = hex::decode(qd_core::canonical::sha256_hex(secret.as_bytes())).unwrap();
+    let role = role.name.to_owned();
+    let made = kernel.store.write(move |tx| -> qd_core::error::Result<()> {
+        tx.exec(
+            "INSERT INTO principal (id, name, kind, created_at) VALUES ($1, $2, 'user', $3)",
+            params![id, name.clone(), now],
+        )?;
+        tx.exec(
+            "INSERT INTO role_binding (principal_id, role, level, object_id, tenant_id, created_by, created_at)
+             VALUES ($1, $2, $3, $4, $5, 'test', $6)",
+            params![id, role.clone(), level, object, tenant, now],
+        )?;
+        tx.exec(
+            "INSERT INTO credential (hash, id, principal_id, kind, label, source, created_at)
+             VALUES ($1, $2, $2, 'token', '', '', $3)",
+            params![hash.clone(), id, now],
+        )?;
         Ok(())
     });
-    demote.await.unwrap();
-    // The old role may be remembered for a moment under the token that was used.
-    let token = things.server.kernel.owner_token().await.unwrap();
-    let mut wrong: Vec<(String, StatusCode, Value)> = vec![];
-    let mut asked = 0;
-    for route in things.routes().await {
-        // The other kinds have nothing that could be changed here.
-        let of_a_kind = route.path.contains("{name}")
-            || route.path.ends_with("templates")
-            || route.path.ends_with("connections")
-            || route.path.ends_with("pipelines")
-            || route.path.ends_with("schedules");
-        let other_kind = of_a_kind && !route.path.starts_with("/api/v1/samples");
-        if route.method == Method::GET || other_kind || route.is_any_of(&OWN) {
-            continue;
-        }
-        asked += 1;
-        let (status, problem) = answer(things.request(&route).bearer_auth(&token)).await;
-        if status != StatusCode::FORBIDDEN {
-            wrong.push((route.name(), status, problem));
+    made.await.unwrap();
+    secret
+}
+
+/// The matrix is the answer: whoever has a role gets 403 exactly where it does not allow all that a route wants.
+#[tokio::test]
+async fn every_route_gives_each_role_what_the_matrix_says() {
+    let roles = Things::new().await.server.kernel.authority.roles().to_vec();
+    assert!(roles.len() >= 6, "{roles:?}");
+    let (mut wrong, mut asked) = (vec![], 0);
+    for role in &roles {
+        let things = Things::new().await;
+        let kinds = things.server.kernel.registry.kinds().map(|kind| kind.info().plural);
+        let others: Vec<&str> = kinds.filter(|plural| *plural != "samples").collect();
+        let token = holder(&things, role).await;
+        let on_platform = role.levels[0] == matrix::Level::Platform;
+        let allows = |route: &Route| {
+            let reached = route.level != "platform" || on_platform;
+            reached && route.actions.iter().all(|action| role.allows(action))
+        };
+        let mut routes = things.routes().await;
+        // What changes something comes last: it must not change what others find.
+        routes.sort_by_key(|route| (allows(route), route.method != Method::GET));
+        for route in routes {
+            let of_another_kind = others.iter().any(|plural| route.path.split('/').nth(3) == Some(plural));
+            // One's own is everybody's; the other kinds have nothing that could be asked for; a stream has no end.
+            if PUBLIC.contains(&route.name().as_str())
+                || route.level == "own"
+                || of_another_kind
+                || route.path == "/api/v1/stream"
+            {
+                continue;
+            }
+            asked += 1;
+            let (status, problem) = answer(things.request(&route).bearer_auth(&token)).await;
+            if (problem["code"] == "action_denied") == allows(&route) {
+                wrong.push((role.name, route.name(), status, problem));
+            }
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
-    assert!(asked >= 16, "{asked} routes");
+    assert!(asked >= 400, "{asked} questions");
+}
+
+/// Whoever may do everything is refused nothing: so that a 403 above is the role's, and not the route's.
+#[tokio::test]
+async fn every_route_says_what_it_wants_and_lets_the_administrator_have_it() {
+    let things = Things::new().await;
+    let actions = matrix::actions(&things.server.kernel.registry);
+    let mut wrong = vec![];
+    for route in things.routes().await {
+        if PUBLIC.contains(&route.name().as_str()) {
+            continue;
+        }
+        if !["project", "tenant", "platform", "own"].contains(&route.level.as_str()) {
+            wrong.push(format!("{}: no level", route.name()));
+        }
+        if route.actions.is_empty() && (route.level != "own" || route.method != Method::GET) {
+            wrong.push(format!("{}: no actions", route.name()));
+        }
+        for action in
+            route.actions.iter().filter(|action| !action.starts_with("own.") && !actions.contains(action))
+        {
+            wrong.push(format!("{}: there is no action {action}", route.name()));
+        }
+        if route.path == "/api/v1/stream" || route.path.ends_with("/sign-out") {
+            continue;
+        }
+        let (status, problem) = answer(things.request(&route).bearer_auth(&things.server.token)).await;
+        let own_plan = problem["code"] == "own_plan";
+        if (status == StatusCode::FORBIDDEN && !own_plan) || status.is_server_error() {
+            wrong.push(format!("{}: {status} {problem}", route.name()));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
 #[tokio::test]
@@ -189,7 +269,9 @@ async fn what_another_tenant_has_is_not_found() {
     for route in things.routes().await {
         // An archive of code that is uploaded is nobody else's.
         let foreign = ["{name}", "{id}", "{object}"].iter().any(|part| route.path.contains(part));
-        if !foreign && route.name() != "get /api/v1/code/{digest}" {
+        // People and tenants are the platform's; what is one's own is nobody else's.
+        let scoped = route.level == "project";
+        if !scoped || (!foreign && route.name() != "get /api/v1/code/{digest}") {
             continue;
         }
         asked += 1;

@@ -10,7 +10,7 @@ use qd_kernel::{
     access::PLATFORM_ADMIN,
     bus::NatsOptions,
     clock,
-    context::{Context, Principal, PrincipalKind, RequestIds},
+    context::{Context, Denials, Principal, PrincipalKind, RequestIds},
     idempotency::IdempotencyKey,
     jobs::Job,
     kernel::Tasks,
@@ -135,11 +135,13 @@ async fn context(kernel: &Kernel) -> Fallible<Context> {
         id: Uuid::nil().into(),
         name: "bench".into(),
         kind: PrincipalKind::System,
-        role: PLATFORM_ADMIN.into(),
+        roles: vec![PLATFORM_ADMIN.into()],
+        limits: None,
     };
     let ids = RequestIds { request_id: "bench".into(), correlation_id: "bench".into(), trace_id: None };
     let scope = kernel.scope_find(None, None).await?.scope;
-    Ok(Context { principal, scope, ids, source: "bench".into(), on_behalf_of: None })
+    let (authority, denials) = (kernel.authority.clone(), Denials::default());
+    Ok(Context { principal, scope, ids, source: "bench".into(), authority, denials, on_behalf_of: None })
 }
 
 impl BenchKernel {

@@ -23,6 +23,12 @@ pub struct Ledger {
     revisions: BTreeMap<String, i64>,
     runs: BTreeMap<String, (String, i64)>,
     jobs: BTreeSet<String>,
+    /// Data keys: number, and the job that made it.
+    keys: Vec<(i64, Option<String>)>,
+    /// The numbers of the keys that values are sealed with.
+    sealed_with: Vec<i64>,
+    /// Values under a key that is not there.
+    pub orphaned_values: i64,
     /// What must be empty, with its number of rows.
     left: Vec<(&'static str, i64)>,
     pub world: Value,
@@ -67,6 +73,14 @@ impl Ledger {
                 Ok((row.get::<uuid::Uuid>(0)?.to_string(), (row.get(1)?, row.get(2)?)))
             })?;
             let jobs = tx.rows("SELECT id FROM job", &[], |row| Ok(row.get::<uuid::Uuid>(0)?.to_string()))?;
+            let keys = tx.rows("SELECT number, job_id FROM secret_key", &[], |row| Ok((row.get(0)?, text(row.get(1)?))))?;
+            let sealed_with = tx.rows("SELECT key_number FROM secret_version", &[], |row| row.get(0))?;
+            let orphaned_values = tx.one(
+                "SELECT count(*) FROM secret_version v LEFT JOIN secret_key k ON k.tenant_id = v.tenant_id AND k.number = v.key_number
+                 WHERE k.number IS NULL",
+                &[],
+                |row| row.get(0),
+            )?;
             let mut left = vec![];
             for (what, sql) in MUST_BE_EMPTY {
                 left.push((what, tx.one(sql, &[], |row| row.get(0))?));
@@ -79,6 +93,9 @@ impl Ledger {
                 revisions: revisions.into_iter().collect(),
                 runs: runs.into_iter().collect(),
                 jobs: jobs.into_iter().collect(),
+                keys,
+                sealed_with,
+                orphaned_values,
                 left,
                 world: Value::Null,
             })
@@ -180,6 +197,19 @@ impl Ledger {
     /// State and attempt.
     pub fn run(&self, run: &str) -> (String, i64) {
         self.runs.get(run).cloned().unwrap_or_default()
+    }
+
+    /// Data keys of the job that are still there.
+    pub fn keys_made(&self, job: &str) -> i64 {
+        let made = self.keys.iter().filter(|(_, by)| by.as_deref() == Some(job)).count();
+        i64::try_from(made).expect("a small number")
+    }
+
+    /// Values under a key that is older than the one that the job made, where that is still there.
+    pub fn values_older_than(&self, job: &str) -> i64 {
+        let Some((made, _)) = self.keys.iter().find(|(_, by)| by.as_deref() == Some(job)) else { return 0 };
+        let older = self.sealed_with.iter().filter(|number| *number < made).count();
+        i64::try_from(older).expect("a small number")
     }
 
     /// How often an effect happened in the world.

@@ -203,6 +203,8 @@ matrix! {
     run_start_takes_effect_once: "run.start",
     run_retry_takes_effect_once: "run.retry",
     run_stop_takes_effect_once: "run.stop",
+    secrets_data_key_is_exchanged_once: "secrets.rotate_data_key",
+    secrets_master_key_is_exchanged_once: "secrets.rotate_master_key",
     toy_five_takes_effect_once: "toy.five",
 }
 

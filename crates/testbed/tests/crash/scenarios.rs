@@ -217,6 +217,23 @@ pub const SCENARIOS: &[Scenario] = &[
         },
     },
     Scenario {
+        operation: "secrets.rotate_data_key",
+        audit: &["secrets.rotate"],
+        fails: None,
+        waits: None,
+        ask: |stage, name| rotation(stage, name, "data"),
+        faults: |ledger, asked| keys(ledger, asked, 1),
+    },
+    Scenario {
+        operation: "secrets.rotate_master_key",
+        audit: &["secrets.rotate-master"],
+        fails: None,
+        waits: None,
+        ask: |stage, name| rotation(stage, name, "master"),
+        // It is made in the step that also seals and retires, and cancelled before that step it makes none.
+        faults: |ledger, asked| keys(ledger, asked, 2),
+    },
+    Scenario {
         operation: "toy.five",
         audit: &["jobs.ask"],
         fails: Some(|stage, name| five(stage, name, json!({ "wait_ms": 20, "fail": { "step": "leave" } }))),
@@ -239,6 +256,36 @@ pub const SCENARIOS: &[Scenario] = &[
         },
     },
 ];
+
+/// Two secrets of this name, and the exchange of a key.
+fn rotation<'a>(stage: &'a Stage, name: &'a str, key: &'static str) -> LocalBoxFuture<'a, Ask> {
+    Box::pin(async move {
+        for part in ["one", "two"] {
+            stage
+                .api()
+                .put(&format!("/secrets/{name}/{part}"), &json!({ "value": format!("{name}-{part}") }))
+                .await;
+        }
+        ask("/secret-keys/rotate", json!({ "key": key }), name)
+    })
+}
+
+/// The job made one data key at most, and none where it was cancelled before the step at `made_by`; whatever it left, each value
+/// is under a key that is there.
+fn keys(ledger: &Ledger, asked: &Asked, made_by: usize) -> Vec<String> {
+    let mut faults = vec![];
+    let made = i64::from(asked.end.acted(3) >= made_by);
+    // A later job may have removed it already.
+    if ledger.keys_made(asked.id()) > made {
+        faults.push(format!("{} data keys made, {made} wanted", ledger.keys_made(asked.id())));
+    }
+    expect(&mut faults, "secrets without a readable version", ledger.orphaned_values, 0);
+    if asked.end == End::Succeeded {
+        let sealed_before = ledger.values_older_than(asked.id());
+        expect(&mut faults, "values under a key older than the job's", sealed_before, 0);
+    }
+    faults
+}
 
 /// A `toy.five` of this name, with more to its input.
 fn five(stage: &Stage, name: &str, more: Value) -> Ask {

@@ -22,6 +22,9 @@ use crate::{
 /// Short, so that on Postgres the next process takes over soon.
 const LEASE: Duration = Duration::from_millis(500);
 
+/// Of the secrets; a test's own.
+const MASTER_KEY: &str = "5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e";
+
 /// Stands in places for what a scenario names a job.
 pub const NAME: &str = "NAME";
 
@@ -51,7 +54,7 @@ impl Stage {
         };
         let lease = lease.as_millis().to_string();
         let words = ["--database-url", &db.url, "--world", &world.url, "--lease-ms", &lease];
-        Server::new(&words)
+        Server::new(&words).env("SECRET_ENCRYPTION_KEY", MASTER_KEY)
     }
 
     pub fn api(&self) -> Api {

@@ -57,6 +57,14 @@ impl Api {
         serde_json::from_str(&text).expect("JSON")
     }
 
+    /// Replaces what is there.
+    pub async fn put(&self, path: &str, body: &Value) -> Value {
+        let reply = self.request(Method::PUT, path).json(body).send().await.expect("send");
+        let (status, text) = (reply.status(), reply.text().await.expect("a body"));
+        assert!(status.is_success(), "PUT {path}: {status}: {text}");
+        serde_json::from_str(&text).expect("JSON")
+    }
+
     /// Asks once; none where the answer did not come.
     pub async fn ask_once(&self, ask: &Ask) -> Option<Value> {
         let request =

@@ -124,6 +124,11 @@ impl Server {
         fs::read_to_string(self.log_file()).unwrap_or_default()
     }
 
+    /// The folder of its data, its log and its token.
+    pub fn home(&self) -> &Path {
+        self.home.path()
+    }
+
     fn log_file(&self) -> PathBuf {
         self.home.path().join("log")
     }

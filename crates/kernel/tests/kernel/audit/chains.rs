@@ -204,7 +204,7 @@ async fn a_record_that_commits_late_is_sealed() {
 async fn records_from_before_there_were_chains_are_sealed() {
     for db in [TestDatabase::sqlite().await, TestDatabase::postgres().await] {
         let store = db.open().await;
-        store.migrate_to(6).await.unwrap();
+        store.migrate_to(7).await.unwrap();
         let ids: Vec<Uuid> = (1..=3u128).map(Uuid::from_u128).collect();
         let old = ids.clone();
         let now = qd_core::Timestamp::EPOCH;

@@ -8,9 +8,10 @@
 use std::time::Duration;
 
 use qd_core::error::{Error, clip};
-use qd_kernel::connections::Secret;
+use qd_kernel::outbound::{self, Outbound};
+use qd_kernel::secrets::Secret;
 use reqwest::header::{AUTHORIZATION, HeaderValue};
-use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, redirect};
+use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
 use reqwest_websocket::{Upgrade as _, WebSocket};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -69,16 +70,13 @@ impl Job {
     }
 }
 
-/// A client for all clusters.
-pub(super) fn client() -> reqwest::Result<Client> {
-    // The process may have chosen one already.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    Client::builder()
-        .connect_timeout(CONNECT)
-        .redirect(redirect::Policy::none())
-        // A WebSocket begins as HTTP/1.1.
-        .http1_only()
-        .build()
+/// A client for all clusters, which calls no address that the operator does not allow.
+pub(super) fn client(outbound: &Outbound) -> Result<Client, Error> {
+    // A WebSocket begins as HTTP/1.1.
+    let built = outbound.guard(Client::builder()).connect_timeout(CONNECT).http1_only().build();
+    let failed =
+        |error| Error::unavailable("no_http_client", "make a client for Ray clusters").with_source(error);
+    built.map_err(failed)
 }
 
 impl Api {
@@ -209,6 +207,9 @@ impl Api {
     }
 
     fn unreachable(&self, error: &reqwest::Error) -> Fault {
+        if let Some(refused) = outbound::refusal(error) {
+            return Fault::Unreachable(format!("{} is not called: {refused}", self.address));
+        }
         let why = if error.is_timeout() {
             "does not answer in time"
         } else if error.is_connect() {

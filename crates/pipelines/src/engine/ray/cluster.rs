@@ -4,6 +4,7 @@ use qd_core::canonical::sha256_hex;
 use qd_core::error::{Error, Result};
 use qd_kernel::connections::CONNECTION;
 use qd_kernel::engine::RunTicket;
+use qd_kernel::secrets::SecretUse;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -46,7 +47,7 @@ impl Ray {
                 // Where it leads to the same place, the newest one knows the token best.
                 let newest = self.connection(ticket, connection, None).await?.map(|(_, spec)| spec);
                 let spec = newest.filter(|newest| newest.address == pinned.address).unwrap_or(pinned);
-                self.cluster(connection, revision, spec).await
+                self.cluster(ticket, connection, revision, spec).await
             }
             Some(None) => {
                 let detail = format!("{} was not started by this engine", ticket.run_ref);
@@ -56,7 +57,7 @@ impl Ray {
                 let name = target_of(ticket)?;
                 let found = self.connection(ticket, &name, None).await?;
                 let (revision, spec) = found.ok_or_else(|| no_connection(&name))?;
-                self.cluster(&name, revision, spec).await
+                self.cluster(ticket, &name, revision, spec).await
             }
         }
     }
@@ -71,17 +72,38 @@ impl Ray {
         Ok(found.and_then(|(number, spec)| Some((number, ray_connection(&spec)?))))
     }
 
-    async fn cluster(&self, connection: &str, revision: i64, spec: RayConnection) -> Result<Cluster> {
+    async fn cluster(
+        &self,
+        ticket: &RunTicket,
+        connection: &str,
+        revision: i64,
+        spec: RayConnection,
+    ) -> Result<Cluster> {
+        let usage = SecretUse {
+            scope: ticket.scope,
+            by: format!("engine {RAY}"),
+            purpose: format!("run {} over connections/{connection}", ticket.run_ref),
+            source: RAY.to_owned(),
+            correlation_id: ticket.correlation_id.clone(),
+            job_id: None,
+            covers: true,
+        };
+        self.contacts.meet(&spec, &usage);
+        let api = self.api(&spec, &usage).await?;
+        Ok(Cluster { connection: connection.to_owned(), revision, spec, api })
+    }
+
+    /// What speaks to the cluster, with its token as it is now.
+    pub(super) async fn api(&self, spec: &RayConnection, usage: &SecretUse) -> Result<Api> {
         let Some(client) = &self.client else {
             return Err(Error::unavailable("ray_unreachable", "this server has no client for Ray clusters"));
         };
+        self.outbound.url(&spec.address)?;
         let token = match &spec.token {
-            Some(token) => Some(token.read().await?),
+            Some(token) => Some(token.read_word(&self.secrets, usage).await?),
             None => None,
         };
-        let api = Api::new(client, &spec.address, token);
-        self.contacts.meet(&spec);
-        Ok(Cluster { connection: connection.to_owned(), revision, spec, api })
+        Ok(Api::new(client, &spec.address, token))
     }
 }
 

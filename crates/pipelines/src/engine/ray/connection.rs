@@ -1,14 +1,19 @@
 //! The connection type `ray`: where the head of a Ray cluster answers, and where its token is found.
 
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use async_trait::async_trait;
+use qd_core::error::{Error, Result};
 use qd_core::violation::{Pointer, Violation};
-use qd_kernel::connections::{ConnectionType, SecretRef};
+use qd_kernel::connections::{Call, ConnectionType, Probe, SecretRef, WANTED, is_plain_absolute};
 use reqwest::Url;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::api::{self, Api, Fault};
+use super::cluster::ray_connection;
 use crate::conformance::Conformance;
 use crate::spec::plain_schema;
 
@@ -56,9 +61,11 @@ pub(crate) fn connection_type() -> ConnectionType {
         name: RAY_CONNECTION,
         schema: plain_schema::<RayConnection>(),
         example: json!({
-            "type": "ray", "address": "http://ray-head:8265", "token": { "env": "RAY_TOKEN" }
+            "type": "ray", "address": "http://ray-head:8265", "token": "secret://ray/token"
         }),
         parse,
+        secret_fields: &["/token"],
+        probe: Arc::new(Head),
     }
 }
 
@@ -69,8 +76,7 @@ fn parse(spec: &Value) -> Result<Value, Vec<Violation>> {
     if !violations.is_empty() {
         for violation in violations.iter_mut().filter(|one| one.pointer.starts_with("/token")) {
             // The usual words repeat what stands there, which may be a token.
-            violation.detail =
-                "`{env: NAME}` or `{file: PATH}` is wanted: no token stands in a spec".to_owned();
+            violation.detail = WANTED.to_owned();
         }
         return Err(violations);
     }
@@ -84,17 +90,8 @@ fn parse(spec: &Value) -> Result<Value, Vec<Violation>> {
         let detail = "an absolute path without `..` is wanted";
         violations.push(Violation::new(at.key("output"), "invalid_format", detail));
     }
-    match &parsed.token {
-        Some(SecretRef::Env(name)) if !is_variable(name) => {
-            let detail = "the name of a variable is wanted; the token itself never stands here";
-            violations.push(Violation::new(at.key("token").key("env"), "invalid_name", detail));
-        }
-        Some(SecretRef::File(path)) if !is_plain_absolute(path) => {
-            let detail = "an absolute path without `..` is wanted";
-            violations.push(Violation::new(at.key("token").key("file"), "invalid_format", detail));
-        }
-        _ => {}
-    }
+    let token = parsed.token.iter().flat_map(|token| token.violations(&at.key("token")));
+    violations.extend(token);
     if violations.is_empty() { serde_json::to_value(parsed).map_err(invalid) } else { Err(violations) }
 }
 
@@ -113,15 +110,23 @@ fn check_address(address: &str) -> Result<(), &'static str> {
     Ok(())
 }
 
-fn is_variable(name: &str) -> bool {
-    let mut bytes = name.bytes();
-    bytes.next().is_some_and(|first| first.is_ascii_alphabetic() || first == b'_')
-        && bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
-}
+/// Asks the head for its version, as a health check does.
+struct Head;
 
-fn is_plain_absolute(path: &Path) -> bool {
-    let plain = |part: Component<'_>| matches!(part, Component::RootDir | Component::Normal(_));
-    path.is_absolute() && path.components().all(plain)
+#[async_trait]
+impl Probe for Head {
+    async fn probe(&self, call: &Call<'_>) -> Result<String> {
+        let spec = ray_connection(call.spec)
+            .ok_or_else(|| Error::internal("spec_unreadable", "the connection's spec cannot be read"))?;
+        call.outbound.url(&spec.address)?;
+        let token = match &spec.token {
+            Some(token) => Some(call.word(token).await?),
+            None => None,
+        };
+        let client = api::client(call.outbound)?;
+        let version = Api::new(&client, &spec.address, token).version(call.within).await;
+        version.map(|version| format!("Ray {version}")).map_err(Fault::into_error)
+    }
 }
 
 impl RayConnection {

@@ -13,11 +13,11 @@ use futures::future::join_all;
 use qd_core::time::Timestamp;
 use qd_kernel::clock;
 use qd_kernel::engine::{EngineReading, EngineState};
-use reqwest::Client;
+use qd_kernel::secrets::SecretUse;
 
-use super::RAY;
-use super::api::{Api, Fault};
+use super::api::Fault;
 use super::connection::RayConnection;
+use super::{RAY, Ray};
 
 /// Whoever asks for the engines waits no longer.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -32,6 +32,8 @@ pub(super) struct Contacts {
 
 struct Contact {
     spec: RayConnection,
+    /// For whom its token is read.
+    usage: SecretUse,
     /// When something was last to be asked of it for a run.
     met_at: Instant,
     answered_at: Option<Timestamp>,
@@ -40,17 +42,25 @@ struct Contact {
 }
 
 impl Contacts {
-    pub fn meet(&self, spec: &RayConnection) {
-        self.meet_at(spec, Instant::now());
+    pub fn meet(&self, spec: &RayConnection, usage: &SecretUse) {
+        self.meet_at(spec, usage, Instant::now());
     }
 
-    fn meet_at(&self, spec: &RayConnection, now: Instant) {
-        let (spec, state) = (spec.clone(), EngineState::Unknown);
-        let new = || Contact { spec: spec.clone(), met_at: now, answered_at: None, version: None, state };
+    fn meet_at(&self, spec: &RayConnection, usage: &SecretUse, now: Instant) {
+        let (spec, usage, state) = (spec.clone(), usage.clone(), EngineState::Unknown);
+        let new = || Contact {
+            spec: spec.clone(),
+            usage: usage.clone(),
+            met_at: now,
+            answered_at: None,
+            version: None,
+            state,
+        };
         let mut met = self.lock();
         let contact = met.entry(spec.address.clone()).or_insert_with(new);
         contact.met_at = now;
         contact.spec = spec;
+        contact.usage = usage;
     }
 
     /// Leaves those on which no run was followed for a while.
@@ -73,11 +83,12 @@ impl Contacts {
     }
 
     /// Asks every cluster for its version.
-    pub async fn reading(&self, client: Option<&Client>, clock: &clock::Source) -> EngineReading {
+    pub async fn reading(&self, ray: &Ray, clock: &clock::Source) -> EngineReading {
         self.leave(Instant::now());
-        let specs: Vec<RayConnection> = self.lock().values().map(|contact| contact.spec.clone()).collect();
-        let asked = client.map(|client| specs.iter().map(move |spec| ask(client, spec)));
-        for (spec, answer) in specs.iter().zip(join_all(asked.into_iter().flatten()).await) {
+        let met: Vec<(RayConnection, SecretUse)> =
+            self.lock().values().map(|contact| (contact.spec.clone(), contact.usage.clone())).collect();
+        let asked = met.iter().map(|(spec, usage)| ask(ray, spec, usage));
+        for ((spec, _), answer) in met.iter().zip(join_all(asked).await) {
             self.heard(&spec.address, &answer, clock.now());
             if let (Ok(version), Some(contact)) = (answer, self.lock().get_mut(&spec.address)) {
                 contact.version = Some(version);
@@ -92,12 +103,9 @@ impl Contacts {
     }
 }
 
-async fn ask(client: &Client, spec: &RayConnection) -> Result<String, Fault> {
-    let token = match &spec.token {
-        Some(token) => Some(token.read().await.map_err(|_| Fault::Token)?),
-        None => None,
-    };
-    Api::new(client, &spec.address, token).version(PATIENCE).await
+async fn ask(ray: &Ray, spec: &RayConnection, usage: &SecretUse) -> Result<String, Fault> {
+    let api = ray.api(spec, usage).await;
+    api.map_err(|error| Fault::Unreachable(error.detail))?.version(PATIENCE).await
 }
 
 /// The worst of all, as old as the oldest answer.
@@ -143,6 +151,19 @@ mod tests {
 
     use super::*;
 
+    fn usage() -> SecretUse {
+        let nobody = qd_kernel::clock::system().uuid();
+        SecretUse {
+            scope: qd_kernel::context::Scope { tenant_id: nobody.into(), project_id: nobody.into() },
+            by: RAY.into(),
+            purpose: "a test".into(),
+            source: RAY.into(),
+            correlation_id: "test".into(),
+            job_id: None,
+            covers: true,
+        }
+    }
+
     fn spec(address: &str) -> RayConnection {
         serde_json::from_value(json!({ "type": "ray", "address": address })).unwrap()
     }
@@ -156,8 +177,8 @@ mod tests {
             (reading.state, reading.detail, reading.observed_at)
         };
         assert_eq!(told(1).0, EngineState::Unknown);
-        contacts.meet(&spec("http://a:1"));
-        contacts.meet(&spec("http://b:1"));
+        contacts.meet(&spec("http://a:1"), &usage());
+        contacts.meet(&spec("http://b:1"), &usage());
         contacts.heard("http://a:1", &Ok(()), at(10));
         contacts.heard("http://b:1", &Err::<(), _>(Fault::NotFound), at(20));
         assert_eq!(told(30), (EngineState::Healthy, "2 clusters answer".into(), at(30)));
@@ -168,11 +189,11 @@ mod tests {
         let detail = "1 cluster takes no token of its connection, 1 cluster does not answer";
         assert_eq!(told(70), (EngineState::Unknown, detail.into(), at(10)));
         // What was learnt stays when the connection is used again.
-        contacts.meet(&spec("http://a:1"));
+        contacts.meet(&spec("http://a:1"), &usage());
         assert_eq!(told(70).2, at(10));
         // A cluster that no run is followed on any more is nobody's trouble.
         let later = Instant::now() + KEPT;
-        contacts.meet_at(&spec("http://b:1"), later);
+        contacts.meet_at(&spec("http://b:1"), &usage(), later);
         contacts.leave(later);
         assert_eq!(told(80).1, "1 cluster takes no token of its connection");
         contacts.leave(later + KEPT);

@@ -1,0 +1,107 @@
+//! One's own tokens and sessions: listed by what can be told of them, and ended one by one.
+
+use qd_core::{
+    error::{Error, Result},
+    id::PrincipalId,
+    time::Timestamp,
+};
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::hash;
+use crate::{
+    context::Context,
+    kernel::Kernel,
+    mutation::{Act, Object, Subject},
+    params,
+};
+
+/// A token or session; never its secret.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct Credential {
+    pub id: Uuid,
+    /// `token` or `session`.
+    pub kind: String,
+    /// What a token is for, or what the browser called itself.
+    pub label: String,
+    /// The address that it was made from.
+    pub source: String,
+    /// Patterns of actions that a token is limited to.
+    #[schemars(with = "Option<Vec<String>>")]
+    pub allows: Option<Value>,
+    pub created_at: Timestamp,
+    pub expires_at: Option<Timestamp>,
+}
+
+impl Kernel {
+    /// Tokens and sessions of somebody that still work, newest first; 200 at most.
+    pub async fn credential_list(&self, of: PrincipalId) -> Result<Vec<Credential>> {
+        let now = self.source.now();
+        self.store
+            .read(move |tx| -> Result<Vec<Credential>> {
+                Ok(tx.rows(
+                    "SELECT id, kind, label, source, allows, created_at, expires_at FROM credential
+                     WHERE principal_id = $1 AND kind IN ('token', 'session') AND (expires_at IS NULL OR expires_at > $2)
+                     ORDER BY created_at DESC, id LIMIT 200",
+                    params![of, now],
+                    |row| {
+                        Ok(Credential {
+                            id: row.get(0)?,
+                            kind: row.get(1)?,
+                            label: row.get(2)?,
+                            source: row.get(3)?,
+                            allows: row.get(4)?,
+                            created_at: row.get(5)?,
+                            expires_at: row.get(6)?,
+                        })
+                    },
+                )?)
+            })
+            .await
+    }
+
+    /// Ends one of the caller's own tokens or sessions.
+    ///
+    /// # Errors
+    /// `credential_not_found` (404), also for somebody else's.
+    pub async fn credential_end(&self, context: &Context, id: Uuid) -> Result<()> {
+        let me = context.principal.clone();
+        self.mutate(context, Act::new("own", "end-session"), move |m| {
+            let gone = m.tx.exec(
+                "DELETE FROM credential WHERE id = $1 AND principal_id = $2 AND kind IN ('token', 'session')",
+                params![id, me.id],
+            )?;
+            if gone == 0 {
+                return Err(Error::not_found("credential_not_found", "you have no such token or session"));
+            }
+            m.event(
+                "credential.revoked",
+                Subject::default(),
+                &json!({ "principal": me.name, "credential": id }),
+            )?;
+            m.audit(&Object { kind: "Principal", id: me.id.uuid(), name: &me.name }, &[], None)
+        })
+        .await?;
+        // After the commit: who asked in between has been put on the list again.
+        self.callers.clear();
+        Ok(())
+    }
+
+    /// Ends the session or token that the caller came with.
+    pub async fn credential_revoke(&self, context: &Context, secret: &str) -> Result<()> {
+        let (digest, me) = (hash(secret), context.principal.clone());
+        self.mutate(context, Act::new("own", "sign-out"), move |m| {
+            if m.tx.exec("DELETE FROM credential WHERE hash = $1", params![digest.clone()])? == 0 {
+                m.unchanged();
+                return Ok(());
+            }
+            m.event("session.closed", Subject::default(), &json!({ "principal": me.name }))?;
+            m.audit(&Object { kind: "Principal", id: me.id.uuid(), name: &me.name }, &[], None)
+        })
+        .await?;
+        self.callers.forget(secret);
+        Ok(())
+    }
+}

@@ -1,0 +1,138 @@
+//! Passwords: argon2id by default parameters of its crate (19 MiB, two passes, one lane), and bcrypt hashes that were
+//! imported, which are replaced at the next sign-in.
+//!
+//! Work is done off the runtime's threads and by few at a time, so that many sign-ins at once cost time and not memory.
+//! A name that nobody has costs the same work as a wrong password.
+
+use std::sync::LazyLock;
+
+use argon2::{Argon2, PasswordHasher as _, PasswordVerifier as _, password_hash::phc::PasswordHash};
+use qd_core::error::{Error, Result};
+use tokio::sync::Semaphore;
+
+use crate::clock::Source;
+
+/// Characters.
+pub(crate) const SHORTEST: usize = 12;
+/// Bytes: bcrypt reads 72 of them and argon2 all, so a longer one is only work.
+const LONGEST: usize = 1024;
+/// Of 19 MiB each.
+static AT_ONCE: Semaphore = Semaphore::const_new(2);
+
+/// Whether the password is one that may be chosen by `name`.
+///
+/// # Errors
+/// `weak_password` (422).
+pub(crate) fn rules(name: &str, password: &str) -> Result<()> {
+    let weak = |why: String| Err(Error::invalid("weak_password", why));
+    if password.chars().count() < SHORTEST {
+        return weak(format!("a password has {SHORTEST} characters at least"));
+    }
+    if password.len() > LONGEST {
+        return weak(format!("a password has {LONGEST} bytes at most"));
+    }
+    let folded = password.to_lowercase();
+    let mut letters: Vec<char> = folded.chars().collect();
+    letters.sort_unstable();
+    letters.dedup();
+    if letters.len() < 5 || folded.replace(&name.to_lowercase(), "").chars().count() < SHORTEST / 2 {
+        return weak("this password is easily guessed: it repeats itself, or one's own name".into());
+    }
+    Ok(())
+}
+
+/// Whether a stored hash is one that can be verified.
+pub(crate) fn readable(stored: &str) -> bool {
+    match stored.starts_with("$argon2id$") {
+        true => PasswordHash::new(stored).is_ok_and(|hash| hash.salt.is_some() && hash.hash.is_some()),
+        false => stored.parse::<bcrypt::HashParts>().is_ok(),
+    }
+}
+
+/// The PHC string of a new password.
+pub(crate) async fn hash(source: &Source, password: &str) -> Result<String> {
+    let mut salt = [0u8; 16];
+    source.random(&mut salt);
+    let password = password.to_owned();
+    work(move || {
+        Argon2::default()
+            .hash_password_with_salt(password.as_bytes(), &salt)
+            .map(|hash| hash.to_string())
+            .map_err(|error| Error::internal("password_hash", format!("hash a password: {error}")))
+    })
+    .await?
+}
+
+/// Whether the password is the stored one; without a stored one the same work is done, and it is not.
+pub(crate) async fn verify(password: &str, stored: Option<&str>) -> Result<bool> {
+    static NOBODYS: LazyLock<String> = LazyLock::new(|| {
+        Argon2::default()
+            .hash_password_with_salt(b"nobody", &[7; 16])
+            .map(|hash| hash.to_string())
+            .unwrap_or_default()
+    });
+    let (password, stored) = (password.to_owned(), stored.map(str::to_owned));
+    work(move || {
+        let (stored, somebodys) = match &stored {
+            Some(stored) => (stored.as_str(), true),
+            None => (NOBODYS.as_str(), false),
+        };
+        let same = match stored.starts_with("$2") {
+            true => bcrypt::verify(&password, stored).unwrap_or(false),
+            false => PasswordHash::new(stored)
+                .is_ok_and(|hash| Argon2::default().verify_password(password.as_bytes(), &hash).is_ok()),
+        };
+        same && somebodys
+    })
+    .await
+}
+
+/// Whether a verified password is to be hashed anew.
+pub(crate) fn outdated(stored: &str) -> bool {
+    !stored.starts_with("$argon2id$v=19$m=19456,t=2,p=1$")
+}
+
+async fn work<T: Send + 'static>(job: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+    let failed = |error: String| Error::internal("password_hash", format!("hash a password: {error}"));
+    let _turn = AT_ONCE.acquire().await.map_err(|error| failed(error.to_string()))?;
+    tokio::task::spawn_blocking(job).await.map_err(|error| failed(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn only_the_password_is_the_password() {
+        let stored = hash(&crate::clock::system(), "correct horse battery").await.unwrap();
+        assert!(!outdated(&stored) && readable(&stored), "{stored}");
+        assert!(verify("correct horse battery", Some(&stored)).await.unwrap());
+        for wrong in ["", "correct horse batterx", "correct horse battery "] {
+            assert!(!verify(wrong, Some(&stored)).await.unwrap(), "{wrong:?}");
+        }
+        assert!(!verify("nobody", None).await.unwrap(), "nobody's password opens nothing");
+    }
+
+    #[tokio::test]
+    async fn an_imported_hash_is_read_and_is_outdated() {
+        let stored = bcrypt::hash("correct horse battery", 4).unwrap();
+        assert!(readable(&stored) && outdated(&stored));
+        assert!(verify("correct horse battery", Some(&stored)).await.unwrap());
+        assert!(!verify("correct horse", Some(&stored)).await.unwrap());
+        for odd in ["", "plain", "$2b$", "$argon2id$v=19$m=1", "$1$md5$x"] {
+            assert!(!readable(odd), "{odd:?}");
+            assert!(!verify("correct horse battery", Some(odd)).await.unwrap(), "{odd:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_easily_guessed_is_refused() {
+        for weak in ["", "short", "aaaaaaaaaaaaaaaa", "ababababababab", "margaret1234", &"long ".repeat(300)]
+        {
+            assert_eq!(rules("margaret", weak).unwrap_err().code, "weak_password", "{weak:?}");
+        }
+        for fit in ["correct horse battery", "пароль-для-входа", "12345 67890 ab"] {
+            rules("margaret", fit).unwrap();
+        }
+    }
+}

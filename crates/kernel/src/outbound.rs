@@ -1,0 +1,362 @@
+//! Calls to addresses that users give: what a connection, a webhook or a bucket leads to.
+//!
+//! Whoever writes a connection chooses where this server calls, with the server's place in the network. So a name is resolved here,
+//! addresses that are not for everybody are left out, and the call goes to what is left and to nothing else: the client asks
+//! this resolver and no other, so a name that leads elsewhere a moment later changes nothing. Redirects are not followed and
+//! no proxy is used, for both would choose another address.
+//!
+//! On a server that is alone (SQLite, a laptop) loopback and private addresses are allowed: who writes connections there owns the
+//! machine, and what they lead to runs beside it. Link-local addresses, where clouds keep their machines' credentials, are
+//! refused everywhere unless their network is named.
+
+use std::{
+    error::Error as StdError,
+    fmt,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
+
+use ipnet::IpNet;
+use qd_core::error::{Error, Result};
+use reqwest::{
+    Client, ClientBuilder,
+    dns::{Addrs, Name, Resolve, Resolving},
+    redirect,
+};
+use url::{Host, Url};
+
+const CONNECT: Duration = Duration::from_secs(5);
+
+/// What an operator allows.
+#[derive(Debug, Clone, Default)]
+pub struct OutboundOptions {
+    /// Loopback and private addresses; where it is not said, those of a server that is alone.
+    pub private: Option<bool>,
+    /// Networks that are allowed whatever they are.
+    pub networks: Vec<IpNet>,
+}
+
+/// Cheap to clone.
+#[derive(Clone)]
+pub struct Outbound(Arc<Rules>);
+
+#[derive(Debug)]
+struct Rules {
+    private: bool,
+    networks: Vec<IpNet>,
+}
+
+/// An address that is not called, and why.
+#[derive(Debug, Clone)]
+pub struct Refused(String);
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl StdError for Refused {}
+
+impl From<Refused> for Error {
+    fn from(refused: Refused) -> Self {
+        Self::forbidden("address_refused", refused.0)
+    }
+}
+
+/// Whom an address is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reach {
+    Everybody,
+    /// Loopback and private networks.
+    Private(&'static str),
+    /// Link-local, and what is no host's address.
+    Special(&'static str),
+}
+
+impl Outbound {
+    /// `alone` of a server that shares its database with no other.
+    pub fn new(options: &OutboundOptions, alone: bool) -> Self {
+        let private = options.private.unwrap_or(alone);
+        Self(Arc::new(Rules { private, networks: options.networks.clone() }))
+    }
+
+    /// A URL that may be called, as far as it can be known without asking for its name's addresses.
+    ///
+    /// # Errors
+    /// `address_refused`; nothing of the URL is repeated but its host.
+    pub fn url(&self, text: &str) -> Result<Url> {
+        let wrong = |why: &str| Error::forbidden("address_refused", why);
+        let url = Url::parse(text).map_err(|_| wrong("the address is no URL"))?;
+        if !matches!(url.scheme(), "http" | "https") {
+            return Err(wrong("an address begins with http:// or https://"));
+        }
+        match url.host() {
+            None => Err(wrong("the address names no host")),
+            Some(Host::Ipv4(address)) => self.allow(IpAddr::V4(address)).map(|()| url).map_err(Into::into),
+            Some(Host::Ipv6(address)) => self.allow(IpAddr::V6(address)).map(|()| url).map_err(Into::into),
+            Some(Host::Domain(_)) => Ok(url),
+        }
+    }
+
+    /// The addresses behind a name, or the one that it is, without those that are refused.
+    pub async fn addresses(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>> {
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        let found: Vec<SocketAddr> = tokio::net::lookup_host((host, port))
+            .await
+            .map_err(|_| {
+                Error::unavailable("host_not_found", format!("the name {host:?} leads to no address"))
+            })?
+            .collect();
+        Ok(self.kept(host, found)?)
+    }
+
+    /// A client that calls allowed addresses alone, follows no redirect and uses no proxy.
+    pub fn client(&self) -> Result<Client> {
+        let failed = |error| {
+            Error::unavailable("no_http_client", "make a client for calls to outside").with_source(error)
+        };
+        self.guard(Client::builder())
+            .build()
+            .or_else(|_| {
+                // Without a root certificate to trust, what is not encrypted can still be called.
+                self.guard(Client::builder()).tls_certs_only([]).build()
+            })
+            .map_err(failed)
+    }
+
+    /// The same of a client with wishes of its own.
+    pub fn guard(&self, builder: ClientBuilder) -> ClientBuilder {
+        // The process may have chosen one already.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        builder
+            .connect_timeout(CONNECT)
+            .redirect(redirect::Policy::none())
+            .no_proxy()
+            .dns_resolver(Arc::new(self.clone()))
+    }
+
+    fn allow(&self, address: IpAddr) -> Result<(), Refused> {
+        if self.0.networks.iter().any(|network| network.contains(&plain(address))) {
+            return Ok(());
+        }
+        match reach(address) {
+            Reach::Everybody => Ok(()),
+            Reach::Private(_) if self.0.private => Ok(()),
+            Reach::Private(what) => Err(Refused(format!(
+                "{address} is {what}, which this server does not call unless its operator allows it (--allow-private-addresses, --allow-network)"
+            ))),
+            Reach::Special(what) => Err(Refused(format!(
+                "{address} is {what}, which this server does not call unless its operator names the network (--allow-network)"
+            ))),
+        }
+    }
+
+    fn kept(&self, host: &str, found: Vec<SocketAddr>) -> Result<Vec<SocketAddr>, Refused> {
+        let mut refused = None;
+        let mut kept = vec![];
+        for address in found {
+            match self.allow(address.ip()) {
+                Ok(()) => kept.push(address),
+                Err(why) => refused = Some(why),
+            }
+        }
+        match (kept.is_empty(), refused) {
+            (true, Some(why)) if host.parse::<IpAddr>().is_ok() => Err(why),
+            (true, Some(why)) => Err(Refused(format!("{host} leads to {why}"))),
+            _ => Ok(kept),
+        }
+    }
+}
+
+impl Resolve for Outbound {
+    fn resolve(&self, name: Name) -> Resolving {
+        let (outbound, name) = (self.clone(), name.as_str().to_owned());
+        Box::pin(async move {
+            let found: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
+            let kept = outbound.kept(&name, found)?;
+            Ok(Box::new(kept.into_iter()) as Addrs)
+        })
+    }
+}
+
+/// Why a call was not made, where it was refused here.
+pub fn refusal<'e>(error: &'e (dyn StdError + 'static)) -> Option<&'e Refused> {
+    let mut error: Option<&'e (dyn StdError + 'static)> = Some(error);
+    while let Some(inner) = error {
+        if let Some(refused) = inner.downcast_ref::<Refused>() {
+            return Some(refused);
+        }
+        error = inner.source();
+    }
+    None
+}
+
+/// What failed of a call, in words that hold nothing of what was sent.
+pub fn failure(error: &reqwest::Error) -> Error {
+    if let Some(refused) = refusal(error) {
+        return refused.clone().into();
+    }
+    let why = if error.is_timeout() {
+        "it does not answer in time"
+    } else if error.is_connect() {
+        "it cannot be connected to"
+    } else {
+        "the connection broke off"
+    };
+    Error::unavailable("unreachable", why)
+}
+
+/// The address that an IPv6 one stands for.
+fn plain(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V6(v6) => embedded(v6).map_or(address, IpAddr::V4),
+        IpAddr::V4(_) => address,
+    }
+}
+
+/// An IPv4 address that is reached by way of this one: mapped, by NAT64, by 6to4.
+fn embedded(address: Ipv6Addr) -> Option<Ipv4Addr> {
+    let octets = address.octets();
+    let at =
+        |from: usize| Some(Ipv4Addr::new(octets[from], octets[from + 1], octets[from + 2], octets[from + 3]));
+    match address.segments() {
+        [0, 0, 0, 0, 0, 0xffff, ..] | [0x64, 0xff9b, 0, 0, 0, 0, ..] => at(12),
+        [0x2002, ..] => at(2),
+        _ => None,
+    }
+}
+
+fn reach(address: IpAddr) -> Reach {
+    match plain(address) {
+        IpAddr::V4(v4) => reach_v4(v4),
+        IpAddr::V6(v6) => reach_v6(v6),
+    }
+}
+
+fn reach_v4(address: Ipv4Addr) -> Reach {
+    let [a, b, c, _] = address.octets();
+    match (a, b, c) {
+        (127, ..) => Reach::Private("an address of this machine"),
+        (10, ..) | (192, 168, _) => Reach::Private("a private address"),
+        (172, 16..=31, _) => Reach::Private("a private address"),
+        // Where a cloud's own services are found, as in 100.100.100.200.
+        (100, 64..=127, _) => Reach::Special("an address of the provider's network"),
+        (169, 254, _) => Reach::Special("a link-local address"),
+        (0, ..) => Reach::Special("no host's address"),
+        (192, 0, 0) | (192, 0, 2) | (198, 18..=19, _) | (198, 51, 100) | (203, 0, 113) => {
+            Reach::Special("an address that is kept for special use")
+        }
+        (224.., ..) => Reach::Special("no host's address"),
+        _ => Reach::Everybody,
+    }
+}
+
+fn reach_v6(address: Ipv6Addr) -> Reach {
+    match address.segments() {
+        [0, 0, 0, 0, 0, 0, 0, 1] => Reach::Private("an address of this machine"),
+        // Where AWS answers for a machine's credentials.
+        [0xfd00, 0xec2, ..] => Reach::Special("an address of the provider's network"),
+        [0xfc00..=0xfdff, ..] => Reach::Private("a private address"),
+        [0xfe80..=0xfeff, ..] => Reach::Special("a link-local address"),
+        [0, 0, 0, 0, ..] | [0xff00..=0xffff, ..] => Reach::Special("no host's address"),
+        [0x100, 0, 0, 0, ..] | [0x2001, 0xdb8, ..] | [0x2001, 0..=0x1ff, ..] | [0x64, 0xff9b, 1, ..] => {
+            Reach::Special("an address that is kept for special use")
+        }
+        _ => Reach::Everybody,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn open(private: bool, networks: &[&str]) -> Outbound {
+        let networks = networks.iter().map(|text| text.parse().unwrap()).collect();
+        Outbound::new(&OutboundOptions { private: Some(private), networks }, false)
+    }
+
+    #[test]
+    fn what_is_not_for_everybody_is_refused_in_every_disguise() {
+        let strict = open(false, &[]);
+        let relaxed = open(true, &[]);
+        let private = [
+            "127.0.0.1",
+            "127.8.0.1",
+            "10.1.2.3",
+            "172.16.0.1",
+            "172.31.255.255",
+            "192.168.1.1",
+            "[::1]",
+            "[fd12::1]",
+            "[::ffff:10.0.0.1]",
+            "[64:ff9b::a00:1]",
+            "[2002:a00:1::]",
+            "0x7f.1",
+            "2130706433",
+            "127.1",
+            "017700000001",
+        ];
+        for host in private {
+            assert_eq!(strict.url(&format!("http://{host}/")).unwrap_err().code, "address_refused", "{host}");
+            assert!(relaxed.url(&format!("http://{host}/")).is_ok(), "{host}");
+        }
+        let special = [
+            "169.254.169.254",
+            "[::ffff:169.254.169.254]",
+            "[64:ff9b::a9fe:a9fe]",
+            "[fe80::1]",
+            "[fd00:ec2::254]",
+            "100.100.100.200",
+            "0.0.0.0",
+            "[::]",
+            "255.255.255.255",
+            "224.0.0.1",
+            "[ff02::1]",
+            "198.18.0.1",
+            "[2001:db8::1]",
+        ];
+        for host in special {
+            for outbound in [&strict, &relaxed] {
+                assert_eq!(
+                    outbound.url(&format!("http://{host}/")).unwrap_err().code,
+                    "address_refused",
+                    "{host}"
+                );
+            }
+        }
+        for host in ["1.1.1.1", "172.32.0.1", "[2606:4700::1111]", "example.org"] {
+            assert!(strict.url(&format!("https://{host}/x")).is_ok(), "{host}");
+        }
+        for text in ["ftp://example.org", "file:///etc/passwd", "nothing", "http://"] {
+            assert_eq!(relaxed.url(text).unwrap_err().code, "address_refused", "{text}");
+        }
+    }
+
+    #[test]
+    fn an_operator_names_networks() {
+        let named = open(false, &["10.7.0.0/16", "169.254.169.254/32"]);
+        assert!(named.url("http://10.7.1.1/").is_ok());
+        assert!(named.url("http://[::ffff:10.7.1.1]/").is_ok());
+        assert!(named.url("http://169.254.169.254/").is_ok());
+        assert!(named.url("http://10.8.1.1/").is_err());
+    }
+
+    #[test]
+    fn who_is_alone_calls_his_own_machine() {
+        let of = |alone| Outbound::new(&OutboundOptions::default(), alone).url("http://127.0.0.1:1/").is_ok();
+        assert_eq!((of(true), of(false)), (true, false));
+    }
+
+    #[tokio::test]
+    async fn a_name_that_leads_to_this_machine_is_not_called() {
+        let strict = open(false, &[]);
+        let error = strict.addresses("localhost", 80).await.unwrap_err();
+        assert_eq!(error.code, "address_refused");
+        assert!(error.detail.starts_with("localhost leads to "), "{error}");
+        let error = strict.client().unwrap().get("http://localhost:9/").send().await.unwrap_err();
+        assert_eq!(failure(&error).code, "address_refused", "{error:?}");
+        assert!(!open(true, &[]).addresses("localhost", 80).await.unwrap().is_empty());
+    }
+}

@@ -1,0 +1,289 @@
+//! Accounts, passwords, roles held at places, tenants.
+
+use std::time::Duration;
+
+use futures::future::join_all;
+use qd_core::error::{Error, ErrorKind, Result};
+use qd_kernel::access::bindings::Grant;
+use qd_kernel::access::{PIPELINE_DEV, PLATFORM_ADMIN, TENANT_ADMIN, VIEWER, check};
+use qd_kernel::context::{Context, Scope};
+use qd_kernel::credentials::accounts::{AccountState, NewUser, UserPatch};
+use qd_kernel::credentials::{Identity, Origin, Secret, SignIn, TokenRequest};
+use qd_kernel::page::PageRequest;
+use qd_kernel::tenants::admin::{Patch, TenantState};
+use qd_testkit::{ManualClock, TestKernel, both_stores};
+
+const PASSWORD: &str = "correct horse battery";
+const OTHER: &str = "staple in the barn";
+
+/// An administrator of the platform, acting on it.
+fn admin(t: &TestKernel) -> Context {
+    Context { scope: Scope::PLATFORM, ..t.context_as("admin", PLATFORM_ADMIN) }
+}
+
+fn person(name: &str) -> NewUser {
+    NewUser { name: name.into(), display_name: String::new(), service: false, password_hash: None }
+}
+
+async fn invited(t: &TestKernel, name: &str) -> Secret {
+    t.kernel.user_create(&admin(t), person(name)).await.unwrap().1.unwrap()
+}
+
+async fn accept(t: &TestKernel, code: &str, password: &str) -> Result<(Identity, Secret)> {
+    t.kernel.invitation_accept(code, password, Origin::default(), t.context().ids).await
+}
+
+async fn sign_in(t: &TestKernel, name: &str, password: &str) -> Result<(Identity, Secret)> {
+    let asked = SignIn { name: name.into(), password: password.into(), origin: Origin::default() };
+    t.kernel.sign_in(asked, t.context().ids).await
+}
+
+/// A person with a password, signed in.
+async fn member(t: &TestKernel, name: &str) -> (Identity, Secret) {
+    let invitation = invited(t, name).await;
+    accept(t, &invitation.secret, PASSWORD).await.unwrap()
+}
+
+fn code<T>(answer: Result<T, Error>) -> &'static str {
+    answer.err().map_or("fine", |error| error.code)
+}
+
+fn grant(name: &str, role: &str, project: Option<&str>) -> Grant {
+    Grant { principal: name.into(), role: role.into(), project: project.map(Into::into) }
+}
+
+both_stores! {
+    async fn an_invitation_makes_a_password_once(db: TestDatabase) {
+        let t = TestKernel::build().idle().on(&db).await;
+        let invitation = invited(&t, "ann").await;
+        assert_eq!(code(t.kernel.authenticate(&invitation.secret).await), "bad_credential", "an invitation is no session");
+        assert_eq!(code(accept(&t, &invitation.secret, "short").await), "weak_password");
+        let all = join_all((0..6).map(|_| accept(&t, &invitation.secret, PASSWORD))).await;
+        assert_eq!(all.iter().filter(|one| one.is_ok()).count(), 1);
+        assert!(all.into_iter().filter_map(Result::err).all(|error| error.code == "bad_invitation"));
+        let (ann, session) = sign_in(&t, "ann", PASSWORD).await.unwrap();
+        assert_eq!(t.kernel.authenticate(&session.secret).await.unwrap(), ann);
+        assert!(ann.principal(t.scope).roles.is_empty(), "nobody holds a role that was not granted");
+        let again = t.kernel.user_invite(&admin(&t), "ann").await.unwrap();
+        accept(&t, &again.secret, OTHER).await.unwrap();
+        assert_eq!(code(t.kernel.authenticate(&session.secret).await), "bad_credential", "the old password's sessions end");
+        assert_eq!(code(sign_in(&t, "ann", PASSWORD).await), "bad_sign_in");
+        sign_in(&t, "ann", OTHER).await.unwrap();
+    }
+
+    async fn who_cannot_sign_in_is_told_the_same(db: TestDatabase) {
+        let t = TestKernel::build().idle().on(&db).await;
+        member(&t, "ann").await;
+        member(&t, "sus").await;
+        let sus = t.kernel.user_get("sus").await.unwrap();
+        let out = UserPatch { state: Some(AccountState::Suspended), ..UserPatch::default() };
+        t.kernel.user_update(&admin(&t), "sus", sus.version, out).await.unwrap();
+        let robot = NewUser { service: true, ..person("robot") };
+        t.kernel.user_create(&admin(&t), robot).await.unwrap();
+        let mut told = vec![];
+        for (name, password) in [("ann", OTHER), ("sus", PASSWORD), ("nobody", PASSWORD), ("robot", PASSWORD), ("owner", PASSWORD), ("", "")] {
+            let error = sign_in(&t, name, password).await.err().unwrap();
+            told.push((error.kind, error.code, error.detail));
+        }
+        told.dedup();
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert_eq!(told[0].0, ErrorKind::Unauthenticated);
+    }
+
+    async fn a_name_is_locked_after_failures_whether_anybody_has_it_or_not(db: TestDatabase) {
+        let clock = ManualClock::new(1);
+        let t = TestKernel::build().clock(&clock).idle().on(&db).await;
+        member(&t, "ann").await;
+        for name in ["ann", "nobody"] {
+            for _ in 0..5 {
+                assert_eq!(code(sign_in(&t, name, OTHER).await), "bad_sign_in");
+            }
+            let locked = sign_in(&t, name, PASSWORD).await.err().unwrap();
+            assert_eq!((locked.kind, locked.code, locked.retry_after_s), (ErrorKind::RateLimited, "too_many_tries", Some(31)), "{name}");
+        }
+        clock.advance(Duration::from_secs(31));
+        sign_in(&t, "ann", PASSWORD).await.unwrap();
+        for _ in 0..4 {
+            assert_eq!(code(sign_in(&t, "ann", OTHER).await), "bad_sign_in", "the right password began anew");
+        }
+        sign_in(&t, "ann", PASSWORD).await.unwrap();
+        // Many at once count one by one.
+        let all = join_all((0..12).map(|_| sign_in(&t, "ann", OTHER))).await;
+        let codes: Vec<&str> = all.into_iter().map(code).collect();
+        assert_eq!(codes.iter().filter(|one| **one == "bad_sign_in").count(), 5, "{codes:?}");
+    }
+
+    async fn an_imported_hash_is_replaced_at_the_first_sign_in(db: TestDatabase) {
+        let t = TestKernel::build().idle().on(&db).await;
+        let imported = bcrypt::hash(PASSWORD, 4).unwrap();
+        let new = NewUser { password_hash: Some(imported), ..person("ann") };
+        assert!(t.kernel.user_create(&admin(&t), new).await.unwrap().1.is_none(), "no invitation is needed");
+        assert_eq!(code(sign_in(&t, "ann", OTHER).await), "bad_sign_in");
+        assert_eq!(t.number("SELECT count(*) FROM principal WHERE password LIKE '$2b$%'").await, 1);
+        sign_in(&t, "ann", PASSWORD).await.unwrap();
+        assert_eq!(t.number("SELECT count(*) FROM principal WHERE password LIKE '$argon2id$%'").await, 1);
+        sign_in(&t, "ann", PASSWORD).await.unwrap();
+        let odd = NewUser { password_hash: Some("plain".into()), ..person("bob") };
+        assert_eq!(code(t.kernel.user_create(&admin(&t), odd).await), "bad_password_hash");
+    }
+
+    async fn a_changed_password_ends_other_sessions(db: TestDatabase) {
+        let t = TestKernel::build().idle().on(&db).await;
+        let (ann, here) = member(&t, "ann").await;
+        let (_, elsewhere) = sign_in(&t, "ann", PASSWORD).await.unwrap();
+        let own = Context { scope: Scope::PLATFORM, principal: ann.principal(Scope::PLATFORM), ..t.context() };
+        assert_eq!(code(t.kernel.password_change(&own, &ann, OTHER, OTHER).await), "bad_sign_in");
+        assert_eq!(code(t.kernel.password_change(&own, &ann, PASSWORD, "ann ann ann ann").await), "weak_password");
+        t.kernel.password_change(&own, &ann, PASSWORD, OTHER).await.unwrap();
+        t.kernel.authenticate(&here.secret).await.unwrap();
+        assert_eq!(code(t.kernel.authenticate(&elsewhere.secret).await), "bad_credential");
+        let mine = t.kernel.credential_list(ann.id).await.unwrap();
+        assert_eq!(mine.iter().map(|one| one.id).collect::<Vec<_>>(), [ann.credential_id]);
+        let stranger = t.context_as("stranger", VIEWER);
+        assert_eq!(code(t.kernel.credential_end(&stranger, ann.credential_id).await), "credential_not_found");
+        t.kernel.credential_end(&own, ann.credential_id).await.unwrap();
+        assert_eq!(code(t.kernel.authenticate(&here.secret).await), "bad_credential");
+    }
+
+    async fn a_role_reaches_where_it_is_held_and_no_further(db: TestDatabase) {
+        let t = TestKernel::build().idle().on(&db).await;
+        let other = t.kernel.tenant_create(&admin(&t), "other", "").await.unwrap();
+        let in_tenant = Context { scope: t.scope.of_tenant(), ..t.context() };
+        t.kernel.project_create(&in_tenant, "lab", "").await.unwrap();
+        let (_, session) = member(&t, "ann").await;
+        t.kernel.role_grant(&in_tenant, grant("ann", PIPELINE_DEV, Some("lab"))).await.unwrap();
+        t.kernel.role_grant(&in_tenant, grant("ann", PIPELINE_DEV, Some("lab"))).await.unwrap();
+        t.kernel.role_grant(&in_tenant, grant("ann", VIEWER, None)).await.unwrap();
+        let ann = t.kernel.authenticate(&session.secret).await.unwrap();
+        let lab = t.kernel.scope_find(None, Some("lab")).await.unwrap().scope;
+        let elsewhere = t.kernel.scope_find(Some("other"), None).await.unwrap().scope;
+        for (scope, roles) in [(lab, &[PIPELINE_DEV, VIEWER][..]), (t.scope, &[VIEWER]), (elsewhere, &[]), (Scope::PLATFORM, &[])] {
+            assert_eq!(ann.principal(scope).roles, roles, "{scope:?}");
+            let context = Context { scope, principal: ann.principal(scope), ..t.context() };
+            assert_eq!(check(&context, "jobs.cancel").is_ok(), roles.contains(&PIPELINE_DEV), "{scope:?}");
+            assert_eq!(check(&context, "jobs.list").is_ok(), !roles.is_empty(), "{scope:?}");
+        }
+        assert!(ann.sees_tenant(t.scope.tenant_id) && !ann.sees_tenant(other.id));
+        let seen = t.kernel.tenant_list(&ann, PageRequest::default()).await.unwrap().items;
+        assert_eq!(seen.iter().map(|tenant| tenant.name.as_str()).collect::<Vec<_>>(), ["default"]);
+        t.kernel.role_revoke(&in_tenant, grant("ann", PIPELINE_DEV, Some("lab"))).await.unwrap();
+        let ann = t.kernel.authenticate(&session.secret).await.unwrap();
+        assert_eq!(ann.principal(lab).roles, [VIEWER], "a revoked role is gone at once");
+        assert_eq!(t.number("SELECT count(*) FROM audit WHERE action = 'members.grant'").await, 2, "a repeat changes nothing");
+    }
+
+    async fn nobody_grants_what_is_not_his_to_give(db: TestDatabase) {
+        let t = TestKernel::build().idle().on(&db).await;
+        let (ann, _) = member(&t, "ann").await;
+        let of_tenant = |role: &str| Context { scope: t.scope.of_tenant(), ..t.context_as("boss", role) };
+        let ann_herself = Context { principal: qd_kernel::context::Principal { roles: vec![TENANT_ADMIN.into()], ..ann.principal(t.scope) }, ..of_tenant(VIEWER) };
+        for (context, grant, expected) in [
+            (of_tenant(TENANT_ADMIN), grant("ann", PIPELINE_DEV, None), "fine"),
+            (of_tenant(TENANT_ADMIN), grant("ann", PLATFORM_ADMIN, None), "role_not_here"),
+            (of_tenant(TENANT_ADMIN), grant("ann", TENANT_ADMIN, Some("default")), "role_not_here"),
+            (of_tenant(TENANT_ADMIN), grant("ann", "king", None), "role_not_found"),
+            (of_tenant(TENANT_ADMIN), grant("nobody", VIEWER, None), "user_not_found"),
+            (of_tenant(TENANT_ADMIN), grant("ann", VIEWER, Some("nowhere")), "project_not_found"),
+            (of_tenant(PIPELINE_DEV), grant("ann", VIEWER, None), "action_denied"),
+            (Context { scope: Scope::PLATFORM, ..of_tenant(TENANT_ADMIN) }, grant("ann", PLATFORM_ADMIN, None), "action_denied"),
+            (ann_herself, grant("ann", TENANT_ADMIN, None), "own_access"),
+        ] {
+            assert_eq!(code(t.kernel.role_grant(&context, grant.clone()).await), expected, "{grant:?}");
+        }
+    }
+
+    async fn the_last_administrator_stays(db: TestDatabase) {
+        let t = TestKernel::build().idle().on(&db).await;
+        let platform = admin(&t);
+        let revoke = |name: &'static str| t.kernel.role_revoke(&platform, grant(name, PLATFORM_ADMIN, None));
+        assert_eq!(code(revoke("owner").await), "last_administrator");
+        let owner = t.kernel.user_get("owner").await.unwrap();
+        let out = UserPatch { state: Some(AccountState::Suspended), ..UserPatch::default() };
+        assert_eq!(code(t.kernel.user_update(&platform, "owner", owner.version, out).await), "last_administrator");
+        for name in ["ann", "bob"] {
+            member(&t, name).await;
+            t.kernel.role_grant(&platform, grant(name, PLATFORM_ADMIN, None)).await.unwrap();
+        }
+        let all = join_all(["owner", "ann", "bob"].map(revoke)).await;
+        assert_eq!(all.iter().filter(|one| one.is_ok()).count(), 2, "three that go at once leave one");
+        assert_eq!(t.number("SELECT count(*) FROM role_binding WHERE level = 'platform'").await, 1);
+    }
+
+    async fn a_suspended_account_is_recognised_by_nothing(db: TestDatabase) {
+        let t = TestKernel::build().idle().on(&db).await;
+        let (ann, session) = member(&t, "ann").await;
+        let own = Context { scope: Scope::PLATFORM, principal: ann.principal(Scope::PLATFORM), ..t.context() };
+        let token = t.kernel.own_token_create(&own, TokenRequest::default()).await.unwrap();
+        let set = async |state| {
+            let version = t.kernel.user_get("ann").await.unwrap().version;
+            t.kernel.user_update(&admin(&t), "ann", version, UserPatch { state: Some(state), ..UserPatch::default() }).await.unwrap();
+        };
+        set(AccountState::Suspended).await;
+        for secret in [&session.secret, &token.secret] {
+            assert_eq!(code(t.kernel.authenticate(secret).await), "bad_credential");
+        }
+        assert_eq!(code(t.kernel.user_update(&own, "ann", 2, UserPatch::default()).await), "action_denied");
+        set(AccountState::Active).await;
+        t.kernel.authenticate(&token.secret).await.unwrap();
+        let stale = t.kernel.user_update(&admin(&t), "ann", 1, UserPatch::default()).await;
+        assert_eq!(code(stale), "stale_version");
+    }
+
+    async fn tokens_are_limited_and_expire(db: TestDatabase) {
+        let clock = ManualClock::new(1);
+        let t = TestKernel::build().clock(&clock).idle().on(&db).await;
+        let robot = NewUser { service: true, ..person("robot") };
+        let (_, none) = t.kernel.user_create(&admin(&t), robot).await.unwrap();
+        assert!(none.is_none());
+        let in_tenant = Context { scope: t.scope.of_tenant(), ..t.context() };
+        t.kernel.role_grant(&in_tenant, grant("robot", PIPELINE_DEV, None)).await.unwrap();
+        let wanted = TokenRequest { label: "ci".into(), life: Some(Duration::from_secs(60)), allows: Some(vec!["read".into(), "jobs.*".into()]) };
+        let token = t.kernel.service_token_create(&admin(&t), "robot", wanted).await.unwrap();
+        let robot = t.kernel.authenticate(&token.secret).await.unwrap();
+        let context = Context { principal: robot.principal(t.scope), ..t.context() };
+        for (action, may) in [("jobs.cancel", true), ("jobs.list", true), ("plans.create", false), ("jobs.ask", false)] {
+            assert_eq!(check(&context, action).is_ok(), may, "{action}");
+        }
+        clock.advance(Duration::from_secs(61));
+        assert_eq!(code(t.kernel.authenticate(&token.secret).await), "bad_credential");
+        let odd = |allows: &str| TokenRequest { allows: Some(vec![allows.into()]), ..TokenRequest::default() };
+        for pattern in ["", "jobs", "Jobs.list", "jobs.", "a.b.c", "jobs.list\""] {
+            assert_eq!(code(t.kernel.service_token_create(&admin(&t), "robot", odd(pattern)).await), "bad_action_pattern", "{pattern:?}");
+        }
+        let long = TokenRequest { life: Some(Duration::from_secs(40_000_000)), ..TokenRequest::default() };
+        assert_eq!(code(t.kernel.service_token_create(&admin(&t), "robot", long).await), "bad_token_life");
+        member(&t, "ann").await;
+        assert_eq!(code(t.kernel.service_token_create(&admin(&t), "ann", TokenRequest::default()).await), "not_a_service");
+    }
+
+    async fn a_tenant_is_renamed_and_suspended_and_keeps_what_it_has(db: TestDatabase) {
+        let t = TestKernel::build().idle().on(&db).await;
+        let made = t.kernel.tenant_create(&admin(&t), "acme", "Acme").await.unwrap();
+        assert_eq!(code(t.kernel.tenant_create(&admin(&t), "acme", "").await), "already_exists");
+        let before = t.kernel.scope_find(Some("acme"), None).await.unwrap();
+        assert!(!before.suspended);
+        let patch = Patch { name: Some("acme-2".into()), state: Some(TenantState::Suspended), ..Patch::default() };
+        let now = t.kernel.tenant_update(&admin(&t), "acme", made.version, patch.clone()).await.unwrap();
+        assert_eq!((now.id, now.display_name.as_str(), now.state), (made.id, "Acme", TenantState::Suspended));
+        assert_eq!(code(t.kernel.scope_find(Some("acme"), None).await), "scope_not_found");
+        let after = t.kernel.scope_find(Some("acme-2"), None).await.unwrap();
+        assert!(after.suspended && after.scope == before.scope);
+        for (name, version, patch, expected) in [
+            ("acme", 1, Patch::default(), "tenant_not_found"),
+            ("acme-2", 1, Patch::default(), "stale_version"),
+            ("acme-2", 2, Patch { name: Some("default".into()), ..Patch::default() }, "already_exists"),
+            ("acme-2", 2, Patch { name: Some("No Name".into()), ..Patch::default() }, "malformed_name"),
+            ("default", 1, patch, "default_tenant"),
+        ] {
+            assert_eq!(code(t.kernel.tenant_update(&admin(&t), name, version, patch).await), expected, "{name}");
+        }
+        let in_tenant = Context { scope: after.scope.of_tenant(), ..t.context() };
+        let lab = t.kernel.project_create(&in_tenant, "lab", "").await.unwrap();
+        let renamed = Patch { name: Some("labs".into()), ..Patch::default() };
+        let labs = t.kernel.project_update(&in_tenant, "lab", lab.version, renamed.clone()).await.unwrap();
+        assert_eq!((labs.id, labs.name.as_str()), (lab.id, "labs"));
+        assert_eq!(code(t.kernel.project_update(&in_tenant, "default", 1, renamed).await), "default_project");
+        let projects = t.kernel.project_list(after.scope, PageRequest::default()).await.unwrap().items;
+        assert_eq!(projects.iter().map(|one| one.name.as_str()).collect::<Vec<_>>(), ["default", "labs"]);
+    }
+}

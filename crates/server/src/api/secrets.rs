@@ -1,0 +1,156 @@
+//! Secrets: written, listed, described and removed; never answered. And the exchange of the keys that seal them.
+
+use axum::{Json, extract::State, http::StatusCode, response::Response};
+use qd_core::error::Error;
+use qd_kernel::{
+    changes,
+    mutation::Act,
+    operations::secret_rotate::{DATA_KEY, MASTER_KEY},
+    page::Page,
+    secrets::{KeyReading, Secret, SecretInfo, SecretPath},
+};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{jobs::accepted, kind::resource::PageText};
+use crate::{
+    http::{
+        body::Body,
+        caller::Caller,
+        condition::MaybeKey,
+        dry_run::{self, DryRun},
+        path::Path,
+        problem::Problem,
+        query::Params,
+    },
+    state::App,
+};
+
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+pub struct SecretsQuery {
+    #[serde(flatten)]
+    pub page: PageText,
+}
+
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+pub struct DeleteQuery {
+    /// Why; kept in the audit.
+    pub reason: Option<String>,
+}
+
+/// Which keys are exchanged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RotatedKey {
+    /// The data key of the tenant.
+    Data,
+    /// The master key, and the data keys of all tenants.
+    Master,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RotateBody {
+    pub key: RotatedKey,
+    /// Why; kept on the job and in the audit.
+    #[serde(default)]
+    pub reason: String,
+}
+
+pub async fn list(
+    State(app): State<App>,
+    caller: Caller,
+    Params(query): Params<SecretsQuery>,
+) -> Result<Json<Page<SecretInfo>>, Problem> {
+    caller.may("secrets.list")?;
+    Ok(Json(app.kernel.secret_list(caller.scope(), query.page.page()?).await?))
+}
+
+pub async fn get(
+    State(app): State<App>,
+    caller: Caller,
+    Path(path): Path<String>,
+) -> Result<Json<SecretInfo>, Problem> {
+    caller.may("secrets.read")?;
+    Ok(Json(app.kernel.secret_get(caller.scope(), &path.parse::<SecretPath>()?).await?))
+}
+
+/// 201 for the first version, 200 for a further one; either answers what is told of the secret.
+pub async fn put(
+    State(app): State<App>,
+    caller: Caller,
+    Path(path): Path<String>,
+    body: Body,
+) -> Result<(StatusCode, Json<SecretInfo>), Problem> {
+    // Before anything is said of what was sent.
+    caller.may("secrets.write")?;
+    let path = path.parse::<SecretPath>()?;
+    let (secret, created) = app.kernel.secret_put(&caller.context, path, value(&body)?).await?;
+    Ok((if created { StatusCode::CREATED } else { StatusCode::OK }, Json(secret)))
+}
+
+pub async fn delete(
+    State(app): State<App>,
+    caller: Caller,
+    Path(path): Path<String>,
+    Params(DeleteQuery { reason }): Params<DeleteQuery>,
+) -> Result<StatusCode, Problem> {
+    caller.may("secrets.delete")?;
+    let path = path.parse::<SecretPath>()?;
+    app.kernel.secret_delete(&caller.context, &path, reason.unwrap_or_default()).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+pub async fn keys(State(app): State<App>, caller: Caller) -> Result<Json<KeyReading>, Problem> {
+    caller.may("secrets.read")?;
+    Ok(Json(app.kernel.secret_keys(caller.scope()).await?))
+}
+
+pub async fn rotate(
+    State(app): State<App>,
+    caller: Caller,
+    key: MaybeKey,
+    Params(DryRun { dry_run }): Params<DryRun>,
+    body: Body,
+) -> Result<Response, Problem> {
+    // Whoever may do neither learns nothing of what the body should be.
+    caller.may("secrets.read")?;
+    let RotateBody { key: which, reason } = match body.json() {
+        Ok(body) => body,
+        Err(problem) => {
+            caller.may("secrets.rotate")?;
+            return Err(problem);
+        }
+    };
+    let (operation, verb) = match which {
+        RotatedKey::Data => (DATA_KEY, "rotate"),
+        RotatedKey::Master => {
+            // It is every tenant's.
+            caller.may_on_platform("secrets.rotate-master")?;
+            (MASTER_KEY, "rotate-master")
+        }
+    };
+    let act = Act::new("secrets", verb).because(reason);
+    let input = json!({});
+    if dry_run {
+        let request = changes::Request { act, operation: operation.to_owned(), input };
+        return dry_run::preview(&app.kernel, &caller, request).await;
+    }
+    let key = key.with_body(&body.bytes)?;
+    let job = app.kernel.job_create(&caller.context, act, operation, input, key).await?;
+    Ok(accepted(job, None))
+}
+
+/// Read by hand: the words of a reader that quote what does not fit would quote the secret.
+fn value(body: &Body) -> Result<Secret, Problem> {
+    let bad =
+        || Problem(Error::malformed("bad_body", "a JSON object with one member `value`, a text, is wanted"));
+    match serde_json::from_slice::<Value>(&body.bytes) {
+        Ok(Value::Object(mut members)) if members.len() == 1 => match members.remove("value") {
+            Some(Value::String(text)) => Ok(Secret::new(text)),
+            _ => Err(bad()),
+        },
+        _ => Err(bad()),
+    }
+}

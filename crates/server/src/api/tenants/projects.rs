@@ -1,0 +1,61 @@
+//! The projects of a tenant.
+
+use axum::{Json, extract::State, http::StatusCode, response::IntoResponse};
+use qd_kernel::{
+    page::Page,
+    tenants::admin::{Patch, ProjectInfo},
+};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::NamedBody;
+use crate::{
+    http::{
+        body::Body,
+        caller::TenantCaller,
+        condition::{IfMatch, Tagged},
+        path::Path,
+        problem::Problem,
+        query::{PageQuery, Params},
+    },
+    state::App,
+};
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ProjectPatchBody {
+    pub name: Option<String>,
+    pub display_name: Option<String>,
+}
+
+pub async fn list(
+    State(app): State<App>,
+    caller: TenantCaller,
+    Params(query): Params<PageQuery>,
+) -> Result<Json<Page<ProjectInfo>>, Problem> {
+    caller.may("projects.list")?;
+    Ok(Json(app.kernel.project_list(caller.context.scope, query.page()?).await?))
+}
+
+pub async fn create(
+    State(app): State<App>,
+    caller: TenantCaller,
+    body: Body,
+) -> Result<impl IntoResponse, Problem> {
+    let NamedBody { name, display_name } = body.json()?;
+    let project = app.kernel.project_create(&caller.context, &name, &display_name).await?;
+    Ok((StatusCode::CREATED, Tagged(project.version, Json(project))))
+}
+
+pub async fn patch(
+    State(app): State<App>,
+    caller: TenantCaller,
+    IfMatch(version): IfMatch,
+    Path(name): Path<String>,
+    body: Body,
+) -> Result<impl IntoResponse, Problem> {
+    let ProjectPatchBody { name: new_name, display_name } = body.json()?;
+    let patch = Patch { name: new_name, display_name, state: None };
+    let project = app.kernel.project_update(&caller.context, &name, version, patch).await?;
+    Ok(Tagged(project.version, Json(project)))
+}

@@ -1,0 +1,142 @@
+//! What each route wants: the actions and the level at which they are looked at, as data. The description carries it
+//! (`x-actions`, `x-level`), and a test asks every route for every role by it; a route without an entry fails it.
+//!
+//! `{kind}` stands for the plural of whatever the route's object is of.
+
+use serde_json::{Value, json};
+
+/// Where the actions are looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Level {
+    Project,
+    Tenant,
+    Platform,
+    /// Whoever is signed in has a say in what is his own.
+    Own,
+}
+
+impl Level {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Project => "project",
+            Self::Tenant => "tenant",
+            Self::Platform => "platform",
+            Self::Own => "own",
+        }
+    }
+}
+
+use Level::{Own, Platform, Project, Tenant};
+
+/// `(operation, level, actions)` of the routes that do not depend on kinds.
+const FIXED: &[(&str, Level, &[&str])] = &[
+    ("administrator_grant", Platform, &["members.grant"]),
+    ("administrator_list", Platform, &["members.list"]),
+    ("administrator_revoke", Platform, &["members.revoke"]),
+    ("apply", Project, &["documents.apply", "{kind}.create"]),
+    ("audit_chain", Tenant, &["audit.export"]),
+    ("audit_export", Tenant, &["audit.export"]),
+    ("audit_list", Project, &["audit.read"]),
+    ("audit_verify", Tenant, &["audit.export"]),
+    ("auth_can_i", Own, &[]),
+    ("auth_credential_end", Own, &["own.end-session"]),
+    ("auth_credential_list", Own, &[]),
+    ("auth_link", Own, &["own.link"]),
+    ("auth_password", Own, &["own.password"]),
+    ("auth_sign_out", Own, &["own.sign-out"]),
+    ("auth_token", Own, &["own.token"]),
+    ("code_get", Project, &["code.read"]),
+    ("code_put", Project, &["code.create"]),
+    ("connection_test", Project, &["connections.test"]),
+    ("consumer_list", Platform, &["system.read"]),
+    ("dead_letter_list", Project, &["dead-letters.list"]),
+    ("dead_letter_redeliver", Project, &["dead-letters.redeliver"]),
+    ("engine_list", Project, &["engines.list"]),
+    ("event_list", Project, &["events.list"]),
+    ("explain", Project, &["{kind}.read"]),
+    ("job_ask", Project, &["jobs.ask"]),
+    ("job_cancel", Project, &["jobs.cancel"]),
+    ("job_get", Project, &["jobs.read"]),
+    ("job_list", Project, &["jobs.list"]),
+    ("kind_list", Project, &["kinds.list"]),
+    ("me", Own, &[]),
+    ("member_grant", Tenant, &["members.grant"]),
+    ("member_list", Tenant, &["members.list"]),
+    ("member_revoke", Tenant, &["members.revoke"]),
+    ("metrics", Platform, &["system.read"]),
+    ("plan_apply", Project, &["plans.apply", "{kind}.publish"]),
+    ("plan_approve", Project, &["plans.approve"]),
+    ("plan_create", Project, &["plans.create", "{kind}.publish"]),
+    ("plan_get", Project, &["plans.read"]),
+    ("plan_list", Project, &["plans.list"]),
+    ("plan_reject", Project, &["plans.reject"]),
+    ("project_create", Tenant, &["projects.create"]),
+    ("project_list", Tenant, &["projects.list"]),
+    ("project_update", Tenant, &["projects.update"]),
+    ("ready", Platform, &["system.read"]),
+    ("role_list", Own, &[]),
+    ("run_events", Project, &["runs.read"]),
+    ("run_get", Project, &["runs.read"]),
+    ("run_list", Project, &["runs.list"]),
+    ("run_logs", Project, &["runs.read"]),
+    ("run_metrics", Project, &["runs.read"]),
+    ("run_request", Project, &["{kind}.request"]),
+    ("run_result", Project, &["runs.read"]),
+    ("run_results", Project, &["runs.read"]),
+    ("run_retry", Project, &["{kind}.retry"]),
+    ("run_stop", Project, &["{kind}.stop"]),
+    ("secret_delete", Project, &["secrets.delete"]),
+    ("secret_get", Project, &["secrets.read"]),
+    ("secret_keys", Project, &["secrets.read"]),
+    ("secret_list", Project, &["secrets.list"]),
+    ("secret_put", Project, &["secrets.write"]),
+    ("secret_rotate", Project, &["secrets.rotate"]),
+    ("stream", Project, &["events.list"]),
+    ("tenant_create", Platform, &["tenants.create"]),
+    ("tenant_list", Own, &[]),
+    ("tenant_update", Platform, &["tenants.update"]),
+    ("user_create", Platform, &["users.create"]),
+    ("user_get", Platform, &["users.read"]),
+    ("user_invite", Platform, &["users.update"]),
+    ("user_list", Platform, &["users.list"]),
+    ("user_token", Platform, &["tokens.create"]),
+    ("user_update", Platform, &["users.update"]),
+];
+
+/// The same of what every kind has, without the kind's name before it.
+const OF_A_KIND: &[(&str, &[&str])] = &[
+    ("archive", &["{kind}.archive"]),
+    ("audit", &["audit.read"]),
+    ("create", &["{kind}.create"]),
+    ("events", &["{kind}.read"]),
+    ("get", &["{kind}.read"]),
+    ("list", &["{kind}.list"]),
+    ("plan", &["plans.create", "{kind}.publish"]),
+    ("publish", &["{kind}.publish"]),
+    ("restore", &["{kind}.restore"]),
+    ("revision_create", &["{kind}.revise"]),
+    ("revision_diff", &["{kind}.read"]),
+    ("revision_get", &["{kind}.read"]),
+    ("revision_list", &["{kind}.read"]),
+    ("rollback", &["{kind}.rollback"]),
+    ("run_list", &["{kind}.read"]),
+    ("run_start", &["{kind}.run"]),
+    ("update", &["{kind}.update"]),
+    ("validate", &["{kind}.validate"]),
+    ("working_copy_get", &["{kind}.read"]),
+    ("working_copy_put", &["{kind}.edit"]),
+];
+
+/// What the description says of a route's access; none where there is no entry.
+pub fn of_fixed(operation: &str) -> Option<(&'static str, Value)> {
+    let (_, level, actions) = FIXED.iter().find(|(name, ..)| *name == operation)?;
+    Some((level.as_str(), json!(actions)))
+}
+
+/// The same of a route of a kind, whose operations begin with its `singular`.
+pub fn of_kind(singular: &str, plural: &str, operation: &str) -> Option<(&'static str, Value)> {
+    let verb = operation.strip_prefix(singular)?.strip_prefix('_')?;
+    let (_, actions) = OF_A_KIND.iter().find(|(name, _)| *name == verb)?;
+    let actions: Vec<String> = actions.iter().map(|action| action.replace("{kind}", plural)).collect();
+    Some((Level::Project.as_str(), json!(actions)))
+}

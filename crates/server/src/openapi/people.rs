@@ -1,0 +1,277 @@
+//! The routes of people: signing in, what is one's own, users, roles, tenants and projects.
+
+use qd_kernel::{
+    access::bindings::Member,
+    credentials::accounts::User,
+    page::Page,
+    tenants::admin::{ProjectInfo, TenantInfo},
+};
+
+use super::{
+    route::{Content, Route},
+    schemas::Schemas,
+};
+use crate::{api::describe::*, http::query::PageQuery};
+
+pub fn routes(s: &mut Schemas) -> Vec<Route> {
+    let mut out = signing_in(s);
+    out.extend(own(s));
+    out.extend(users(s));
+    out.extend(roles(s));
+    out.extend(tenants(s));
+    out
+}
+
+fn signing_in(s: &mut Schemas) -> Vec<Route> {
+    let signed_in = s.of::<SignedIn>();
+    let opens = |path: &str, id: &str, summary: &str, body| {
+        let reply = (200, Content::Json(signed_in.clone()));
+        Route::with("post", path, id, "auth", summary, Content::Json(body), reply).public()
+    };
+    vec![
+        opens(
+            "/api/v1/auth/exchange",
+            "auth_exchange",
+            "Exchange a one-time sign-in code for a session cookie",
+            s.of::<ExchangeBody>(),
+        ),
+        opens(
+            "/api/v1/auth/sign-in",
+            "auth_sign_in",
+            "Open a session with a name and a password, as a cookie",
+            s.of::<SignInBody>(),
+        ),
+        opens(
+            "/api/v1/auth/accept",
+            "auth_accept",
+            "Accept an invitation: choose a password, and open a session",
+            s.of::<AcceptBody>(),
+        ),
+    ]
+}
+
+fn own(s: &mut Schemas) -> Vec<Route> {
+    let none = || (204, Content::None);
+    let can_i = s.query::<CanIQuery>();
+    vec![
+        Route::with(
+            "post",
+            "/api/v1/auth/sign-out",
+            "auth_sign_out",
+            "auth",
+            "End the session or revoke the token",
+            Content::None,
+            none(),
+        ),
+        Route::with(
+            "post",
+            "/api/v1/auth/links",
+            "auth_link",
+            "auth",
+            "Make a one-time sign-in link for oneself",
+            Content::None,
+            (201, Content::Json(s.of::<Link>())),
+        ),
+        Route::with(
+            "post",
+            "/api/v1/auth/tokens",
+            "auth_token",
+            "auth",
+            "Make a token for oneself; or, for the owner alone, for another named principal",
+            Content::Json(s.of::<TokenBody>()),
+            (201, Content::Json(s.of::<Token>())),
+        ),
+        Route::with(
+            "put",
+            "/api/v1/auth/password",
+            "auth_password",
+            "auth",
+            "Change one's own password; other sessions end",
+            Content::Json(s.of::<PasswordBody>()),
+            none(),
+        ),
+        Route::get(
+            "/api/v1/auth/credentials",
+            "auth_credential_list",
+            "auth",
+            "One's own tokens and sessions",
+            Content::Json(s.of::<CredentialList>()),
+        ),
+        Route::with(
+            "delete",
+            "/api/v1/auth/credentials/{id}",
+            "auth_credential_end",
+            "auth",
+            "Revoke one's own token, or end one's own session",
+            Content::None,
+            none(),
+        ),
+        Route::get(
+            "/api/v1/auth/can-i",
+            "auth_can_i",
+            "auth",
+            "Whether one may do an action, and which roles allow it",
+            Content::Json(s.of::<CanI>()),
+        )
+        .query(can_i),
+        Route::get(
+            "/api/v1/me",
+            "me",
+            "auth",
+            "Who one is, where, and what one may do",
+            Content::Json(s.of::<Me>()),
+        ),
+    ]
+}
+
+fn users(s: &mut Schemas) -> Vec<Route> {
+    let (page, user) = (s.query::<PageQuery>(), s.of::<User>());
+    vec![
+        Route::get(
+            "/api/v1/users",
+            "user_list",
+            "people",
+            "People and services, by name",
+            Content::Json(s.of::<Page<User>>()),
+        )
+        .query(page),
+        Route::with(
+            "post",
+            "/api/v1/users",
+            "user_create",
+            "people",
+            "Make a person, who is invited to choose a password, or a service",
+            Content::Json(s.of::<NewUserBody>()),
+            (201, Content::Json(s.of::<UserCreated>())),
+        ),
+        Route::get("/api/v1/users/{name}", "user_get", "people", "One of them", Content::Json(user.clone())),
+        Route::with(
+            "patch",
+            "/api/v1/users/{name}",
+            "user_update",
+            "people",
+            "Change the display name, suspend or readmit",
+            Content::Json(s.of::<UserPatchBody>()),
+            (200, Content::Json(user)),
+        )
+        .if_match(),
+        Route::with(
+            "post",
+            "/api/v1/users/{name}/invite",
+            "user_invite",
+            "people",
+            "Invite a person anew, to choose another password; earlier invitations end",
+            Content::None,
+            (201, Content::Json(s.of::<Invitation>())),
+        ),
+        Route::with(
+            "post",
+            "/api/v1/users/{name}/tokens",
+            "user_token",
+            "people",
+            "Make a token for a service",
+            Content::Json(s.of::<ServiceTokenBody>()),
+            (201, Content::Json(s.of::<ServiceToken>())),
+        ),
+    ]
+}
+
+fn roles(s: &mut Schemas) -> Vec<Route> {
+    let (page, members, place) = (s.query::<PageQuery>(), s.of::<Page<Member>>(), s.query::<GrantQuery>());
+    let change = |method, path: &str, id: &str, summary: &str| {
+        Route::with(method, path, id, "people", summary, Content::None, (204, Content::None))
+    };
+    let (member, administrator) = ("/api/v1/members/{name}/{role}", "/api/v1/administrators/{name}/{role}");
+    vec![
+        Route::get(
+            "/api/v1/roles",
+            "role_list",
+            "people",
+            "All roles with what they allow, and all actions",
+            Content::Json(s.of::<RoleMatrix>()),
+        ),
+        Route::get(
+            "/api/v1/members",
+            "member_list",
+            "people",
+            "Who holds which role in the tenant",
+            Content::Json(members.clone()),
+        )
+        .query(page.clone()),
+        change("put", member, "member_grant", "Give a role in the tenant, or in a project of it")
+            .query(place.clone()),
+        change("delete", member, "member_revoke", "Take a role in the tenant, or in a project of it")
+            .query(place),
+        Route::get(
+            "/api/v1/administrators",
+            "administrator_list",
+            "people",
+            "Who holds which role everywhere",
+            Content::Json(members),
+        )
+        .query(page),
+        change("put", administrator, "administrator_grant", "Give a role that is held everywhere"),
+        change("delete", administrator, "administrator_revoke", "Take a role that is held everywhere"),
+    ]
+}
+
+fn tenants(s: &mut Schemas) -> Vec<Route> {
+    let (page, named) = (s.query::<PageQuery>(), s.of::<NamedBody>());
+    let (tenant, project) = (s.of::<TenantInfo>(), s.of::<ProjectInfo>());
+    vec![
+        Route::get(
+            "/api/v1/tenants",
+            "tenant_list",
+            "tenants",
+            "The tenants that one has a role in",
+            Content::Json(s.of::<Page<TenantInfo>>()),
+        )
+        .query(page.clone()),
+        Route::with(
+            "post",
+            "/api/v1/tenants",
+            "tenant_create",
+            "tenants",
+            "Make a tenant with its default project",
+            Content::Json(named.clone()),
+            (201, Content::Json(tenant.clone())),
+        ),
+        Route::with(
+            "patch",
+            "/api/v1/tenants/{name}",
+            "tenant_update",
+            "tenants",
+            "Rename a tenant, suspend or readmit it",
+            Content::Json(s.of::<TenantPatchBody>()),
+            (200, Content::Json(tenant)),
+        )
+        .if_match(),
+        Route::get(
+            "/api/v1/projects",
+            "project_list",
+            "tenants",
+            "The projects of the tenant",
+            Content::Json(s.of::<Page<ProjectInfo>>()),
+        )
+        .query(page),
+        Route::with(
+            "post",
+            "/api/v1/projects",
+            "project_create",
+            "tenants",
+            "Make a project in the tenant",
+            Content::Json(named),
+            (201, Content::Json(project.clone())),
+        ),
+        Route::with(
+            "patch",
+            "/api/v1/projects/{name}",
+            "project_update",
+            "tenants",
+            "Rename a project",
+            Content::Json(s.of::<ProjectPatchBody>()),
+            (200, Content::Json(project)),
+        )
+        .if_match(),
+    ]
+}

@@ -1,0 +1,166 @@
+//! People over HTTP: an invitation becomes a session, a role becomes what one sees, another tenant is not there.
+
+use reqwest::{Method, RequestBuilder, Response, StatusCode};
+use serde_json::{Value, json};
+
+use super::support::{TestServer, answer};
+
+const PASSWORD: &str = "correct horse battery";
+
+/// Makes a person and accepts the invitation; answers the session as a cookie.
+async fn person(server: &TestServer, name: &str) -> String {
+    let (status, made) = server.post("/api/v1/users", json!({ "name": name })).await;
+    assert_eq!(status, StatusCode::CREATED, "{made}");
+    let url = made["invitation"]["url"].as_str().unwrap();
+    let (_, code) = url.split_once("/sign-in#invitation=").unwrap();
+    let body = json!({ "code": code, "password": PASSWORD });
+    let reply = server.client.post(server.url("/api/v1/auth/accept")).json(&body).send().await.unwrap();
+    assert_eq!(reply.status(), StatusCode::OK);
+    cookie(&reply)
+}
+
+fn cookie(reply: &Response) -> String {
+    let set = reply.headers()["set-cookie"].to_str().unwrap();
+    assert!(
+        set.contains("HttpOnly") && set.contains("SameSite=Strict") && set.contains("Max-Age=43200"),
+        "{set}"
+    );
+    set.split(';').next().unwrap().to_owned()
+}
+
+fn as_one(server: &TestServer, session: &str, method: Method, path: &str) -> RequestBuilder {
+    server
+        .client
+        .request(method, server.url(path))
+        .header("cookie", session)
+        .header("sec-fetch-site", "same-origin")
+}
+
+async fn sign_in(server: &TestServer, name: &str, password: &str) -> (StatusCode, Value) {
+    let body = json!({ "name": name, "password": password });
+    answer(server.client.post(server.url("/api/v1/auth/sign-in")).json(&body)).await
+}
+
+async fn put(server: &TestServer, path: &str) -> (StatusCode, Value) {
+    answer(server.request(Method::PUT, path)).await
+}
+
+#[tokio::test]
+async fn an_invitation_a_password_and_a_role_let_somebody_in() {
+    let server = TestServer::start().await;
+    let session = person(&server, "ann").await;
+    let me = || answer(as_one(&server, &session, Method::GET, "/api/v1/me"));
+    let (status, problem) = me().await;
+    assert_eq!((status, &problem["code"]), (StatusCode::FORBIDDEN, &json!("no_role")));
+    assert_eq!(put(&server, "/api/v1/members/ann/viewer").await.0, StatusCode::NO_CONTENT);
+    let (status, told) = me().await;
+    assert_eq!((status, &told["principal"]["roles"]), (StatusCode::OK, &json!(["viewer"])));
+    let may = |action: &str| told["permissions"].as_array().unwrap().contains(&json!(action));
+    assert!(may("samples.list") && !may("samples.publish"), "{told}");
+    assert_eq!(told["platform_permissions"], json!([]));
+    let can = as_one(&server, &session, Method::GET, "/api/v1/auth/can-i?action=samples.publish");
+    let (_, can) = answer(can).await;
+    assert_eq!(
+        (&can["project"], &can["allowed_by"]),
+        (&json!(false), &json!(["PLATFORM_ADMIN", "TENANT_ADMIN"]))
+    );
+
+    let cross =
+        server.client.post(server.url("/api/v1/auth/sign-in")).header("origin", "http://elsewhere.example");
+    let (status, problem) = answer(cross.json(&json!({ "name": "ann", "password": PASSWORD }))).await;
+    assert_eq!((status, &problem["code"]), (StatusCode::FORBIDDEN, &json!("cross_site")));
+    assert_eq!(sign_in(&server, "ann", PASSWORD).await.0, StatusCode::OK);
+    let (status, problem) = sign_in(&server, "ann", "wrong").await;
+    assert_eq!((status, &problem["code"]), (StatusCode::UNAUTHORIZED, &json!("bad_sign_in")));
+}
+
+#[tokio::test]
+async fn ones_own_sessions_and_tokens_are_listed_and_ended() {
+    let server = TestServer::start().await;
+    let session = person(&server, "ann").await;
+    let own = |method: Method, path: &str| as_one(&server, &session, method, path);
+    let wanted = json!({ "label": "laptop", "expires_in_s": 3600, "allows": ["read"] });
+    let (status, made) = answer(own(Method::POST, "/api/v1/auth/tokens").json(&wanted)).await;
+    assert_eq!(status, StatusCode::CREATED, "{made}");
+    let token = made["token"].as_str().unwrap().to_owned();
+    let (_, list) = answer(own(Method::GET, "/api/v1/auth/credentials")).await;
+    let items = list["items"].as_array().unwrap();
+    assert_eq!(items.len(), 2, "{list}");
+    assert!(!list.to_string().contains(&token), "a secret is shown once");
+    let found = |current: bool| items.iter().find(|item| item["current"] == current).unwrap();
+    assert_eq!((&found(true)["kind"], &found(false)["label"]), (&json!("session"), &json!("laptop")));
+    // A limited token makes no other.
+    let more = server.client.post(server.url("/api/v1/auth/tokens")).bearer_auth(&token).json(&json!({}));
+    assert_eq!(answer(more).await.1["code"], "action_denied");
+    let path = format!("/api/v1/auth/credentials/{}", found(false)["id"].as_str().unwrap());
+    let (status, problem) = answer(server.request(Method::DELETE, &path)).await;
+    assert_eq!(
+        (status, &problem["code"]),
+        (StatusCode::NOT_FOUND, &json!("credential_not_found")),
+        "somebody else's"
+    );
+    assert_eq!(answer(own(Method::DELETE, &path)).await.0, StatusCode::NO_CONTENT);
+    let gone = server.client.get(server.url("/api/v1/me")).bearer_auth(&token);
+    assert_eq!(answer(gone).await.0, StatusCode::UNAUTHORIZED);
+    let body = json!({ "present": PASSWORD, "chosen": "staple in the barn" });
+    assert_eq!(answer(own(Method::PUT, "/api/v1/auth/password").json(&body)).await.0, StatusCode::NO_CONTENT);
+    assert_eq!(sign_in(&server, "ann", PASSWORD).await.0, StatusCode::UNAUTHORIZED);
+    assert_eq!(sign_in(&server, "ann", "staple in the barn").await.0, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_tenant_that_one_holds_nothing_in_is_like_one_that_is_not_there() {
+    let server = TestServer::start().await;
+    server.published("one", json!({})).await;
+    assert_eq!(server.post("/api/v1/tenants", json!({ "name": "acme" })).await.0, StatusCode::CREATED);
+    let session = person(&server, "ann").await;
+    let grant = server.request(Method::PUT, "/api/v1/members/ann/TENANT_ADMIN").header("x-tenant-id", "acme");
+    assert_eq!(answer(grant).await.0, StatusCode::NO_CONTENT);
+    let ask = async |tenant: &str, path: &str| {
+        let request = as_one(&server, &session, Method::GET, path).header("x-tenant-id", tenant);
+        let (status, mut problem) = answer(request.header("x-correlation-id", "same")).await;
+        problem["instance"] = Value::Null;
+        (status, problem)
+    };
+    for path in ["/api/v1/samples/one", "/api/v1/samples", "/api/v1/members", "/api/v1/me"] {
+        let (foreign, missing) = (ask("default", path).await, ask("nowhere", path).await);
+        assert_eq!(foreign.0, StatusCode::NOT_FOUND, "{path}");
+        assert_eq!(foreign, missing, "{path}");
+    }
+    // Who has one tenant need not name it.
+    let (status, me) = answer(as_one(&server, &session, Method::GET, "/api/v1/me")).await;
+    assert_eq!((status, &me["tenant"]["name"]), (StatusCode::OK, &json!("acme")), "{me}");
+    let (_, seen) = answer(as_one(&server, &session, Method::GET, "/api/v1/tenants")).await;
+    assert_eq!(seen["items"].as_array().unwrap().len(), 1, "{seen}");
+    assert_eq!(put(&server, "/api/v1/members/ann/viewer").await.0, StatusCode::NO_CONTENT);
+    let (status, problem) = answer(as_one(&server, &session, Method::GET, "/api/v1/me")).await;
+    assert_eq!((status, &problem["code"]), (StatusCode::BAD_REQUEST, &json!("scope_needed")));
+}
+
+#[tokio::test]
+async fn a_suspended_tenant_is_closed_to_its_own() {
+    let server = TestServer::start().await;
+    let (_, tenant) = server.post("/api/v1/tenants", json!({ "name": "acme" })).await;
+    let session = person(&server, "ann").await;
+    let grant = server.request(Method::PUT, "/api/v1/members/ann/TENANT_ADMIN").header("x-tenant-id", "acme");
+    assert_eq!(answer(grant).await.0, StatusCode::NO_CONTENT);
+    let me = || answer(as_one(&server, &session, Method::GET, "/api/v1/me"));
+    assert_eq!(me().await.0, StatusCode::OK);
+    let patch = |version: &Value, state: &str| {
+        let request = server
+            .request(Method::PATCH, "/api/v1/tenants/acme")
+            .header("if-match", format!("\"{version}\""));
+        answer(request.json(&json!({ "state": state })))
+    };
+    let (status, suspended) = patch(&tenant["version"], "suspended").await;
+    assert_eq!(status, StatusCode::OK, "{suspended}");
+    let (status, problem) = me().await;
+    assert_eq!((status, &problem["code"]), (StatusCode::FORBIDDEN, &json!("tenant_suspended")));
+    assert_eq!(
+        server.get("/t/acme/api/v1/samples").await.0,
+        StatusCode::OK,
+        "the platform's own still get in"
+    );
+    assert_eq!(patch(&suspended["version"], "active").await.0, StatusCode::OK);
+    assert_eq!(me().await.0, StatusCode::OK);
+}
