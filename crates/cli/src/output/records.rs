@@ -80,9 +80,9 @@ mod tests {
         let columns =
             [("NAME", "name"), ("STATE", "state"), ("PASSWORD", "has_password"), ("ALLOWS", "allows")];
         insta::assert_snapshot!(table(&items, &columns).render(Paint::plain()), @r"
-        NAME   STATE      PASSWORD  ALLOWS
-        ann    active     yes       read,jobs.*
-        robot  suspended  no        -
+        NAME    STATE       PASSWORD   ALLOWS
+        ann     active      yes        read,jobs.*
+        robot   suspended   no         -
         ");
     }
 }
