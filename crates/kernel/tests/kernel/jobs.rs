@@ -389,8 +389,9 @@ both_stores! {
         t.kernel.job_cancel(&t.context(), id, String::new()).await.unwrap();
         for failures in 1..=FAILURES {
             eventually("it waits for its next try, and not for nothing", async || {
-                let waits = t.job_now(id).await.state == JobState::Waiting;
-                (waits && world.tries("call off") == failures).then_some(())
+                // The try before the state: what is read as waiting then waits for the next one.
+                let tried = world.tries("call off") == failures;
+                (tried && t.job_now(id).await.state == JobState::Waiting).then_some(())
             })
             .await;
             clock.advance(Duration::from_mins(2));
