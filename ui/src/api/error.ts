@@ -47,11 +47,19 @@ export class ApiError extends Error {
 /** What a reader can do about it, in one sentence. */
 export function adviceFor(error: unknown): string {
   if (!(error instanceof ApiError)) return "Reload the page. If it stays, report what is written here.";
+  switch (error.code) {
+    case "bad_sign_in":
+      return "Check both. Whoever forgot a password asks an administrator for a new invitation.";
+    case "bad_sign_in_code":
+      return "Ask for a new link: each works once and for a short time.";
+    case "bad_invitation":
+      return "Ask whoever invited you for a new one.";
+  }
   switch (error.status) {
     case 0:
       return "Check that qd is running at this address, then try again.";
     case 401:
-      return "Sign in again with a new link.";
+      return "Sign in again.";
     case 403:
       return "Ask an owner for the permission, or sign in as somebody else.";
     case 404:
