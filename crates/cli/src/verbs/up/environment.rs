@@ -12,7 +12,7 @@ use crate::output::clean;
 
 const LOOK_EVERY: Duration = Duration::from_millis(300);
 
-/// Waits until no engine is being prepared; false when one is not well.
+/// Waits until no engine is being prepared; false when one is known not to be well.
 pub async fn wait(invocation: &Invocation, client: &Client) -> Result<bool, Failure> {
     let mut bar: Option<ProgressBar> = None;
     let mut told = String::new();
@@ -49,7 +49,7 @@ fn judge(invocation: &Invocation, engines: &[Engine]) -> Result<bool, Failure> {
     let mut well = true;
     for engine in engines {
         let line = format!("{}: {}", clean(&engine.name), clean(&engine.detail_text()));
-        if engine.state == "healthy" {
+        if !hinders(&engine.state) {
             invocation.out.line(&format!("  {line}"))?;
         } else {
             well = false;
@@ -64,6 +64,11 @@ fn judge(invocation: &Invocation, engines: &[Engine]) -> Result<bool, Failure> {
     Ok(well)
 }
 
+/// Whether nothing should be begun. Nothing is known of an engine that has nobody to ask yet, such as `ray` without a cluster.
+fn hinders(state: &str) -> bool {
+    !["healthy", "unknown"].contains(&state)
+}
+
 fn new_bar() -> ProgressBar {
     let bar = ProgressBar::new(1);
     if let Ok(style) = ProgressStyle::with_template("{spinner} [{bar:20}] {elapsed} {wide_msg}") {
@@ -71,4 +76,15 @@ fn new_bar() -> ProgressBar {
     }
     bar.enable_steady_tick(Duration::from_millis(120));
     bar
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_engine_without_a_cluster_hinders_nothing() {
+        assert!(!hinders("healthy") && !hinders("unknown"));
+        assert!(hinders("degraded") && hinders("unavailable"));
+    }
 }
