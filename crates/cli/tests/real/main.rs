@@ -15,3 +15,4 @@ mod serving;
 mod specs;
 mod stop;
 mod support;
+mod up;
