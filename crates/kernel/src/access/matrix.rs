@@ -51,8 +51,7 @@ pub struct RoleInfo {
 }
 
 impl RoleInfo {
-    /// Whether a pattern of the role covers the action. `platform` is whether what is acted on is the platform itself,
-    /// which only a role held there reaches.
+    /// Whether a pattern of the role covers the action, where the role is held.
     pub fn allows(&self, action: &str) -> bool {
         self.allows.iter().any(|pattern| covers(pattern, action))
     }
