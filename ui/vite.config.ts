@@ -16,7 +16,9 @@ export default defineConfig({
     host: "127.0.0.1",
     port: 5173,
     // The Host header is kept, so that the same-origin check of cookie mutations passes through the proxy.
-    proxy: Object.fromEntries(proxied.map((path) => [path, { target: server, changeOrigin: false }])),
+    proxy: Object.fromEntries(
+      [...proxied, "^/t/[^/]+/(p/[^/]+/)?api/"].map((path) => [path, { target: server, changeOrigin: false }]),
+    ),
   },
   build: {
     target: "es2022",

@@ -12,11 +12,11 @@ import "@/styles.css";
 watchPreferences();
 
 onSessionEnded(() => {
-  const { pathname, href } = router.state.location;
+  const { pathname, href, publicHref } = router.state.location;
   if (pathname === "/sign-in") return;
   // Left first, cleared then: pages that still stand would ask for everything again.
   void router
-    .navigate({ to: "/sign-in", search: { next: href === "/" ? undefined : href }, replace: true })
+    .navigate({ to: "/sign-in", search: { next: href === "/" ? undefined : publicHref }, replace: true })
     .then(() => queryClient.clear());
 });
 

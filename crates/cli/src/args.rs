@@ -1,5 +1,7 @@
 //! The words of the command line, as clap understands them. Each verb's own words are in its file.
 
+use std::path::PathBuf;
+
 use clap::{Args, Parser, Subcommand};
 
 use crate::output::format::Format;
@@ -10,7 +12,7 @@ use crate::verbs;
     name = "qd",
     version,
     about = "One control plane for data and ML: pipelines, runs, and everything underneath.",
-    after_help = "Exit codes: 0 done · 1 the run failed, the job failed or was undone, or diff found differences · 2 error · 3 the run could not start · 4 the run was stopped · 64 wrong usage.\nEnvironment: QD_SERVER, QD_TOKEN, QD_CONFIG, NO_COLOR.",
+    after_help = "Exit codes: 0 done · 1 the run failed, the job failed or was undone, or diff found differences · 2 error · 3 the run could not start · 4 the run was stopped · 64 wrong usage.\nEnvironment: QD_SERVER, QD_TOKEN, QD_TENANT, QD_PROJECT, QD_CACERT, QD_CONFIG, NO_COLOR.",
     arg_required_else_help = true,
     propagate_version = false,
     max_term_width = 110
@@ -22,6 +24,15 @@ pub struct Cli {
     /// Talk to this server (environment: QD_SERVER)
     #[arg(long, global = true, value_name = "URL")]
     pub server: Option<String>,
+    /// A PEM file with the roots that the server's certificate may go back to, instead of the system's (environment: QD_CACERT)
+    #[arg(long, global = true, value_name = "FILE")]
+    pub cacert: Option<PathBuf>,
+    /// Work in this tenant (environment: QD_TENANT)
+    #[arg(long, global = true, value_name = "NAME")]
+    pub tenant: Option<String>,
+    /// Work in this project of the tenant; without, in its default one (environment: QD_PROJECT)
+    #[arg(long, global = true, value_name = "NAME")]
+    pub project: Option<String>,
     /// Say nothing on standard error but errors
     #[arg(long, short, global = true)]
     pub quiet: bool,
@@ -41,9 +52,17 @@ pub enum Verb {
     Plan(verbs::plan::Args),
     /// List plans
     Plans(verbs::plans::Args),
-    /// Approve somebody else's plan
+    /// What waits for your decision, and what was decided of yours
+    Inbox(verbs::inbox::Args),
+    /// Ask for a revision to be reviewed
+    Submit(verbs::review::SubmitArgs),
+    /// Take back a revision that you submitted
+    Withdraw(verbs::review::WithdrawArgs),
+    /// Say something of a revision, or list what was said
+    Comment(verbs::review::CommentArgs),
+    /// Approve somebody else's revision or plan
     Approve(verbs::approve::Args),
-    /// Reject a plan
+    /// Reject a revision or a plan
     Reject(verbs::approve::RejectArgs),
     /// Why something is in the state that it is in, in one sentence
     Explain(verbs::explain::Args),
@@ -86,12 +105,18 @@ pub enum Verb {
     Events(verbs::events::Args),
     /// Who did what
     Audit(verbs::audit::Args),
-    /// Sign in with a name and a password, and keep a token in a context
+    /// Sign in with a name and a password, or with a provider, and keep the session in a context
     Login(verbs::login::Args),
     /// People and services
     Users(verbs::users::Args),
     /// Who holds which role
     Members(verbs::members::Args),
+    /// Share a resource with a person or a team, or list with whom it is shared
+    Share(verbs::share::Args),
+    /// Share a resource no longer
+    Unshare(verbs::share::UnshareArgs),
+    /// Teams of the tenant
+    Teams(verbs::teams::Args),
     /// Tenants
     Tenants(verbs::tenants::Args),
     /// The projects of the tenant
@@ -186,6 +211,14 @@ mod tests {
             "qd get plans",
             "qd approve 0193 --hash sha256:ab --reason fine",
             "qd reject plans/0193 --reason no",
+            "qd inbox --limit 5 -o json",
+            "qd submit pipelines/curate --revision 3 -m why",
+            "qd withdraw pipeline curate --reason early",
+            "qd approve pipelines/curate --revision 3 --hash sha256:ab",
+            "qd reject pipelines/curate --reason no",
+            "qd comment pipelines/curate -m why --at /stages/0",
+            "qd projects review lab --mode required --reason audited",
+            "qd projects review lab --approval-from high --reason audited",
             "qd apply --plan 0193 --no-wait",
             "qd apply -f a --publish --dry-run",
             "qd publish pipelines/curate --dry-run",
@@ -220,10 +253,20 @@ mod tests {
             "qd auth token",
             "qd auth token --new --label ci --days 30 --allow read --allow jobs.*",
             "qd auth can-i pipelines.publish",
+            "qd auth can-i pipelines.publish pipelines/curate --as ann",
+            "qd auth can-i pipelines.publish --policy night.yaml",
+            "qd auth who-can pipelines.publish pipelines/curate -o json",
+            "qd share pipelines/curate team:core --as operator",
+            "qd share pipelines/curate",
+            "qd unshare pipeline curate ann",
             "qd auth sessions -o json",
             "qd auth revoke 0193",
             "qd auth password",
+            "qd auth keys list",
+            "qd auth keys rotate",
             "qd login ann --keep work --password-stdin",
+            "qd login --provider corp",
+            "qd serve --oidc a.yaml --gateway b.yaml --trust-edge 10.0.0.0/24,fd00::/64 --trust-edge-roles c.yaml",
             "qd users create ann --display-name Ann",
             "qd users create robot --service",
             "qd users token robot --days 7 --allow read",
@@ -231,8 +274,15 @@ mod tests {
             "qd members grant ann PIPELINE_DEV --project lab",
             "qd members revoke ann viewer --platform",
             "qd members roles",
+            "qd members grant team:core viewer",
+            "qd teams create core --display-name Core",
+            "qd teams add core ann",
+            "qd teams show core -o json",
             "qd tenants create acme",
             "qd tenants rename acme acme-2",
+            "qd tenants quota acme --resources 500 --runs 20 --log-bytes none",
+            "qd tenants delete acme --confirm acme --reason gone",
+            "qd projects delete lab --dry-run",
             "qd projects list",
             "qd context set local --server http://127.0.0.1:7070 --token-stdin --use",
             "qd doctor --data x",
@@ -251,6 +301,9 @@ mod tests {
             "qd apply --plan 0193 -f a",
             "qd plan",
             "qd reject 0193",
+            "qd withdraw pipelines/curate",
+            "qd projects review lab --mode required",
+            "qd projects review lab --reason why",
             "qd explain",
             "qd auth token --role viewer",
             "qd audit verify audit.jsonl",

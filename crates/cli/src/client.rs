@@ -8,16 +8,18 @@ pub mod download;
 pub mod follow;
 pub mod problem;
 pub mod retry;
+pub mod session;
 pub mod shapes;
 pub mod sse;
 
 use std::cell::Cell;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
-use reqwest::{Method, StatusCode};
+use reqwest::{Certificate, Method, StatusCode};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use url::Url;
@@ -28,6 +30,7 @@ use crate::failure::Failure;
 use crate::output::Out;
 use problem::Problem;
 use retry::{Attempt, Policy};
+use session::Session;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Longest wait for one answer that is not a stream.
@@ -43,7 +46,7 @@ pub fn segment(text: &str) -> String {
 pub struct Client {
     http: reqwest::Client,
     server: Url,
-    headers: HeaderMap,
+    session: Session,
     clock: Clock,
     out: Out,
     /// Whether this process has had an answer: then a refused connection is a restart, not a wrong address.
@@ -74,6 +77,17 @@ impl Reply {
     }
 }
 
+/// The roots that a file holds.
+fn roots(file: &Path) -> Result<Vec<Certificate>, Failure> {
+    let wrong = |why: String| Failure::local(format!("read the roots in {}: {why}", file.display()));
+    let pem = std::fs::read(file).map_err(|error| wrong(error.to_string()))?;
+    match Certificate::from_pem_bundle(&pem) {
+        Ok(roots) if !roots.is_empty() => Ok(roots),
+        Ok(_) => Err(wrong("it holds no certificate".into())),
+        Err(error) => Err(wrong(chain(&error))),
+    }
+}
+
 impl Client {
     pub fn new(access: &Access, clock: Clock, out: Out) -> Result<Self, Failure> {
         // An error means that a provider is installed already, which is all that is wanted.
@@ -85,6 +99,9 @@ impl Client {
             // No TLS is spoken, so a machine without root certificates is no obstacle.
             builder = builder.tls_certs_only([]);
         }
+        if let Some(file) = &access.cacert {
+            builder = builder.tls_certs_only(roots(file)?);
+        }
         if access.is_loopback() {
             builder = builder.no_proxy();
         }
@@ -93,7 +110,7 @@ impl Client {
         Ok(Self {
             http,
             server: access.server.clone(),
-            headers: fixed_headers(access, &clock)?,
+            session: Session::new(fixed_headers(access, &clock)?, access),
             clock,
             out,
             answered: Cell::new(false),
@@ -225,6 +242,7 @@ impl Request<'_> {
     pub async fn send(self) -> Result<Reply, Failure> {
         let mut attempt = Attempt::new(self.policy.clone(), self.client.answered.get());
         loop {
+            self.client.renew().await?;
             let failure = match self.once_over().await {
                 Ok(reply) if reply.status.is_success() => return Ok(reply),
                 Ok(reply) => {
@@ -272,7 +290,7 @@ impl Request<'_> {
             .http
             .request(self.method.clone(), client.url(&self.path))
             .query(&self.query)
-            .headers(client.headers.clone())
+            .headers(client.session.headers())
             .headers(self.headers.clone())
             .header("x-request-id", client.clock.id().to_string())
             .timeout(self.timeout);

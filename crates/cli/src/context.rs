@@ -9,13 +9,18 @@ use std::fs;
 use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg};
 use serde::{Deserialize, Serialize};
 use url::{Host, Url};
 
 use crate::failure::Failure;
 
 pub const DEFAULT_SERVER: &str = "http://127.0.0.1:7070";
+/// How often a lock that another process holds is looked at.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Contexts {
@@ -30,6 +35,12 @@ pub struct Entry {
     pub server: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token: Option<String>,
+    /// The refresh token for the next access token, where the token is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refresh: Option<String>,
+    /// When the access token expires, seconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<i64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tenant: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -37,6 +48,9 @@ pub struct Entry {
     /// The data folder of a server of this machine, written by `up` and `serve`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data: Option<PathBuf>,
+    /// A PEM file with the roots that the server's certificate may go back to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cacert: Option<PathBuf>,
 }
 
 /// What a command works with, from file, environment and flags.
@@ -48,12 +62,16 @@ pub struct Access {
     pub project: Option<String>,
     /// The context it came from, if any.
     pub context: Option<String>,
+    /// The roots that are trusted, instead of the system's.
+    pub cacert: Option<PathBuf>,
+    /// Where the token is renewed: the file, the context and when the token expires.
+    pub renewal: Option<(ContextFile, String, i64)>,
 }
 
 impl Access {
     /// Nobody in particular.
     pub fn anonymous(server: Url) -> Self {
-        Self { server, token: None, tenant: None, project: None, context: None }
+        Self { server, token: None, tenant: None, project: None, context: None, cacert: None, renewal: None }
     }
 
     pub fn is_loopback(&self) -> bool {
@@ -72,10 +90,13 @@ pub struct Overrides {
     pub context: Option<String>,
     pub server: Option<String>,
     pub token: Option<String>,
+    pub cacert: Option<PathBuf>,
+    pub tenant: Option<String>,
+    pub project: Option<String>,
 }
 
 /// The file, its place and its content.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ContextFile {
     pub path: PathBuf,
 }
@@ -145,6 +166,32 @@ impl ContextFile {
         })
     }
 
+    /// Keeps other processes from changing the file until it is dropped. Who reads and then writes takes it first: a refresh
+    /// token that was put back in place of the next one would end the session.
+    pub async fn lock(&self) -> Result<Flock<fs::File>, Failure> {
+        let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        if let Some(folder) = folder {
+            fs::DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(folder)
+                .map_err(|error| self.fault("make the folder of", &error))?;
+        }
+        let mut name = self.path.file_name().unwrap_or_default().to_owned();
+        name.push(".lock");
+        let path = self.path.with_file_name(name);
+        let opened = fs::OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path);
+        let mut file = opened.map_err(|error| self.fault("lock", &error))?;
+        loop {
+            match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+                Ok(lock) => return Ok(lock),
+                Err((back, Errno::EWOULDBLOCK | Errno::EINTR)) => file = back,
+                Err((_, error)) => return Err(self.fault("lock", &error.into())),
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    }
+
     /// Whether others than the owner can read the file.
     pub fn is_exposed(&self) -> bool {
         fs::metadata(&self.path).is_ok_and(|meta| meta.permissions().mode() & 0o077 != 0)
@@ -172,13 +219,27 @@ impl Contexts {
         let entry = entry
             .filter(|(_, entry)| belongs(entry))
             .or_else(|| self.contexts.iter().find(|(_, entry)| belongs(entry)));
+        // The project that the file names is one of the tenant that it names.
+        let usual = entry.filter(|_| overrides.tenant.is_none());
         Ok(Access {
             server,
             token: overrides.token.clone().or_else(|| entry?.1.token.clone()),
-            tenant: entry.and_then(|(_, entry)| entry.tenant.clone()),
-            project: entry.and_then(|(_, entry)| entry.project.clone()),
+            tenant: overrides.tenant.clone().or_else(|| usual?.1.tenant.clone()),
+            project: overrides.project.clone().or_else(|| usual?.1.project.clone()),
             context: entry.map(|(name, _)| name.clone()),
+            cacert: overrides.cacert.clone().or_else(|| entry?.1.cacert.clone()),
+            renewal: None,
         })
+    }
+
+    /// The same, with a token that is renewed in the file where it was stored for that.
+    pub fn renewed_access(&self, overrides: &Overrides, file: &ContextFile) -> Result<Access, Failure> {
+        let mut access = self.access(overrides)?;
+        let entry = access.context.as_ref().and_then(|name| Some((name, self.contexts.get(name)?)));
+        access.renewal = entry
+            .filter(|(_, entry)| overrides.token.is_none() && entry.refresh.is_some())
+            .map(|(name, entry)| (file.clone(), name.clone(), entry.expires_at.unwrap_or(0)));
+        Ok(access)
     }
 
     pub fn no_such(&self, name: &str) -> Failure {
@@ -247,6 +308,22 @@ mod tests {
         assert_eq!(far.token.as_deref(), Some("qd_far"));
         let env = access(Overrides { token: Some("qd_env".into()), ..Overrides::default() });
         assert_eq!(env.token.as_deref(), Some("qd_env"));
+    }
+
+    #[test]
+    fn another_tenant_is_named_with_its_own_project_or_none() {
+        let mut contexts = two();
+        let local = contexts.contexts.get_mut("local").unwrap();
+        (local.tenant, local.project) = (Some("acme".into()), Some("search".into()));
+        let scope = |tenant: Option<&str>, project: Option<&str>| {
+            let [tenant, project] = [tenant, project].map(|name| name.map(str::to_owned));
+            let access = contexts.access(&Overrides { tenant, project, ..Overrides::default() }).unwrap();
+            (access.tenant.unwrap_or_default(), access.project.unwrap_or_default())
+        };
+        assert_eq!(scope(None, None), ("acme".into(), "search".into()));
+        assert_eq!(scope(None, Some("ads")), ("acme".into(), "ads".into()));
+        assert_eq!(scope(Some("other"), None), ("other".into(), String::new()));
+        assert_eq!(scope(Some("other"), Some("ads")), ("other".into(), "ads".into()));
     }
 
     #[test]

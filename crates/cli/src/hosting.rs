@@ -3,10 +3,12 @@
 //! Whoever may start the server owns its data folder, and so gets the owner's token into the context file. The context
 //! remembers the folder, not only the address: with another port the same entry and the same token are used again.
 
+pub mod edges;
 pub mod keeping;
 pub mod log;
 pub mod proving;
 pub mod trust;
+pub mod welcome;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -19,20 +21,18 @@ use qd_kernel::roles::{Role, Roles};
 use qd_kernel::store::StoreOptions;
 use qd_kernel::{Kernel, KernelOptions};
 use qd_pipelines::engine::LOST_AFTER;
-use qd_server::{Boot, BuildInfo};
+use qd_server::{BaseDomain, Boot, BuildInfo};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use crate::client::Client;
 use crate::context::{Access, Contexts, Entry, parse_server};
 use crate::failure::Failure;
+use crate::hosting::edges::Edges;
 use crate::hosting::keeping::Keeping;
 use crate::hosting::proving::Proving;
 use crate::hosting::trust::Trust;
+use crate::hosting::welcome::Welcome;
 use crate::invocation::Invocation;
-
-/// Longest wait for the first answer of a server that has bound its port.
-const FIRST_ANSWER: Duration = Duration::from_secs(10);
 
 /// Words shared by `up` and `serve`.
 #[derive(Debug, Clone, clap::Args)]
@@ -59,12 +59,19 @@ pub struct HostWords {
     /// How people reach the server, if not by the address it listens on
     #[arg(long, value_name = "URL")]
     pub public_url: Option<String>,
+    /// example.org, where <tenant>.example.org leads to this server: that host then names the tenant
+    #[arg(long, env = "QD_BASE_DOMAIN", value_name = "DOMAIN")]
+    pub base_domain: Option<BaseDomain>,
+    #[command(flatten)]
+    pub edges: Edges,
     #[command(flatten)]
     pub keeping: Keeping,
     #[command(flatten)]
     pub proving: Proving,
     #[command(flatten)]
     pub trust: Trust,
+    #[command(flatten)]
+    pub welcome: Welcome,
 }
 
 /// The part of `serve` alone: what one of several processes does.
@@ -79,7 +86,8 @@ pub struct Part {
     /// Changes of this risk and above (low, medium, high) want a plan that a second person approved
     #[arg(long, env = "QD_REQUIRE_APPROVAL", value_parser = risk, value_name = "RISK")]
     pub require_approval: Option<Risk>,
-    /// How many runs may be active at once on an engine, such as xenna=2; may be repeated, or have commas between
+    /// How many runs may be active at once on an engine, such as xenna=2 (0 lets none start); may be repeated, or have commas
+    /// between
     #[arg(long, env = "QD_ENGINE_LIMIT", value_parser = engine_limit, value_delimiter = ',', value_name = "ENGINE=RUNS")]
     pub engine_limit: Vec<(String, u32)>,
 }
@@ -89,9 +97,9 @@ fn roles(words: &str) -> Result<Roles, String> {
 }
 
 fn engine_limit(words: &str) -> Result<(String, u32), String> {
-    let wrong = || format!("{words:?} is no limit: write an engine and a number from 1, such as xenna=2");
+    let wrong = || format!("{words:?} is no limit: write an engine and a number, such as xenna=2");
     let (engine, most) = words.split_once('=').ok_or_else(wrong)?;
-    let most = most.parse().ok().filter(|most| *most > 0).ok_or_else(wrong)?;
+    let most = most.parse().map_err(|_| wrong())?;
     Ok((engine.to_owned(), most))
 }
 
@@ -104,7 +112,7 @@ fn risk(word: &str) -> Result<Risk, String> {
 /// A server that runs in the background of this process.
 pub struct Hosted {
     pub data: PathBuf,
-    /// How this machine reaches it.
+    /// How this machine reaches it: by the address that it listens on, whatever its certificate says.
     pub url: String,
     kernel: Kernel,
     stop: oneshot::Sender<()>,
@@ -112,8 +120,15 @@ pub struct Hosted {
 }
 
 /// Opens the data folder, binds the address and begins to answer.
-pub async fn start(words: &HostWords, part: &Part, listen: SocketAddr) -> Result<Hosted, Failure> {
+pub async fn start(
+    words: &HostWords,
+    part: &Part,
+    listen: SocketAddr,
+    invocation: &Invocation,
+) -> Result<Hosted, Failure> {
     let data = std::path::absolute(&words.data)?;
+    let keys = words.proving.audit_key.iter().chain(&words.nats_credentials);
+    let own = keys.chain([&invocation.contexts.path]).cloned();
     let credentials = words.nats_credentials.clone();
     let nats = words.nats_url.clone().map(|url| NatsOptions { url, credentials });
     let log_store = words.log_store.clone().map(|url| LogStoreOptions { url, keys: None });
@@ -123,8 +138,9 @@ pub async fn start(words: &HostWords, part: &Part, listen: SocketAddr) -> Result
         roles: part.roles,
         approval: part.require_approval,
         engine_limits: part.engine_limit.iter().cloned().collect(),
-        secrets: words.trust.secrets()?,
+        secrets: words.trust.secrets(own)?,
         outbound: words.trust.outbound(),
+        federation: words.welcome.federation()?,
         ..KernelOptions::default()
     };
     words.keeping.apply(&mut kernel);
@@ -136,6 +152,8 @@ pub async fn start(words: &HostWords, part: &Part, listen: SocketAddr) -> Result
         listen,
         drain_delay: Duration::from_secs(part.drain_delay.into()),
         public_url: words.public_url.clone(),
+        edge: words.edges.options(),
+        base_domain: words.base_domain.clone(),
         // The API holds specs against their code, a worker starts runs.
         prepare: part.roles.has(Role::Api) || part.roles.has(Role::Worker),
         supervisor: "/proc/self/exe".into(),
@@ -146,7 +164,8 @@ pub async fn start(words: &HostWords, part: &Part, listen: SocketAddr) -> Result
     };
     let server = boot.start().await?;
     let (stop, stopped) = oneshot::channel();
-    let url = format!("http://{}", reachable(server.address));
+    let scheme = if server.app.has_certificate() { "https" } else { "http" };
+    let url = format!("{scheme}://{}", reachable(server.address));
     let kernel = server.app.kernel.clone();
     let task = tokio::spawn(server.run(async {
         // A dropped sender means the same as a sent word.
@@ -172,6 +191,8 @@ impl Hosted {
     /// Makes sure that the context file can speak to this server, and returns how.
     pub async fn sign_in(&self, invocation: &Invocation, make_current: bool) -> Result<Access, Failure> {
         let file = &invocation.contexts;
+        // Without a place for the file there is nothing to keep others from.
+        let _lock = file.lock().await.ok();
         let mut contexts = file.read()?;
         let known = forget_gone(&mut contexts, &self.data);
         let mut access = Access {
@@ -180,14 +201,19 @@ impl Hosted {
             tenant: None,
             project: None,
             context: None,
+            cacert: invocation.overrides.cacert.clone(),
+            renewal: None,
         };
-        if access.token.is_none() || !self.accepts(invocation, &access).await? {
+        if !self.accepts(access.token.as_deref()).await {
             access.token = Some(self.kernel.owner_token().await?);
         }
         let name = known.unwrap_or_else(|| free_name(&contexts));
         let entry = Entry {
             server: self.url.clone(),
             token: access.token.clone(),
+            cacert: access.cacert.clone(),
+            refresh: None,
+            expires_at: None,
             data: Some(self.data.clone()),
             ..contexts.contexts.get(&name).cloned().unwrap_or_default()
         };
@@ -205,13 +231,9 @@ impl Hosted {
         Ok(access)
     }
 
-    async fn accepts(&self, invocation: &Invocation, access: &Access) -> Result<bool, Failure> {
-        let client = Client::new(access, invocation.clock.clone(), invocation.out)?;
-        match client.get("/api/v1/me").timeout(FIRST_ANSWER).send().await {
-            Ok(_) => Ok(true),
-            Err(failure) if failure.status() == Some(401) => Ok(false),
-            Err(failure) => Err(failure),
-        }
+    async fn accepts(&self, token: Option<&str>) -> bool {
+        let Some(token) = token else { return false };
+        self.kernel.authenticate(token).await.is_ok()
     }
 
     /// Ends when the server does, which it only does by itself when it cannot go on.

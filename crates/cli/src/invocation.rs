@@ -15,12 +15,13 @@ pub struct Invocation {
 
 impl Invocation {
     pub fn access(&self) -> Result<Access, Failure> {
-        self.contexts.read()?.access(&self.overrides)
+        self.contexts.read()?.renewed_access(&self.overrides, &self.contexts)
     }
 
     /// A client for somebody else than the context's.
     pub fn client_as(&self, access: &Access) -> Result<Client, Failure> {
-        Client::new(access, self.clock.clone(), self.out)
+        let cacert = access.cacert.clone().or_else(|| self.overrides.cacert.clone());
+        Client::new(&Access { cacert, ..access.clone() }, self.clock.clone(), self.out)
     }
 
     pub fn client(&self) -> Result<Client, Failure> {

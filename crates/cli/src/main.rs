@@ -63,6 +63,13 @@ fn carry_out(cli: Cli, out: Out) -> Result<ExitCode, Failure> {
         context: cli.context,
         server: cli.server.or_else(|| var("QD_SERVER").filter(|_| !named)),
         token: var("QD_TOKEN"),
+        cacert: match cli.cacert.or_else(|| var("QD_CACERT").map(Into::into)) {
+            // A context keeps it, for commands that are called elsewhere.
+            Some(file) => Some(std::path::absolute(file)?),
+            None => None,
+        },
+        tenant: cli.tenant.or_else(|| var("QD_TENANT")),
+        project: cli.project.or_else(|| var("QD_PROJECT")),
     };
     let verb = match cli.verb {
         Verb::Completion(args) => return verbs::completion::run(&args, &out).map(ExitCode::from),

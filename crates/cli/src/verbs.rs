@@ -14,6 +14,7 @@ pub mod events;
 pub mod explain;
 pub mod get;
 pub mod history;
+pub mod inbox;
 pub mod jobs;
 pub mod login;
 pub mod logs;
@@ -24,13 +25,16 @@ pub mod publish;
 pub mod request;
 pub mod results;
 pub mod retry;
+pub mod review;
 pub mod rollback;
 pub mod run;
 pub mod runs;
 pub mod secrets;
 pub mod serve;
+pub mod share;
 pub mod stop;
 pub mod supervise;
+pub mod teams;
 pub mod tenants;
 pub mod up;
 pub mod users;
@@ -51,6 +55,10 @@ pub async fn dispatch(verb: Verb, invocation: &Invocation) -> Result<ExitCode, F
         Verb::Plans(args) => plans::run(&args, invocation).await,
         Verb::Approve(args) => approve::run(&args, invocation).await,
         Verb::Reject(args) => approve::reject(&args, invocation).await,
+        Verb::Submit(args) => review::submit(&args, invocation).await,
+        Verb::Withdraw(args) => review::withdraw(&args, invocation).await,
+        Verb::Inbox(args) => inbox::run(&args, invocation).await,
+        Verb::Comment(args) => review::comment(&args, invocation).await,
         Verb::Explain(args) => explain::run(&args, invocation).await,
         Verb::Get(args) => get::run(&args, invocation).await,
         Verb::Describe(args) => describe::run(&args, invocation).await,
@@ -75,6 +83,9 @@ pub async fn dispatch(verb: Verb, invocation: &Invocation) -> Result<ExitCode, F
         Verb::Login(args) => login::run(&args, invocation).await,
         Verb::Users(args) => users::run(&args, invocation).await,
         Verb::Members(args) => members::run(&args, invocation).await,
+        Verb::Share(args) => share::run(&args, invocation).await,
+        Verb::Unshare(args) => share::unshare(&args, invocation).await,
+        Verb::Teams(args) => teams::run(&args, invocation).await,
         Verb::Tenants(args) => tenants::run(&args, invocation).await,
         Verb::Projects(args) => tenants::projects(&args, invocation).await,
         Verb::Whoami(args) => whoami::run(&args, invocation).await,

@@ -7,6 +7,7 @@
 mod checks;
 mod metadata;
 mod read;
+pub mod text;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

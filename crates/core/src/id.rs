@@ -118,6 +118,7 @@ ids! {
     ProjectId = "a project id",
     /// Who acts: a person or a service account.
     PrincipalId = "a principal id",
+    TeamId = "a team id",
     ResourceId = "a resource id",
     RevisionId = "a revision id",
     RunId = "a run id",

@@ -7,12 +7,15 @@
 
 pub mod audit;
 pub mod canonical;
+pub mod cursor;
 pub mod diff;
 pub mod document;
 pub mod error;
+pub mod headers;
 pub mod id;
 pub mod name;
 pub mod plan;
+pub mod secret_ref;
 pub mod state;
 pub mod suggest;
 pub mod time;

@@ -6,17 +6,27 @@
 //! of one ([`bindings`]); what a caller holds where it acts is found once per request and travels with the
 //! [`Context`].
 //!
+//! Where the scope alone does not decide, the resource does ([`objects`]): it may belong to the caller or be shared with it
+//! ([`sharing`]), or a policy of the project may single it out ([`rules`]). Lists show what one may read ([`sight`]).
+//!
 //! Not decided here: who somebody is (`credentials`), and whether a change wants a second person (`plans`).
 
 pub mod bindings;
 pub mod cedar;
 pub mod matrix;
+pub mod objects;
+pub mod questions;
+pub(crate) mod rules;
+mod schema;
+pub mod sharing;
+pub mod sight;
+pub mod teams;
 
 use qd_core::error::{Error, Result};
 
-pub use cedar::Authority;
+pub use cedar::{Answer, Authority};
 
-use crate::context::Context;
+use crate::context::{Context, Scope};
 
 /// May do everything, in every tenant and on the platform itself. The account made at first start has it.
 pub const PLATFORM_ADMIN: &str = "PLATFORM_ADMIN";
@@ -33,14 +43,28 @@ pub const VIEWER: &str = "viewer";
 /// # Errors
 /// `action_denied` (403), which names the action and the roles that do not allow it.
 pub fn check(context: &Context, action: &str) -> Result<()> {
-    if context.authority.allows(&context.principal, context.scope, action) {
+    check_in(context, context.scope, action)
+}
+
+/// The same of what concerns all tenants, wherever it is asked for: a role that is held on the platform is wanted.
+pub(crate) fn check_on_platform(context: &Context, action: &str) -> Result<()> {
+    check_in(context, Scope::PLATFORM, action)
+}
+
+fn check_in(context: &Context, scope: Scope, action: &str) -> Result<()> {
+    if context.authority.allows(&context.principal, scope, action) {
         return Ok(());
     }
+    Err(denied(context, action))
+}
+
+/// The refusal of an action, which is noted for the audit.
+pub(crate) fn denied(context: &Context, action: &str) -> Error {
     context.denials.note(action);
     let roles = match context.principal.roles.as_slice() {
         [] => "there is no role that is held here".to_owned(),
         [role] => format!("the role {role} does not allow it"),
         roles => format!("the roles {} do not allow it", roles.join(", ")),
     };
-    Err(Error::forbidden("action_denied", format!("{} may not do {action}: {roles}", context.principal.name)))
+    Error::forbidden("action_denied", format!("{} may not do {action}: {roles}", context.principal.name))
 }

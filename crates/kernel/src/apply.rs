@@ -18,7 +18,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::{
-    access,
+    access::{
+        self,
+        objects::{self, On},
+        sharing,
+    },
     changes::{Changed, Preview, Request, STALE_PREFLIGHT},
     context::{Context, Scope},
     idempotency::IdempotencyKey,
@@ -32,7 +36,11 @@ use crate::{
         read,
     },
     params,
-    resources::{self, NewResource, SpecReader, check_body, describe, lock, subject, working_copy_write},
+    registry::Registry,
+    resources::{
+        self, Locked, NewResource, SpecReader, StoredMetadata, check_body, describe, lock, subject,
+        working_copy_write,
+    },
     revisions::{Cut, Origin, insert, require_active, spec_invalid},
     store::Json,
 };
@@ -58,6 +66,9 @@ pub struct Applied {
     pub revision: Option<i64>,
     /// Against the newest revision before; metadata under `/metadata`, the spec under `/spec`.
     pub changes: Vec<Change>,
+    /// It was asked for to be published, and is once somebody else has approved it.
+    #[serde(default)]
+    pub waits_for_review: bool,
 }
 
 /// A document's spec as a revision keeps it, and what it was compared with to find its number.
@@ -184,6 +195,7 @@ impl Kernel {
                 outcome: ApplyOutcome::Unchanged,
                 revision,
                 changes: vec![],
+                waits_for_review: false,
             });
         }
         let job = match input {
@@ -223,7 +235,8 @@ impl Kernel {
         for (place, index) in order.into_iter().enumerate() {
             let (Some(document), Some(kind)) = (documents.get(index), kinds.get(&index)) else { continue };
             let specs = SpecReader::new(self.store.clone()).beside(beside.clone());
-            let view = SpecView { scope, code: self.code(), specs, secrets: self.secrets.clone() };
+            let (secrets, authority) = (self.secrets.clone(), self.authority.clone());
+            let view = SpecView { scope, code: self.code(), specs, secrets, authority };
             match self.spec_prepare(&**kind, &document.spec, &view).await? {
                 Ok(spec) => {
                     let name = document.metadata.name.to_string();
@@ -342,6 +355,7 @@ pub(crate) fn described(metadata: &Metadata, spec: &Value) -> Value {
 /// Writes what one document wants; answers the number of its revision, and whether it was made just now.
 pub(crate) fn apply_one(
     m: &mut Mutation<'_, '_>,
+    registry: &Registry,
     plural: &str,
     document: &Document,
     pinned: &Value,
@@ -349,17 +363,27 @@ pub(crate) fn apply_one(
 ) -> Result<(i64, bool)> {
     let kind = document.kind.as_str();
     let name = document.metadata.name.to_string();
+    let on = On::resource(kind, &name);
     let (created, id, mut changes, number) = match lock(m.tx, m.context.scope, kind, &name) {
         Ok(resource) => {
+            objects::check(m.tx, registry, m.context, &format!("{plural}.revise"), &on)?;
             require_active(resource.state, &name)?;
-            let changes = describe(m, &resource, &document.metadata)?;
-            if !changes.is_empty() {
-                access::check(m.context, &format!("{plural}.update"))?;
+            let new = StoredMetadata::from(&document.metadata);
+            // By what it was, and not by what the document makes of it.
+            if described_otherwise(&resource, &document.metadata, &new) {
+                objects::check(m.tx, registry, m.context, &format!("{plural}.update"), &on)?;
             }
+            if sharing::owners(&resource.metadata) != sharing::owners(&new) {
+                objects::check(m.tx, registry, m.context, &format!("{plural}.share"), &on)?;
+            }
+            let changes = describe(m, &resource, &document.metadata)?;
             (false, resource.id, prefix(changes, "/metadata"), resource.last_revision)
         }
         Err(error) if error.code == "resource_not_found" => {
-            access::check(m.context, &format!("{plural}.create"))?;
+            let on = On::document(registry, document);
+            for verb in ["create", "revise"] {
+                objects::check(m.tx, registry, m.context, &format!("{plural}.{verb}"), &on)?;
+            }
             let new = NewResource { kind, metadata: &document.metadata, spec: &document.spec };
             let id = resources::insert(m, &new).map_err(|error| match error.code {
                 // Somebody made it at the same time: now it is there to be changed.
@@ -379,7 +403,8 @@ pub(crate) fn apply_one(
     let cut_now = revision != number;
     if cut_now {
         let message = &wanted.message;
-        let cut = Cut { resource_id: id, number: revision, origin: Origin::Apply, spec: pinned, message };
+        let origin = Origin::Apply;
+        let cut = Cut { resource_id: id, number: revision, origin, source: None, spec: pinned, message };
         changes.extend(prefix(insert(m, kind, &name, &cut)?, "/spec"));
         working_copy_write(m, id, &document.spec, Some(revision))?;
     }
@@ -396,6 +421,12 @@ pub(crate) fn apply_one(
     m.audit(&Object { kind, id: id.uuid(), name: &name }, &changes, None)?;
     m.event("resource.updated", subject(kind, id, &name), &json!({ "changes": changes.len() }))?;
     Ok((revision, false))
+}
+
+fn described_otherwise(resource: &Locked, metadata: &Metadata, new: &StoredMetadata) -> bool {
+    resource.display_name != metadata.display_name
+        || resource.description != metadata.description
+        || resource.metadata != *new
 }
 
 fn prefix(changes: Vec<Change>, under: &str) -> Vec<Change> {

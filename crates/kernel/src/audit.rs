@@ -10,12 +10,14 @@
 
 pub mod export;
 mod list;
+mod marks;
 mod prune;
 mod seal;
 pub mod signing;
 mod sinks;
 pub mod status;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -37,6 +39,8 @@ use crate::{
     store::{Row, StoreError, StoreResult, Tx},
 };
 
+use marks::{BROKEN, Marks};
+
 pub use list::{AuditFilter, AuditReach, AuditRecord, Seal};
 
 /// What the system is called where it acts for somebody.
@@ -51,6 +55,8 @@ pub struct AuditOptions {
     pub key: Option<KeySource>,
     /// Makes that key the one that signs from now on, in the place of the one that did.
     pub rotate: bool,
+    /// The folder in which it is remembered how far each chain was vouched for; without, that is known until the process ends.
+    pub marks: Option<PathBuf>,
     /// How often a checkpoint is made of what was sealed since the last one.
     pub checkpoint_every: Duration,
     /// Where checkpoints go besides: `file:///folder`, `s3://bucket/prefix?…`, `https://…`.
@@ -66,6 +72,7 @@ impl Default for AuditOptions {
         Self {
             key: None,
             rotate: false,
+            marks: None,
             checkpoint_every: Duration::from_mins(1),
             sinks: vec![],
             s3_keys: None,
@@ -94,6 +101,9 @@ pub(crate) struct Auditing {
     signer: Mutex<Option<SigningKey>>,
     /// Why nothing is signed here.
     silent: Mutex<Option<String>>,
+    /// Why a chain is not signed.
+    broken: Mutex<BTreeMap<String, String>>,
+    marks: Marks,
     installation: OnceCell<Uuid>,
 }
 
@@ -105,6 +115,8 @@ impl Auditing {
             sinks: sinks.collect::<Result<_>>()?,
             signer: Mutex::default(),
             silent: Mutex::new(Some("this process has no key to sign the audit with".into())),
+            broken: Mutex::default(),
+            marks: Marks::open(options.marks.as_deref())?,
             installation: OnceCell::new(),
         }))
     }
@@ -127,8 +139,30 @@ impl Auditing {
         }
     }
 
+    /// Notes what was found of a chain: why it is not signed, or that it is again.
+    fn found(&self, chain: &Chain, found: Result<()>) -> Result<()> {
+        let mut broken = self.broken.lock().unwrap_or_else(PoisonError::into_inner);
+        match &found {
+            Ok(()) => drop(broken.remove(&chain.to_string())),
+            Err(error) if error.code == BROKEN => {
+                let before = broken.insert(chain.to_string(), error.detail.clone());
+                if before.as_ref() != Some(&error.detail) {
+                    tracing::error!(why = error.detail, "a chain of the audit is not signed");
+                }
+            }
+            Err(_) => {}
+        }
+        found
+    }
+
+    /// Why this process does not sign, or not all.
     fn silent(&self) -> Option<String> {
-        self.silent.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        let silent = self.silent.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        silent.or_else(|| {
+            let broken = self.broken.lock().unwrap_or_else(PoisonError::into_inner);
+            let why: Vec<&str> = broken.values().map(String::as_str).collect();
+            (!why.is_empty()).then(|| why.join("; "))
+        })
     }
 }
 

@@ -16,13 +16,13 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::{
-    access,
     context::{Context, Scope},
     idempotency::IdempotencyKey,
     jobs::{Job, NewJob},
     kernel::Kernel,
     mutation::{Act, Mutation},
     operation::{Intent, Operation, Planned, View},
+    reviews::{self, ApprovalFrom},
     store::Tx,
 };
 
@@ -64,7 +64,7 @@ impl Kernel {
     pub async fn change_preview(&self, context: &Context, request: &Request) -> Result<Preview> {
         // It reads; whoever may validate may look at what a change would do.
         let plural = request.act.action.split('.').next().unwrap_or_default();
-        access::check(context, &format!("{plural}.validate"))?;
+        self.permit(context, &format!("{plural}.validate"), request.act.on.clone()).await?;
         let operation = self.operation(&request.operation)?;
         self.preflighted(context, &*operation, &request.input, |preflight| {
             let (kernel, operation, scope) = (self.clone(), operation.clone(), context.scope);
@@ -72,7 +72,8 @@ impl Kernel {
             self.store.read(move |tx| -> Result<Preview> {
                 let planned = kernel.plan_in(tx, scope, &*operation, &input, &preflight, false)?;
                 let (_, hash) = canonical(&planned.plan)?;
-                let needs_approval = kernel.needs_approval(planned.plan.risk());
+                let from = reviews::approval_from(tx, scope)?;
+                let needs_approval = !planned.reviewed && kernel.needs_approval(from, planned.plan.risk());
                 Ok(Preview { plan: planned.plan, hash, needs_approval, resolved: planned.resolved })
             })
         })
@@ -90,7 +91,7 @@ impl Kernel {
         request: Request,
         key: IdempotencyKey,
     ) -> Result<Changed> {
-        access::check(context, &request.act.action)?;
+        self.permit(context, &request.act.action, request.act.on.clone()).await?;
         let operation = self.operation(&request.operation)?;
         let made = self
             .preflighted(context, &*operation, &request.input, |preflight| {
@@ -98,7 +99,7 @@ impl Kernel {
                 self.create_job(context, request.act.clone(), key.clone(), move |m, job_id| {
                     let scope = m.context.scope;
                     let planned = kernel.plan_in(m.tx, scope, &*operation, &input, &preflight, true)?;
-                    kernel.require_no_approval(&planned.plan)?;
+                    kernel.require_no_approval(m, &planned)?;
                     let job = kernel.intend(m, &*operation, &input, &preflight, &planned, job_id, None)?;
                     Ok((Box::new(planned), job.map(Box::new)))
                 })
@@ -146,7 +147,24 @@ impl Kernel {
         preflight: &Value,
         locking: bool,
     ) -> Result<Planned> {
-        let mut view = View::new(tx, &self.registry, scope, preflight, locking);
+        self.plan_by(View::new(tx, &self.registry, scope, preflight, locking), operation, input)
+    }
+
+    /// The same of what is to be published, for who decides whether it may be.
+    pub(crate) fn plan_reviewed(
+        &self,
+        tx: &mut Tx<'_>,
+        scope: Scope,
+        operation: &dyn Operation,
+        input: &Value,
+        preflight: &Value,
+        locking: bool,
+    ) -> Result<Planned> {
+        let view = View::new(tx, &self.registry, scope, preflight, locking).reviewing();
+        self.plan_by(view, operation, input)
+    }
+
+    fn plan_by(&self, mut view: View<'_, '_>, operation: &dyn Operation, input: &Value) -> Result<Planned> {
         let mut planned = operation.plan(input, &mut view)?;
         planned.plan.preconditions.extend(view.into_preconditions());
         planned.plan.locks.sort();
@@ -179,8 +197,9 @@ impl Kernel {
             .map(Some)
     }
 
-    fn require_no_approval(&self, plan: &Plan) -> Result<()> {
-        if !self.needs_approval(plan.risk()) {
+    fn require_no_approval(&self, m: &mut Mutation<'_, '_>, planned: &Planned) -> Result<()> {
+        let (plan, from) = (&planned.plan, reviews::approval_from(m.tx, m.context.scope)?);
+        if planned.reviewed || !self.needs_approval(from, plan.risk()) {
             return Ok(());
         }
         let detail = format!(
@@ -190,8 +209,9 @@ impl Kernel {
         Err(Error::conflict("approval_required", detail.to_lowercase()))
     }
 
-    pub(crate) fn needs_approval(&self, risk: Risk) -> bool {
-        self.options.approval.is_some_and(|from| risk >= from)
+    /// By what the project asks for, and by what the server does.
+    pub(crate) fn needs_approval(&self, from: ApprovalFrom, risk: Risk) -> bool {
+        from.wants(risk) || self.options.approval.is_some_and(|from| risk >= from)
     }
 }
 
@@ -203,7 +223,7 @@ pub(crate) fn canonical(plan: &Plan) -> Result<(String, Digest)> {
 }
 
 /// Refuses a plan with a gate that is not open; one that could not be looked at is not open.
-fn gates_open(plan: &Plan) -> Result<()> {
+pub(crate) fn gates_open(plan: &Plan) -> Result<()> {
     let closed: Vec<Violation> = plan
         .closed_gates()
         .map(|gate| Violation::new(format!("/gates/{}", gate.name), "gate_closed", gate.evidence.clone()))

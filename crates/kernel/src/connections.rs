@@ -13,7 +13,7 @@ pub(crate) mod postgres;
 mod reading;
 pub(crate) mod s3;
 mod secret_ref;
-mod shape;
+pub(crate) mod shape;
 pub mod webhook;
 
 use std::{fmt, sync::Arc};
@@ -21,7 +21,7 @@ use std::{fmt, sync::Arc};
 use async_trait::async_trait;
 use qd_core::{
     error::Result,
-    id::ResourceId,
+    id::{PrincipalId, ResourceId},
     violation::{Pointer, Violation},
 };
 use schemars::JsonSchema;
@@ -171,7 +171,13 @@ impl Kind for Connections {
         references::violations(&view.secrets, view.scope, spec).await
     }
 
-    fn published(&self, m: &mut Mutation<'_, '_>, id: ResourceId, revision: i64) -> Result<()> {
+    fn published(
+        &self,
+        m: &mut Mutation<'_, '_>,
+        id: ResourceId,
+        revision: i64,
+        _by: Option<PrincipalId>,
+    ) -> Result<()> {
         let spec: Value = m.tx.one(
             "SELECT spec FROM revision WHERE resource_id = $1 AND number = $2",
             params![id, revision],

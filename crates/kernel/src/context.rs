@@ -6,7 +6,7 @@ use qd_core::id::{PrincipalId, ProjectId, TenantId};
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::access::Authority;
+use crate::access::{Authority, matrix, sharing::Held};
 
 /// The tenant and project that a call reads and writes in. No store function reads tenant data without one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -61,9 +61,23 @@ pub struct Principal {
     pub kind: PrincipalKind,
     /// Those that it holds where it acts.
     pub roles: Vec<String>,
+    /// Those that it is in, of the tenant where it acts.
+    #[serde(skip)]
+    pub teams: Vec<String>,
+    /// What it holds of single resources of the project where it acts.
+    #[serde(skip)]
+    pub held: Arc<[Held]>,
     /// Patterns of actions that the token in use is limited to.
     #[serde(skip)]
     pub limits: Option<Arc<[String]>>,
+}
+
+impl Principal {
+    /// Whether the token in use may be used for the action.
+    pub(crate) fn limits_cover(&self, action: &str) -> bool {
+        let within = |limits: &[String]| limits.iter().any(|pattern| matrix::covers(pattern, action));
+        self.limits.as_deref().is_none_or(within)
+    }
 }
 
 /// The ids that tie one request's logs, job, events, audit and outbound calls together.
@@ -114,6 +128,8 @@ impl Context {
             name,
             kind: PrincipalKind::System,
             roles: vec![],
+            teams: vec![],
+            held: Arc::default(),
             limits: None,
         };
         Self {

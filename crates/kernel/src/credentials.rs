@@ -1,14 +1,18 @@
-//! Who is calling: bearer tokens, browser sessions, one-time sign-in links and invitations.
+//! Who is calling: bearer tokens, browser sessions, access and refresh tokens, one-time sign-in links and invitations.
 //!
 //! A secret is shown once, when it is made; the database holds its SHA-256 alone, and a look-up is by that hash, so that
 //! neither a copy of the database nor the time of a comparison gives one away. People choose a password when they accept an
-//! invitation ([`accounts`]) and open a session with it ([`sign_in`]).
+//! invitation ([`accounts`]) and open a session with it ([`sign_in`]), or get an access token ([`access_token`]) and a refresh
+//! token for the next one ([`refresh`]).
 
+pub mod access_token;
 pub mod accounts;
 pub(crate) mod callers;
 mod listing;
 pub(crate) mod password;
+mod refresh;
 mod sign_in;
+pub mod signing;
 mod token;
 
 use std::{sync::Arc, time::Duration};
@@ -22,6 +26,8 @@ use serde_json::json;
 use uuid::Uuid;
 
 pub use listing::Credential;
+pub use password::password_hashes;
+pub use refresh::Tokens;
 pub use sign_in::SignIn;
 pub use token::TokenRequest;
 
@@ -29,9 +35,12 @@ use crate::{
     access::{
         PLATFORM_ADMIN,
         bindings::{self, Binding},
+        sharing::{self, Held},
+        teams,
     },
     clock::Source,
     context::{Context, Denials, Principal, PrincipalKind, RequestIds, Scope},
+    jwt,
     kernel::Kernel,
     mutation::{Act, Object, Subject},
     params,
@@ -54,6 +63,8 @@ pub enum CredentialKind {
     Link,
     /// `qdi_…`, used once to choose a password.
     Invite,
+    /// `qdr_…`, exchanged once for an access token and the next of its kind.
+    Refresh,
 }
 
 impl CredentialKind {
@@ -63,6 +74,7 @@ impl CredentialKind {
             Self::Session => "session",
             Self::Link => "link",
             Self::Invite => "invite",
+            Self::Refresh => "refresh",
         }
     }
 
@@ -72,6 +84,7 @@ impl CredentialKind {
             Self::Session => "qds_",
             Self::Link => "qdl_",
             Self::Invite => "qdi_",
+            Self::Refresh => "qdr_",
         }
     }
 }
@@ -89,6 +102,10 @@ pub struct Identity {
     pub name: String,
     pub kind: PrincipalKind,
     pub bindings: Arc<[Binding]>,
+    /// The teams that it is in, by tenant and name.
+    pub teams: Arc<[(TenantId, String)]>,
+    /// What it holds of single resources, in all tenants.
+    pub held: Arc<[Held]>,
     /// Patterns of actions that the token in use is limited to.
     pub limits: Option<Arc<[String]>>,
     /// Which credential is in use.
@@ -103,12 +120,25 @@ impl Identity {
             name: self.name.clone(),
             kind: self.kind,
             roles: bindings::roles_in(&self.bindings, scope),
+            teams: self.teams_in(scope.tenant_id),
+            held: self.held_in(scope),
             limits: self.limits.clone(),
         }
     }
 
     pub fn sees_tenant(&self, tenant_id: TenantId) -> bool {
         bindings::sees_tenant(&self.bindings, tenant_id)
+            || self.held.iter().any(|held| held.tenant_id == tenant_id)
+            || self.teams.iter().any(|(tenant, _)| *tenant == tenant_id)
+    }
+
+    fn teams_in(&self, tenant_id: TenantId) -> Vec<String> {
+        let teams = self.teams.iter().filter(|(tenant, _)| *tenant == tenant_id);
+        teams.map(|(_, name)| name.clone()).collect()
+    }
+
+    fn held_in(&self, scope: Scope) -> Arc<[Held]> {
+        self.held.iter().filter(|held| held.project_id == scope.project_id).cloned().collect()
     }
 }
 
@@ -183,7 +213,7 @@ impl Kernel {
             .await
     }
 
-    /// A caller at work in a scope.
+    /// A caller at work in a scope, by the roles alone: a project's own policies are [`Kernel::authority_in`]'s.
     pub fn context(&self, identity: &Identity, scope: Scope, ids: RequestIds, source: String) -> Context {
         Context {
             principal: identity.principal(scope),
@@ -239,10 +269,15 @@ impl Kernel {
         origin: Origin,
         ids: RequestIds,
     ) -> Result<(Identity, Secret)> {
+        let used = self.link_use(code).await?;
+        self.session_open(used, origin, ids).await
+    }
+
+    /// Uses a sign-in code up, and says whose it was.
+    async fn link_use(&self, code: &str) -> Result<PrincipalId> {
         let digest = hash(code);
         let now = self.source.now();
-        let used = self
-            .store
+        self.store
             .write(move |tx| -> Result<Option<PrincipalId>> {
                 let used = tx.exec(
                     "UPDATE credential SET used_at = $2
@@ -265,33 +300,37 @@ impl Kernel {
                     "bad_sign_in_code",
                     "this sign-in code is unknown, used or expired; ask for a new one with: qd auth link",
                 )
-            })?;
-        self.session_open(used, origin, ids).await
+            })
     }
 
     /// A new session of somebody who has just been recognised.
-    async fn session_open(
+    pub(crate) async fn session_open(
         &self,
         principal_id: PrincipalId,
         origin: Origin,
         ids: RequestIds,
     ) -> Result<(Identity, Secret)> {
-        let secret = draw(&self.source, CredentialKind::Session);
+        self.opened(principal_id, CredentialKind::Session, SESSION_LIFE, origin, ids).await
+    }
+
+    /// What somebody who has just been recognised comes with from now on: a session, or a family of tokens.
+    async fn opened(
+        &self,
+        principal_id: PrincipalId,
+        kind: CredentialKind,
+        life: Duration,
+        origin: Origin,
+        ids: RequestIds,
+    ) -> Result<(Identity, Secret)> {
+        let secret = draw(&self.source, kind);
         let digest = hash(&secret);
-        let expires_at = self.source.now().checked_add(SESSION_LIFE);
+        let expires_at = self.source.now().checked_add(life);
         let credential_id = self.source.uuid();
         let identity = self.identity(principal_id, credential_id).await?;
         let context = self.context(&identity, Scope::PLATFORM, ids, origin.source.clone());
         let name = identity.name.clone();
         self.mutate(&context, Act::new("own", "sign-in"), move |m| {
-            let new = New {
-                digest: &digest,
-                principal_id,
-                kind: CredentialKind::Session,
-                origin: &origin,
-                allows: None,
-                expires_at,
-            };
+            let new = New { digest: &digest, principal_id, kind, origin: &origin, allows: None, expires_at };
             new.insert(m.tx, credential_id, m.now)?;
             m.event("session.opened", Subject::default(), &json!({ "principal": name }))?;
             m.audit(&Object { kind: "Principal", id: principal_id.uuid(), name: &name }, &[], None)
@@ -304,6 +343,11 @@ impl Kernel {
     pub async fn authenticate(&self, secret: &str) -> Result<Identity> {
         let now = self.source.now();
         if let Some(identity) = self.callers.get(secret, now) {
+            return Ok(identity);
+        }
+        if jwt::looks_like_one(secret) {
+            let (identity, until) = self.access_token_holder(secret).await?;
+            self.callers.put(secret, &identity, now, until);
             return Ok(identity);
         }
         let digest = hash(secret);
@@ -321,32 +365,58 @@ impl Kernel {
                 found.map(|identity| with_bindings(tx, identity)).transpose()
             })
             .await?
-            .ok_or_else(|| Error::unauthenticated("bad_credential", "the token or session is unknown or expired"))?;
-        self.callers.put(secret, &found, now);
+            .ok_or_else(access_token::refused)?;
+        self.callers.put(secret, &found, now, Timestamp::MAX);
         Ok(found)
     }
 
-    async fn identity(&self, id: PrincipalId, credential_id: Uuid) -> Result<Identity> {
+    /// Somebody who was recognised before, if he would be now: what he holds is read anew.
+    ///
+    /// # Errors
+    /// `bad_credential` (401) where the session or token has ended meanwhile.
+    pub async fn recognised_still(&self, identity: &Identity) -> Result<Identity> {
+        let (id, now) = (identity.credential_id, self.source.now());
         self.store
             .read(move |tx| -> Result<Option<Identity>> {
                 let found = tx.opt(
-                    "SELECT id, name, kind FROM principal WHERE id = $1 AND state = 'active'",
-                    params![id],
-                    |row| {
-                        Ok(Identity {
-                            id: row.get(0)?,
-                            name: row.get(1)?,
-                            kind: row.get(2)?,
-                            bindings: Arc::new([]),
-                            limits: None,
-                            credential_id,
-                        })
-                    },
+                    "SELECT p.id, p.name, p.kind, c.id, c.allows
+                     FROM credential c JOIN principal p ON p.id = c.principal_id
+                     WHERE c.id = $1 AND c.kind IN ('token', 'session', 'refresh')
+                       AND (c.expires_at IS NULL OR c.expires_at > $2) AND p.state = 'active'",
+                    params![id, now],
+                    identity_row,
                 )?;
                 found.map(|identity| with_bindings(tx, identity)).transpose()
             })
             .await?
+            .ok_or_else(access_token::refused)
+    }
+
+    pub(crate) async fn identity(&self, id: PrincipalId, credential_id: Uuid) -> Result<Identity> {
+        self.store
+            .read(move |tx| -> Result<Option<Identity>> {
+                Ok(identity_of(tx, id)?.map(|identity| Identity { credential_id, ..identity }))
+            })
+            .await?
             .ok_or_else(|| Error::unauthenticated("bad_credential", "the account is suspended"))
+    }
+
+    /// Somebody else, with all that he holds; no credential is in use.
+    ///
+    /// # Errors
+    /// `user_not_found` (404), also for one who is suspended.
+    pub async fn identity_named(&self, name: &str) -> Result<Identity> {
+        let wanted = name.to_owned();
+        self.store
+            .read(move |tx| -> Result<Option<Identity>> {
+                let id =
+                    tx.opt("SELECT id FROM principal WHERE name = $1", params![wanted], |row| row.get(0))?;
+                id.map_or(Ok(None), |id| identity_of(tx, id))
+            })
+            .await?
+            .ok_or_else(|| {
+                Error::not_found("user_not_found", format!("there is nobody active named {name:?}"))
+            })
     }
 
     async fn principal_id(&self, name: &str) -> Result<PrincipalId> {
@@ -389,8 +459,31 @@ fn bind_everywhere(tx: &mut Tx<'_>, id: PrincipalId, role: &str, by: &str, now: 
     Ok(())
 }
 
+/// Somebody active, with all that he holds.
+pub(crate) fn identity_of(tx: &mut Tx<'_>, id: PrincipalId) -> Result<Option<Identity>> {
+    let found = tx.opt(
+        "SELECT id, name, kind FROM principal WHERE id = $1 AND state = 'active'",
+        params![id],
+        |row| {
+            Ok(Identity {
+                id: row.get(0)?,
+                name: row.get(1)?,
+                kind: row.get(2)?,
+                bindings: Arc::default(),
+                teams: Arc::default(),
+                held: Arc::default(),
+                limits: None,
+                credential_id: Uuid::nil(),
+            })
+        },
+    )?;
+    found.map(|identity| with_bindings(tx, identity)).transpose()
+}
+
 fn with_bindings(tx: &mut Tx<'_>, identity: Identity) -> Result<Identity> {
-    Ok(Identity { bindings: bindings::of(tx, identity.id)?.into(), ..identity })
+    let (bindings, teams) = (bindings::of(tx, identity.id)?.into(), teams::of(tx, identity.id)?.into());
+    let held = sharing::of(tx, identity.id, &identity.name)?;
+    Ok(Identity { bindings, teams, held, ..identity })
 }
 
 impl Column for PrincipalKind {
@@ -413,7 +506,9 @@ fn identity_row(row: &Row<'_>) -> StoreResult<Identity> {
         id: row.get(0)?,
         name: row.get(1)?,
         kind: row.get(2)?,
-        bindings: Arc::new([]),
+        bindings: Arc::default(),
+        teams: Arc::default(),
+        held: Arc::default(),
         limits,
         credential_id: row.get(3)?,
     })

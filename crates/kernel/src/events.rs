@@ -22,6 +22,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
+    access::sight::Sight,
     context::{Context, Scope},
     kernel::Kernel,
     mutation::Subject,
@@ -121,20 +122,32 @@ impl Kernel {
         after: i64,
         limit: u32,
     ) -> Result<Vec<Event>> {
-        self.events_page(scope, filter, (" AND pos > ?", after), " ORDER BY pos", limit).await
+        self.events_seen_after(scope, filter, Sight::All, after, limit).await
     }
 
-    /// The newest events before a position (`None`: the end), still oldest first.
+    /// The same of what a caller may see.
+    pub async fn events_seen_after(
+        &self,
+        scope: Scope,
+        filter: EventFilter,
+        sight: Sight,
+        after: i64,
+        limit: u32,
+    ) -> Result<Vec<Event>> {
+        self.events_page(scope, (filter, sight), (" AND pos > ?", after), " ORDER BY pos", limit).await
+    }
+
+    /// The newest events before a position (`None`: the end) that a caller may see, still oldest first.
     pub async fn events_before(
         &self,
         scope: Scope,
         filter: EventFilter,
+        sight: Sight,
         before: Option<i64>,
         limit: u32,
     ) -> Result<Vec<Event>> {
-        let before = before.unwrap_or(i64::MAX);
-        let mut events =
-            self.events_page(scope, filter, (" AND pos < ?", before), " ORDER BY pos DESC", limit).await?;
+        let range = (" AND pos < ?", before.unwrap_or(i64::MAX));
+        let mut events = self.events_page(scope, (filter, sight), range, " ORDER BY pos DESC", limit).await?;
         events.reverse();
         Ok(events)
     }
@@ -142,7 +155,7 @@ impl Kernel {
     async fn events_page(
         &self,
         scope: Scope,
-        filter: EventFilter,
+        (filter, sight): (EventFilter, Sight),
         (range, bound): (&'static str, i64),
         order: &'static str,
         limit: u32,
@@ -162,6 +175,11 @@ impl Kernel {
                 }
                 if let Some(id) = filter.resource_id {
                     query.push(" AND resource_id = ?", id);
+                }
+                sight.narrow(&mut query, tx.backend(), "resource_id");
+                if matches!(sight, Sight::Except(_)) {
+                    // What a job over several resources tells would name them.
+                    query.text(" AND (resource_id IS NOT NULL OR job_id IS NULL)");
                 }
                 query.text(order).limit(i64::from(limit));
                 Ok(query.rows(tx, row)?)

@@ -16,7 +16,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::{context::Context, kernel::Kernel};
+use crate::{access::objects::On, context::Context, kernel::Kernel};
 
 /// The answer to: why is it in this state?
 #[derive(Debug, Clone, Serialize, JsonSchema)]
@@ -68,28 +68,34 @@ impl<'a> Object<'a> {
     }
 }
 
-/// What must be allowed to whoever wants the explanation of `object`.
-pub fn action(object: &str) -> Result<String> {
-    Ok(match Object::parse(object)? {
-        Object::Job(_) => "jobs.read".into(),
-        Object::Run(_) => "runs.read".into(),
-        Object::Plan(_) => "plans.read".into(),
-        Object::Resource { plural, .. } => format!("{plural}.read"),
-    })
-}
-
 impl Kernel {
     /// # Errors
     /// `malformed_object` (400) for what names nothing; 404 with the object's own code.
     pub async fn explain(&self, context: &Context, object: &str) -> Result<Explanation> {
-        crate::access::check(context, &action(object)?)?;
-        let said = match Object::parse(object)? {
+        let object = Object::parse(object)?;
+        let (action, on) = self.explainable(object);
+        self.permit(context, &action, on).await?;
+        let said = match object {
             Object::Job(id) => job::explain(self, context.scope, id).await?,
             Object::Run(id) => run::explain(self, context.scope, id).await?,
             Object::Plan(id) => plan::explain(self, context, id).await?,
             Object::Resource { plural, name } => resource::explain(self, context.scope, plural, name).await?,
         };
         Ok(said.into())
+    }
+
+    /// What must be allowed to whoever wants the explanation, and of what.
+    fn explainable(&self, object: Object<'_>) -> (String, On) {
+        // What is no id is nobody's job or plan: the explanation says so.
+        match object {
+            Object::Job(id) => ("jobs.read".into(), id.parse().map_or(On::Scope, On::Job)),
+            Object::Run(id) => ("runs.read".into(), On::Run(id.to_owned())),
+            Object::Plan(id) => ("plans.read".into(), id.parse().map_or(On::Scope, On::Plan)),
+            Object::Resource { plural, name } => {
+                let kind = self.registry.find_plural(plural).map(|kind| kind.info().kind);
+                (format!("{plural}.read"), kind.map_or(On::Scope, |kind| On::resource(kind, name)))
+            }
+        }
     }
 }
 

@@ -28,8 +28,13 @@ use qd_core::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use crate::{
+    access::{
+        objects,
+        sight::{Sight, sifted},
+    },
     changes::{Changed, Request},
     context::{Context, Scope},
     idempotency::{self, Claimed, IdempotencyKey},
@@ -110,9 +115,11 @@ pub struct Job {
 }
 
 /// Which jobs to list; empty means all of the scope.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct JobFilter {
     pub state: Option<JobState>,
+    /// About which resources.
+    pub sight: Sight,
 }
 
 /// A job about to be written.
@@ -262,22 +269,36 @@ impl Kernel {
 
     /// Newest first.
     pub async fn job_list(&self, scope: Scope, filter: JobFilter, page: PageRequest) -> Result<Page<Job>> {
-        let (before, fetch) = (page.after_uuid("jobs")?, page.fetch());
+        let (before, fetch, registry) = (page.after_uuid("jobs")?, page.fetch(), self.registry.clone());
         let items = self
             .store
             .read(move |tx| -> Result<Vec<Job>> {
-                let mut query = Query::new(&format!(
-                    "SELECT {COLUMNS} FROM job j LEFT JOIN resource r ON r.id = j.resource_id WHERE"
-                ));
-                query.push(" j.project_id = ?", scope.project_id);
-                if let Some(state) = filter.state {
-                    query.push(" AND j.state = ?", state.as_str().to_owned());
-                }
-                if let Some(before) = before {
-                    query.push(" AND j.id < ?", before);
-                }
-                query.text(" ORDER BY j.id DESC").limit(fetch);
-                let jobs = query.rows(tx, row)?;
+                let read = |tx: &mut Tx<'_>, before: Option<Uuid>| -> Result<Vec<Job>> {
+                    let mut query = Query::new(&format!(
+                        "SELECT {COLUMNS} FROM job j LEFT JOIN resource r ON r.id = j.resource_id WHERE"
+                    ));
+                    query.push(" j.project_id = ?", scope.project_id);
+                    if let Some(state) = filter.state {
+                        query.push(" AND j.state = ?", state.as_str().to_owned());
+                    }
+                    if let Some(before) = before {
+                        query.push(" AND j.id < ?", before);
+                    }
+                    query.text(" ORDER BY j.id DESC").limit(fetch);
+                    Ok(query.rows(tx, row)?)
+                };
+                let jobs = sifted(
+                    tx,
+                    (fetch, before),
+                    read,
+                    |job| job.id.uuid(),
+                    |tx, job| {
+                        Ok(filter.sight.is_all()
+                            || filter.sight.shows_all(
+                                &objects::of_job(tx, &registry, scope, job.id)?.unwrap_or_default(),
+                            ))
+                    },
+                )?;
                 with_steps(tx, jobs)
             })
             .await?;

@@ -17,20 +17,22 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::{
-    access::Authority,
+    access::{Authority, rules::KnownRules},
     audit::{AuditOptions, Auditing},
     bus::{Bus, NatsOptions, nats::Nats},
     clock::Source,
     connections,
-    credentials::callers::Callers,
+    credentials::{callers::Callers, signing::SigningKeys},
+    events::Patience,
     failpoint::Failpoints,
+    federation::{Federation, FederationOptions},
     jobs::InFlight,
     logs::place::{LogPlace, LogStoreOptions},
     observer::Handed,
     operation::Operation,
     operations,
     outbound::{Outbound, OutboundOptions},
-    params,
+    params, policies,
     reckoning::Reckoning,
     registry::Registry,
     retention,
@@ -38,6 +40,7 @@ use crate::{
     schedules,
     secrets::{SecretOptions, Secrets},
     store::{Backend, Store},
+    subscriptions,
     tenants::{Named, NamedScope},
 };
 
@@ -68,6 +71,8 @@ pub struct KernelOptions {
     pub approval: Option<Risk>,
     /// How many runs may be active at once on an engine, by its name.
     pub engine_limits: BTreeMap<String, u32>,
+    /// How often a receiver of webhooks is tried, and how long is waited in between.
+    pub webhook_patience: Patience,
     /// Where a test lets the process die.
     pub failpoints: Option<Failpoints>,
     /// The bus that joins the processes of one database; none for a process that is alone.
@@ -77,6 +82,8 @@ pub struct KernelOptions {
     pub secrets: SecretOptions,
     /// Which addresses that users give may be called.
     pub outbound: OutboundOptions,
+    /// Whom the operator trusts to say who somebody is.
+    pub federation: FederationOptions,
 }
 
 impl Default for KernelOptions {
@@ -94,11 +101,13 @@ impl Default for KernelOptions {
             plan_ttl: Duration::from_hours(24 * 7),
             approval: None,
             engine_limits: BTreeMap::new(),
+            webhook_patience: Patience::default(),
             failpoints: None,
             nats: None,
             audit: AuditOptions::default(),
             secrets: SecretOptions::default(),
             outbound: OutboundOptions::default(),
+            federation: FederationOptions::default(),
         }
     }
 }
@@ -119,8 +128,11 @@ pub struct Kernel {
     /// What is due is due by this clock, and not by `source`.
     pub(crate) reckoning: Arc<Reckoning>,
     pub(crate) callers: Arc<Callers>,
+    pub(crate) signing: Arc<SigningKeys>,
+    pub(crate) federation: Arc<Federation>,
     /// Who may do what.
     pub authority: Authority,
+    pub(crate) rules: Arc<KnownRules>,
     pub(crate) audit: Arc<Auditing>,
     /// Where log chunks go, if not into the database.
     pub log_place: Option<Arc<LogPlace>>,
@@ -152,7 +164,9 @@ impl Kernel {
         operations::register(&mut registry);
         connections::register_types(&mut registry);
         connections::register(&mut registry);
+        policies::register(&mut registry);
         schedules::register(&mut registry);
+        subscriptions::register(&mut registry);
         let relayed = store.backend() == Backend::Postgres;
         if !store.is_shared() && options.roles != Roles::ALL {
             return Err(Error::malformed(
@@ -177,6 +191,8 @@ impl Kernel {
         let authority = Authority::of(&registry)?;
         let secrets = Secrets::new(store.clone(), source.clone(), options.secrets.clone());
         let outbound = Outbound::new(&options.outbound, !store.is_shared());
+        let federation =
+            Arc::new(Federation::open(&options.federation, &options.outbound, authority.roles())?);
         let kernel = Self {
             store,
             registry: Arc::new(registry),
@@ -187,7 +203,10 @@ impl Kernel {
             in_flight: Arc::default(),
             handed: Arc::default(),
             callers: Arc::default(),
+            signing: Arc::default(),
+            federation,
             authority,
+            rules: Arc::default(),
             audit,
             log_place,
             secrets,
@@ -226,6 +245,8 @@ impl Kernel {
             set.spawn(self.clone().relay_run(stop.clone()));
             set.spawn(self.clone().retention_run(stop.clone()));
             set.spawn(self.clone().schedules_run(stop.clone()));
+            set.spawn(self.clone().signing_keys_run(stop.clone()));
+            set.spawn(self.clone().subscriptions_run(stop.clone()));
             set.spawn(self.clone().logs_ship_run(stop.clone()));
             set.spawn(self.clone().audit_seal_run(stop.clone()));
             set.spawn(self.clone().audit_checkpoints_run(stop.clone()));

@@ -1,13 +1,18 @@
 //! What a plane says of a kind of resource. The kernel names no kind.
 
 use async_trait::async_trait;
-use qd_core::{error::Result, id::ResourceId, violation::Violation};
+use qd_core::{
+    error::Result,
+    id::{PrincipalId, ResourceId},
+    violation::Violation,
+};
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::{
+    access::{Authority, objects::PlaceAt},
     code::CodeStore,
-    context::Scope,
+    context::{Context, Scope},
     kernel::Kernel,
     mutation::Mutation,
     resources::{Resource, SpecReader},
@@ -67,6 +72,8 @@ pub struct SpecView {
     pub code: CodeStore,
     pub specs: SpecReader,
     pub secrets: Secrets,
+    /// Which roles and actions there are.
+    pub authority: Authority,
 }
 
 /// The behaviour of a kind. Pure but for what [`SpecView`] reads, and for what is said of [`Kind::published`] and
@@ -89,6 +96,11 @@ pub trait Kind: Send + Sync + 'static {
         Ok(spec)
     }
 
+    /// Where a spec names the cluster and the namespace that it is about, for policies to ask after.
+    fn place(&self) -> Option<PlaceAt> {
+        None
+    }
+
     /// The resources that a parsed spec refers to, by kind and name: those that are applied with it come first.
     fn depends_on(&self, _spec: &Value) -> Vec<(&'static str, String)> {
         vec![]
@@ -99,9 +111,23 @@ pub trait Kind: Send + Sync + 'static {
         Ok(vec![])
     }
 
-    /// Database work of the kind's own, in the transaction in which a revision becomes the published one or the resource
-    /// comes back from the archive with it.
-    fn published(&self, _m: &mut Mutation<'_, '_>, _id: ResourceId, _revision: i64) -> Result<()> {
+    /// What else somebody must be allowed to do who asks for the publication of this spec.
+    ///
+    /// # Errors
+    /// `action_denied`, as of [`crate::access::check`].
+    fn may_publish(&self, _context: &Context, _spec: &Value) -> Result<()> {
+        Ok(())
+    }
+
+    /// Database work of the kind's own, in the transaction in which a revision becomes the published one, as `by` asked for, or the
+    /// resource comes back from the archive with it.
+    fn published(
+        &self,
+        _m: &mut Mutation<'_, '_>,
+        _id: ResourceId,
+        _revision: i64,
+        _by: Option<PrincipalId>,
+    ) -> Result<()> {
         Ok(())
     }
 

@@ -14,7 +14,10 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::{
-    access,
+    access::{
+        self,
+        objects::{self, Look, On},
+    },
     audit::{self, NewRecord},
     clock::Source,
     context::Context,
@@ -32,11 +35,18 @@ pub struct Act {
     pub action: String,
     /// Why, in the actor's words; empty where none was asked for.
     pub reason: String,
+    /// What it is done to.
+    pub on: On,
 }
 
 impl Act {
     pub fn new(plural: &str, verb: &str) -> Self {
-        Self { action: format!("{plural}.{verb}"), reason: String::new() }
+        Self { action: format!("{plural}.{verb}"), reason: String::new(), on: On::Scope }
+    }
+
+    pub fn on(mut self, on: On) -> Self {
+        self.on = on;
+        self
     }
 
     pub fn because(mut self, reason: impl Into<String>) -> Self {
@@ -87,6 +97,7 @@ pub struct Mutation<'m, 't> {
     /// Jobs to be told that they were asked to cancel.
     pub(crate) cancelled: Vec<JobId>,
     followed: Vec<Follow>,
+    callers_changed: bool,
     plan_hash: Option<String>,
 }
 
@@ -101,6 +112,7 @@ struct Heard {
     wake: Wake,
     cancelled: Vec<JobId>,
     followed: Vec<Follow>,
+    callers_changed: bool,
 }
 
 impl<'m, 't> Mutation<'m, 't> {
@@ -117,6 +129,7 @@ impl<'m, 't> Mutation<'m, 't> {
             wake: Wake::default(),
             cancelled: vec![],
             followed: vec![],
+            callers_changed: false,
             plan_hash: None,
         }
     }
@@ -192,6 +205,11 @@ impl<'m, 't> Mutation<'m, 't> {
         self.followed.push(follow);
     }
 
+    /// Somebody may do more or less than before: what this process knows of callers is forgotten once the transaction is committed.
+    pub(crate) fn callers_changed(&mut self) {
+        self.callers_changed = true;
+    }
+
     fn finish(self) -> Result<Heard> {
         let excused = self.act.is_none() || (self.unchanged && !self.audited && !self.wake.events);
         if !excused && !self.audited {
@@ -206,7 +224,8 @@ impl<'m, 't> Mutation<'m, 't> {
                 "a mutation left no event and was rolled back",
             ));
         }
-        Ok(Heard { wake: self.wake, cancelled: self.cancelled, followed: self.followed })
+        let Self { wake, cancelled, followed, callers_changed, .. } = self;
+        Ok(Heard { wake, cancelled, followed, callers_changed })
     }
 }
 
@@ -218,11 +237,18 @@ impl Kernel {
         T: Send + 'static,
         F: FnMut(&mut Mutation<'_, '_>) -> Result<T> + Send + 'static,
     {
-        access::check(context, &act.action)?;
+        let look = objects::before(context, &act.action, &act.on);
+        if look == Look::Denied {
+            return Err(access::denied(context, &act.action));
+        }
+        let registry = self.registry.clone();
         let (context, clocks) = (context.clone(), self.clocks());
         let (value, heard) = self
             .store
             .write(move |tx| -> Result<(T, Heard)> {
+                if let Look::Object { usual } = look {
+                    objects::look(tx, &registry, &context, &act.action, &act.on, usual)?;
+                }
                 let mut mutation = Mutation::new(tx, &context, &clocks, Some(&act));
                 let value = change(&mut mutation)?;
                 Ok((value, mutation.finish()?))
@@ -259,6 +285,9 @@ impl Kernel {
     fn hear(&self, heard: Heard) {
         self.bus.wake(heard.wake);
         heard.cancelled.into_iter().for_each(|id| self.in_flight.cancel(id));
+        if heard.callers_changed {
+            self.callers.clear();
+        }
         heard.followed.into_iter().for_each(|follow| self.handed.give(follow));
     }
 }

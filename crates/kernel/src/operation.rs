@@ -97,11 +97,13 @@ impl Step<'_> {
 pub struct Planned {
     pub plan: Plan,
     pub resolved: Value,
+    /// A review is its second person: what it does was approved by one, or is submitted to one.
+    pub reviewed: bool,
 }
 
 impl From<Plan> for Planned {
     fn from(plan: Plan) -> Self {
-        Self { plan, resolved: Value::Null }
+        Self { plan, resolved: Value::Null, reviewed: false }
     }
 }
 
@@ -151,6 +153,11 @@ pub trait Operation: Send + Sync + 'static {
         let object = Object { kind: "Job", id: intent.job_id.uuid(), name: self.name() };
         m.audit(&object, &[Change::add("/input", intent.input.clone())], Some(intent.job_id))?;
         Ok(Intended { input: intent.input.clone(), resource: None, run_id: None })
+    }
+
+    /// Whether it is all tenants' whichever project it was asked for in: then who may cancel jobs there may not cancel it.
+    fn is_platforms(&self) -> bool {
+        false
     }
 
     async fn run(&self, step: &Step<'_>) -> Outcome;

@@ -1,7 +1,9 @@
-//! The kernel's own operations: applying documents, publishing, rolling back, starting, stopping and retrying, exchanging keys.
+//! The kernel's own operations: applying documents, publishing, rolling back, starting, stopping and retrying, exchanging keys, deleting tenants
+//! and projects.
 
 pub mod documents;
 pub mod publish;
+pub mod removal;
 pub mod run_start;
 pub mod run_stop;
 pub mod secret_rotate;
@@ -28,6 +30,8 @@ pub(crate) fn register(registry: &mut Registry) {
         .operation(run_start::Start { name: run_start::START })
         .operation(run_start::Start { name: run_start::RETRY })
         .operation(run_stop::Stop)
+        .operation(removal::Delete { name: removal::TENANT_DELETE })
+        .operation(removal::Delete { name: removal::PROJECT_DELETE })
         .operation(secret_rotate::RotateDataKey)
         .operation(secret_rotate::RotateMasterKey);
 }

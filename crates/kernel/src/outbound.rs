@@ -11,12 +11,13 @@
 
 use std::{
     error::Error as StdError,
-    fmt,
+    fmt, io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     sync::Arc,
     time::Duration,
 };
 
+use futures::future::BoxFuture;
 use ipnet::IpNet;
 use qd_core::error::{Error, Result};
 use reqwest::{
@@ -41,10 +42,17 @@ pub struct OutboundOptions {
 #[derive(Clone)]
 pub struct Outbound(Arc<Rules>);
 
-#[derive(Debug)]
 struct Rules {
     private: bool,
     networks: Vec<IpNet>,
+    lookup: Lookup,
+}
+
+/// Who knows which addresses a name leads to: the system, unless a test says otherwise.
+type Lookup = fn(String, u16) -> BoxFuture<'static, io::Result<Vec<SocketAddr>>>;
+
+fn lookup(host: String, port: u16) -> BoxFuture<'static, io::Result<Vec<SocketAddr>>> {
+    Box::pin(async move { Ok(tokio::net::lookup_host((host.as_str(), port)).await?.collect()) })
 }
 
 /// An address that is not called, and why.
@@ -78,8 +86,12 @@ enum Reach {
 impl Outbound {
     /// `alone` of a server that shares its database with no other.
     pub fn new(options: &OutboundOptions, alone: bool) -> Self {
+        Self::by(options, alone, lookup)
+    }
+
+    fn by(options: &OutboundOptions, alone: bool, lookup: Lookup) -> Self {
         let private = options.private.unwrap_or(alone);
-        Self(Arc::new(Rules { private, networks: options.networks.clone() }))
+        Self(Arc::new(Rules { private, networks: options.networks.clone(), lookup }))
     }
 
     /// A URL that may be called, as far as it can be known without asking for its name's addresses.
@@ -103,12 +115,9 @@ impl Outbound {
     /// The addresses behind a name, or the one that it is, without those that are refused.
     pub async fn addresses(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>> {
         let host = host.trim_start_matches('[').trim_end_matches(']');
-        let found: Vec<SocketAddr> = tokio::net::lookup_host((host, port))
-            .await
-            .map_err(|_| {
-                Error::unavailable("host_not_found", format!("the name {host:?} leads to no address"))
-            })?
-            .collect();
+        let found = (self.0.lookup)(host.to_owned(), port).await.map_err(|_| {
+            Error::unavailable("host_not_found", format!("the name {host:?} leads to no address"))
+        })?;
         Ok(self.kept(host, found)?)
     }
 
@@ -174,7 +183,7 @@ impl Resolve for Outbound {
     fn resolve(&self, name: Name) -> Resolving {
         let (outbound, name) = (self.clone(), name.as_str().to_owned());
         Box::pin(async move {
-            let found: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
+            let found = (outbound.0.lookup)(name.clone(), 0).await?;
             let kept = outbound.kept(&name, found)?;
             Ok(Box::new(kept.into_iter()) as Addrs)
         })
@@ -237,6 +246,10 @@ fn reach(address: IpAddr) -> Reach {
 
 fn reach_v4(address: Ipv4Addr) -> Reach {
     let [a, b, c, _] = address.octets();
+    // Where Azure's own services answer a machine, in the midst of everybody's addresses.
+    if address == Ipv4Addr::new(168, 63, 129, 16) {
+        return Reach::Special("an address of the provider's network");
+    }
     match (a, b, c) {
         (127, ..) => Reach::Private("an address of this machine"),
         (10, ..) | (192, 168, _) => Reach::Private("a private address"),
@@ -245,7 +258,7 @@ fn reach_v4(address: Ipv4Addr) -> Reach {
         (100, 64..=127, _) => Reach::Special("an address of the provider's network"),
         (169, 254, _) => Reach::Special("a link-local address"),
         (0, ..) => Reach::Special("no host's address"),
-        (192, 0, 0) | (192, 0, 2) | (198, 18..=19, _) | (198, 51, 100) | (203, 0, 113) => {
+        (192, 0, 0) | (192, 0, 2) | (192, 88, 99) | (198, 18..=19, _) | (198, 51, 100) | (203, 0, 113) => {
             Reach::Special("an address that is kept for special use")
         }
         (224.., ..) => Reach::Special("no host's address"),
@@ -256,8 +269,8 @@ fn reach_v4(address: Ipv4Addr) -> Reach {
 fn reach_v6(address: Ipv6Addr) -> Reach {
     match address.segments() {
         [0, 0, 0, 0, 0, 0, 0, 1] => Reach::Private("an address of this machine"),
-        // Where AWS answers for a machine's credentials.
-        [0xfd00, 0xec2, ..] => Reach::Special("an address of the provider's network"),
+        // Where AWS and Google answer for a machine's credentials.
+        [0xfd00, 0xec2, ..] | [0xfd20, 0xce, ..] => Reach::Special("an address of the provider's network"),
         [0xfc00..=0xfdff, ..] => Reach::Private("a private address"),
         [0xfe80..=0xfeff, ..] => Reach::Special("a link-local address"),
         [0, 0, 0, 0, ..] | [0xff00..=0xffff, ..] => Reach::Special("no host's address"),
@@ -270,6 +283,12 @@ fn reach_v6(address: Ipv6Addr) -> Reach {
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        io::{Read as _, Write as _},
+        net::TcpListener,
+        sync::atomic::{AtomicUsize, Ordering},
+    };
+
     use super::*;
 
     fn open(private: bool, networks: &[&str]) -> Outbound {
@@ -297,6 +316,12 @@ mod tests {
             "2130706433",
             "127.1",
             "017700000001",
+            "127.0.0.1.",
+            "%31%32%37.0.0.1",
+            "①②⑦.0.0.1",
+            "user:word@127.0.0.1",
+            "[::ffff:7f00:1]",
+            "[0:0:0:0:0:ffff:127.0.0.1]",
         ];
         for host in private {
             assert_eq!(strict.url(&format!("http://{host}/")).unwrap_err().code, "address_refused", "{host}");
@@ -308,6 +333,23 @@ mod tests {
             "[64:ff9b::a9fe:a9fe]",
             "[fe80::1]",
             "[fd00:ec2::254]",
+            "[fd20:ce::254]",
+            "168.63.129.16",
+            "[::ffff:168.63.129.16]",
+            "[2002:a9fe:a9fe::]",
+            "[::ffff:0:169.254.169.254]",
+            "[::169.254.169.254]",
+            "[64:ff9b:1::a9fe:a9fe]",
+            "[2001:0:a9fe:a9fe::]",
+            "[fec0::1]",
+            "0251.0376.0251.0376",
+            "0xa9fea9fe",
+            "2852039166",
+            "169.254.43518",
+            "0",
+            "[::ffff:0.0.0.0]",
+            "240.0.0.1",
+            "192.88.99.1",
             "100.100.100.200",
             "0.0.0.0",
             "[::]",
@@ -341,6 +383,58 @@ mod tests {
         assert!(named.url("http://[::ffff:10.7.1.1]/").is_ok());
         assert!(named.url("http://169.254.169.254/").is_ok());
         assert!(named.url("http://10.8.1.1/").is_err());
+    }
+
+    fn strict(lookup: Lookup) -> Outbound {
+        Outbound::by(&OutboundOptions { private: Some(false), networks: vec![] }, false, lookup)
+    }
+
+    #[tokio::test]
+    async fn a_name_that_leads_elsewhere_a_moment_later_is_not_followed() {
+        static ASKED: AtomicUsize = AtomicUsize::new(0);
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        // The first question is answered with an address for everybody, each further one with this machine's.
+        let outbound = strict(|_, port| {
+            let first = ASKED.fetch_add(1, Ordering::SeqCst) == 0;
+            let address = if first { [1, 1, 1, 1] } else { [127, 0, 0, 1] };
+            Box::pin(async move { Ok(vec![SocketAddr::from((address, port))]) })
+        });
+        assert!(outbound.addresses("turns.example", 80).await.is_ok());
+        let url = format!("http://turns.example:{}/", listener.local_addr().unwrap().port());
+        let error = outbound.client().unwrap().get(url).send().await.unwrap_err();
+        assert_eq!(failure(&error).code, "address_refused", "{error:?}");
+        assert!(ASKED.load(Ordering::SeqCst) > 1);
+        assert_eq!(listener.accept().unwrap_err().kind(), io::ErrorKind::WouldBlock, "nobody came");
+    }
+
+    #[tokio::test]
+    async fn of_several_addresses_only_the_allowed_are_called() {
+        let outbound = strict(|_, port| {
+            Box::pin(async move {
+                Ok([[10, 0, 0, 1], [1, 1, 1, 1], [169, 254, 169, 254]]
+                    .map(|address| SocketAddr::from((address, port)))
+                    .into())
+            })
+        });
+        let kept = outbound.addresses("many.example", 80).await.unwrap();
+        assert_eq!(kept, [SocketAddr::from(([1, 1, 1, 1], 80))]);
+    }
+
+    #[tokio::test]
+    async fn a_redirect_is_an_answer_and_is_not_followed() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        let answering = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let _ = stream.read(&mut [0; 1024]).unwrap();
+            let reply =
+                "HTTP/1.1 302 Found\r\nlocation: http://169.254.169.254/latest/\r\ncontent-length: 0\r\n\r\n";
+            stream.write_all(reply.as_bytes()).unwrap();
+        });
+        let response = open(true, &[]).client().unwrap().get(url).send().await.unwrap();
+        assert_eq!(response.status().as_u16(), 302);
+        answering.join().unwrap();
     }
 
     #[test]

@@ -1,6 +1,9 @@
 //! Keyset pages: a stable order, an opaque cursor, no offsets.
 
-use qd_core::error::{Error, Result};
+use qd_core::{
+    cursor::{bad_cursor, decode, encode},
+    error::{Error, Result},
+};
 use schemars::JsonSchema;
 use serde::Serialize;
 use uuid::Uuid;
@@ -76,22 +79,6 @@ impl PageRequest {
             if more { items.last().map(|last| encode(&format!("{list} {}", key(last)))) } else { None };
         Page { items, next_cursor }
     }
-}
-
-/// Hex keeps a cursor opaque, and safe in a URL, without a further dependency.
-fn encode(key: &str) -> String {
-    hex::encode(key)
-}
-
-fn decode(cursor: &str) -> Result<String> {
-    if cursor.len() > 512 {
-        return Err(bad_cursor());
-    }
-    hex::decode(cursor).ok().and_then(|bytes| String::from_utf8(bytes).ok()).ok_or_else(bad_cursor)
-}
-
-fn bad_cursor() -> Error {
-    Error::malformed("bad_cursor", "the cursor is not one that this list gave out; start again without it")
 }
 
 #[cfg(test)]

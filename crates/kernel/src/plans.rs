@@ -8,6 +8,7 @@ mod decide;
 mod list;
 
 use qd_core::{
+    canonical::Digest,
     error::{Error, Result},
     id::{JobId, PlanId},
     plan::{Plan, Risk},
@@ -27,7 +28,7 @@ use crate::{
     store::{Json, Row, StoreResult, Tx},
 };
 
-pub(crate) use apply::text as moved_text;
+pub(crate) use apply::{stale_error, text as moved_text};
 pub use list::{PlanFilter, PlanSummary};
 
 /// A plan as it is kept.
@@ -61,18 +62,19 @@ pub struct StoredPlan {
 }
 
 const COLUMNS: &str = "id, operation, state, hash, risk, body, input, reason, created_by, created_at, expires_at, decided_by, decided_at,
-  decision, stale, job_id, action";
+  decision, stale, job_id, action, (SELECT j.approval_from FROM project j WHERE j.id = plan.project_id)";
 
 impl Kernel {
     /// Plans the change and keeps the plan until it is applied, rejected, stale or expired.
     pub async fn plan_create(&self, context: &Context, request: Request) -> Result<StoredPlan> {
         // Who may not make the change may not plan it either.
-        crate::access::check(context, &request.act.action)?;
+        self.permit(context, &request.act.action, request.act.on.clone()).await?;
         let operation = self.operation(&request.operation)?;
         let id = self
             .preflighted(context, &*operation, &request.input, |preflight| {
                 let (kernel, operation, request) = (self.clone(), operation.clone(), request.clone());
                 let act = Act::new("plans", "create").because(request.act.reason.clone());
+                let act = act.on(request.act.on.clone());
                 self.mutate(context, act, move |m| {
                     let scope = m.context.scope;
                     let planned =
@@ -97,6 +99,28 @@ fn insert(
     plan: &Plan,
     ttl: std::time::Duration,
 ) -> Result<PlanId> {
+    let by = m.context.principal.name.clone();
+    let (id, hash) = keep(m, request, preflight, plan, ttl, &by)?;
+    m.plan(hash.as_str());
+    let summary = json!({ "operation": request.operation, "hash": hash, "risk": plan.risk() });
+    m.audit(
+        &Object { kind: "Plan", id: id.uuid(), name: &request.operation },
+        &[qd_core::diff::Change::add("", summary.clone())],
+        None,
+    )?;
+    m.event("plan.created", Subject::default(), &with_id(id, summary))?;
+    Ok(id)
+}
+
+/// Writes an open plan that somebody asked for; the record is the caller's.
+pub(crate) fn keep(
+    m: &mut Mutation<'_, '_>,
+    request: &Request,
+    preflight: &Value,
+    plan: &Plan,
+    ttl: std::time::Duration,
+    by: &str,
+) -> Result<(PlanId, Digest)> {
     let id: PlanId = m.id();
     let (body, hash) = canonical(plan)?;
     let expires_at = m.now.checked_add(ttl).unwrap_or(Timestamp::MAX);
@@ -116,20 +140,12 @@ fn insert(
             hash.to_string(),
             plan.risk().as_str(),
             request.act.reason,
-            m.context.principal.name,
+            by,
             m.now,
             expires_at
         ],
     )?;
-    m.plan(hash.as_str());
-    let summary = json!({ "operation": request.operation, "hash": hash, "risk": plan.risk() });
-    m.audit(
-        &Object { kind: "Plan", id: id.uuid(), name: &request.operation },
-        &[qd_core::diff::Change::add("", summary.clone())],
-        None,
-    )?;
-    m.event("plan.created", Subject::default(), &with_id(id, summary))?;
-    Ok(id)
+    Ok((id, hash))
 }
 
 /// A plan as it stands; `for_update` locks its row.
@@ -168,7 +184,7 @@ fn read(row: &Row<'_>, kernel: &Kernel) -> StoreResult<StoredPlan> {
         created_by: row.get(8)?,
         created_at: row.get(9)?,
         expires_at,
-        needs_approval: kernel.needs_approval(risk),
+        needs_approval: kernel.needs_approval(row.get(17)?, risk),
         decided_by: row.get(11)?,
         decided_at: row.get(12)?,
         decision: row.get(13)?,

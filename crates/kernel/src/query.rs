@@ -1,6 +1,8 @@
 //! A SELECT whose WHERE depends on what was asked for.
 
-use crate::store::{Param, Row, StoreResult, Tx};
+use qd_core::id::ResourceId;
+
+use crate::store::{Backend, Param, Row, StoreResult, Tx};
 
 /// SQL text under construction; each `?` of a pushed clause becomes the next `$n`.
 pub(crate) struct Query {
@@ -22,6 +24,23 @@ impl Query {
         self.args.push(arg);
         self.sql.push_str(&clause.replacen('?', &format!("${}", self.args.len()), 1));
         self
+    }
+
+    /// Adds a condition: the column's id is one of these. One parameter whatever their number, so that the text stays the same.
+    pub(crate) fn among<'i>(
+        &mut self,
+        backend: Backend,
+        column: &str,
+        ids: impl Iterator<Item = &'i ResourceId>,
+    ) -> &mut Self {
+        let ids: Vec<String> = ids.map(|id| id.uuid().simple().to_string()).collect();
+        let list = match backend {
+            Backend::Sqlite => "(SELECT unhex(value) FROM json_each(?))",
+            Backend::Postgres => {
+                "(SELECT CAST(e AS uuid) FROM json_array_elements_text(CAST(CAST(? AS text) AS json)) e)"
+            }
+        };
+        self.push(&format!("{column} IN {list}"), serde_json::json!(ids).to_string())
     }
 
     /// Adds text without a parameter.

@@ -30,7 +30,7 @@ pub struct Registry {
     operations: BTreeMap<&'static str, Arc<dyn Operation>>,
     askable: BTreeSet<&'static str>,
     engines: BTreeMap<&'static str, Arc<dyn RunEngine>>,
-    consumers: BTreeMap<&'static str, Arc<dyn Consumer>>,
+    consumers: BTreeMap<String, Arc<dyn Consumer>>,
     roles: Vec<Role>,
     connection_types: Vec<ConnectionType>,
 }
@@ -61,7 +61,7 @@ impl Registry {
     }
 
     pub fn consumer(&mut self, consumer: impl Consumer) -> &mut Self {
-        self.consumers.insert(consumer.name(), Arc::new(consumer));
+        self.consumers.insert(consumer.name().to_owned(), Arc::new(consumer));
         self
     }
 

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 pub use change::{MetadataPatch, NewResource};
 pub(crate) use change::{describe, described, insert, subject};
-pub(crate) use read::{Locked, lock, peek, resource_by_id};
+pub(crate) use read::{Locked, lock, not_found, peek, resource_by_id};
 pub use read::{ResourceFilter, SpecReader};
 pub use working_copy::WorkingCopy;
 pub(crate) use working_copy::{check_body, write as working_copy_write};

@@ -1,7 +1,7 @@
 //! What grows without end is cut at the ages that the operator set. A log stays as long as its run is active. Events go from
 //! the oldest on without a hole, and the newest stays, so that a reader who was away too long is told of its gap.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use qd_core::{
     error::Result,
@@ -10,7 +10,7 @@ use qd_core::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{kernel::Kernel, logs, params, store::in_list};
+use crate::{context::Scope, kernel::Kernel, logs, notifications, params, quotas, store::in_list};
 
 const EVERY: Duration = Duration::from_hours(1);
 /// Rows removed by one transaction.
@@ -32,6 +32,7 @@ pub struct Swept {
     pub credentials: u64,
     pub sign_in_tries: u64,
     pub firings: u64,
+    pub notifications: u64,
     pub audit: u64,
 }
 
@@ -84,6 +85,13 @@ impl Kernel {
         let credentials = self
             .delete_batches("DELETE FROM credential WHERE hash IN (SELECT hash FROM credential WHERE expires_at < $1 LIMIT $2)", BATCH, now)
             .await?;
+        let refreshed = self
+            .delete_batches(
+                "DELETE FROM refresh_used WHERE hash IN (SELECT hash FROM refresh_used WHERE expires_at < $1 LIMIT $2)",
+                BATCH,
+                now,
+            )
+            .await?;
         // A lock is long over by then.
         let tries = self
             .delete_batches(
@@ -108,6 +116,13 @@ impl Kernel {
                 before(self.options.job_retention),
             )
             .await?;
+        let notifications = self
+            .delete_batches(
+                "DELETE FROM notification WHERE id IN (SELECT id FROM notification WHERE created_at < $1 LIMIT $2)",
+                BATCH,
+                before(notifications::KEPT),
+            )
+            .await?;
         let audit = self.audit_prune().await?;
         Ok(Swept {
             log_chunks,
@@ -115,9 +130,10 @@ impl Kernel {
             idempotency_keys,
             jobs,
             plans,
-            credentials,
+            credentials: credentials + refreshed,
             sign_in_tries: tries,
             firings,
+            notifications,
             audit,
         })
     }
@@ -157,13 +173,18 @@ impl Kernel {
             let removed = self
                 .store
                 .write(move |tx| -> Result<u64> {
-                    let old: Vec<(RunId, i64, Option<String>)> = tx.rows(
-                        "SELECT l.run_id, l.first_line, l.object FROM run_log l JOIN run u ON u.id = l.run_id
-                         WHERE l.last_at < $1 AND u.ended_at < $1 LIMIT $2",
+                    let old: Vec<(RunId, i64, Option<String>, i64, Scope)> = tx.rows(
+                        "SELECT l.run_id, l.first_line, l.object, l.bytes, u.tenant_id, u.project_id
+                         FROM run_log l JOIN run u ON u.id = l.run_id WHERE l.last_at < $1 AND u.ended_at < $1 LIMIT $2",
                         params![before, CHUNKS],
-                        |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+                        |row| {
+                            let scope = Scope { tenant_id: row.get(4)?, project_id: row.get(5)? };
+                            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, scope))
+                        },
                     )?;
-                    for (run_id, first_line, object) in &old {
+                    let mut freed: BTreeMap<RunId, (Scope, i64)> = BTreeMap::new();
+                    for (run_id, first_line, object, bytes, scope) in &old {
+                        freed.entry(*run_id).or_insert((*scope, 0)).1 += bytes;
                         tx.exec(
                             "DELETE FROM run_log WHERE run_id = $1 AND first_line = $2",
                             params![*run_id, *first_line],
@@ -178,6 +199,9 @@ impl Kernel {
                             Some(_) => logs::garbage(tx, object, now)?,
                             None => logs::garbage(tx, &logs::objects_of_run(*run_id), now)?,
                         }
+                    }
+                    for (run_id, (scope, bytes)) in freed {
+                        quotas::log_count(tx, scope, run_id, -bytes)?;
                     }
                     Ok(old.len() as u64)
                 })

@@ -14,6 +14,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::{
+    access::objects::On,
     changes::Request,
     context::{Context, Scope},
     idempotency::IdempotencyKey,
@@ -26,6 +27,7 @@ use crate::{
     params,
     query::Query,
     resources::{SpecReader, lock, working_copy_write},
+    reviews::{self, authors},
     store::{self, Column, Row, StoreResult, Tx},
 };
 
@@ -94,6 +96,8 @@ pub(crate) struct Cut<'a> {
     pub resource_id: ResourceId,
     pub number: i64,
     pub origin: Origin,
+    /// The revision whose spec it has again.
+    pub source: Option<i64>,
     pub spec: &'a Value,
     pub message: &'a str,
 }
@@ -121,7 +125,7 @@ impl Kernel {
 
     pub fn spec_view(&self, scope: Scope) -> SpecView {
         let (specs, secrets) = (SpecReader::new(self.store.clone()), self.secrets.clone());
-        SpecView { scope, code: self.code(), specs, secrets }
+        SpecView { scope, code: self.code(), specs, secrets, authority: self.authority.clone() }
     }
 
     /// Cuts a revision from the working copy.
@@ -132,6 +136,8 @@ impl Kernel {
         name: &str,
         message: String,
     ) -> Result<Revision> {
+        let on = On::resource(kind.info().kind, name);
+        self.permit(context, &format!("{}.revise", kind.info().plural), on.clone()).await?;
         let copy = self.working_copy_get(context.scope, kind.info().kind, name).await?;
         let pinned = self
             .spec_prepare(kind, &copy.spec, &self.spec_view(context.scope))
@@ -139,7 +145,7 @@ impl Kernel {
             .map_err(spec_invalid)?;
         let (kind_name, plural, wanted) = (kind.info().kind, kind.info().plural, name.to_owned());
         let number = self
-            .mutate(context, Act::new(plural, "revise"), move |m| {
+            .mutate(context, Act::new(plural, "revise").on(on), move |m| {
                 let resource = lock(m.tx, m.context.scope, kind_name, &wanted)?;
                 require_active(resource.state, &resource.name)?;
                 let version: i64 = m.tx.one(
@@ -158,6 +164,7 @@ impl Kernel {
                     resource_id: resource.id,
                     number,
                     origin: Origin::WorkingCopy,
+                    source: None,
                     spec: &pinned,
                     message: &message,
                 };
@@ -230,7 +237,12 @@ impl Kernel {
         Ok(RevisionDiff { from, to, changes: diff(&before.spec, &after.spec) })
     }
 
-    /// Asks for a revision to become the published one. Without a number: the newest.
+    /// Asks for a revision to become the published one. Without a number: the newest. One that was approved is published
+    /// by the plan that was approved.
+    ///
+    /// # Errors
+    /// `review_required` (409) where the project wants it approved first; `approval_stale` (409) where what was approved
+    /// would be another plan by now: the revision is a draft again, and is submitted anew.
     pub async fn revision_publish(
         &self,
         context: &Context,
@@ -240,9 +252,64 @@ impl Kernel {
         reason: String,
         key: IdempotencyKey,
     ) -> Result<Job> {
-        let request = publish_request(kind, name, number, reason);
-        let changed = self.change(context, request, key).await?;
-        self.job_of(context, changed).await
+        let on = On::resource(kind.info().kind, name);
+        self.permit(context, &format!("{}.publish", kind.info().plural), on).await?;
+        let approved = self.approved_number(context.scope, kind.info().kind, name, number).await?;
+        let request = match &approved {
+            // As it was when it was approved: to the letter.
+            Some((name, number)) => publish_request(kind, name, Some(*number), reason),
+            None => publish_request(kind, name, number, reason),
+        };
+        match (self.change(context, request, key).await, approved) {
+            (Err(error), Some((name, number))) if error.code == "approval_stale" => {
+                self.approval_gone(context, kind.info().kind, name, number, &error).await?;
+                Err(error)
+            }
+            (changed, _) => self.job_of(context, changed?).await,
+        }
+    }
+
+    /// The name and the number of what is asked for, where it is approved.
+    async fn approved_number(
+        &self,
+        scope: Scope,
+        kind: &str,
+        name: &str,
+        number: Option<i64>,
+    ) -> Result<Option<(String, i64)>> {
+        let resource = self.resource_get(scope, kind, name).await?;
+        let id = resource.id;
+        let Some(number) = number.or(resource.latest_revision.map(|newest| newest.number)) else {
+            return Ok(None);
+        };
+        let approved: Option<i64> = self
+            .store
+            .read(move |tx| -> Result<_> {
+                Ok(tx.opt(
+                    "SELECT number FROM revision WHERE resource_id = $1 AND number = $2 AND state = 'approved'",
+                    params![id, number],
+                    |row| row.get(0),
+                )?)
+            })
+            .await?;
+        Ok(approved.map(|number| (resource.name, number)))
+    }
+
+    /// What was approved would be another plan by now.
+    async fn approval_gone(
+        &self,
+        context: &Context,
+        kind: &'static str,
+        name: String,
+        number: i64,
+        error: &Error,
+    ) -> Result<()> {
+        let why = error.detail.clone();
+        self.carry_out(context, move |m| {
+            let resource = lock(m.tx, m.context.scope, kind, &name)?;
+            reviews::stale(m, kind, &resource, number, &why)
+        })
+        .await
     }
 
     /// Cuts a new revision with an old spec and asks for it to be published.
@@ -263,8 +330,9 @@ impl Kernel {
 /// To make a revision the published one; without a number the newest.
 pub fn publish_request(kind: &dyn Kind, name: &str, number: Option<i64>, reason: String) -> Request {
     let wanted = PublishRequest { kind: kind.info().kind.into(), name: name.into(), revision: number };
+    let on = On::revision(kind.info().kind, name, number);
     Request {
-        act: Act::new(kind.info().plural, "publish").because(reason),
+        act: Act::new(kind.info().plural, "publish").because(reason).on(on),
         operation: publish::PUBLISH.into(),
         input: json!(wanted),
     }
@@ -279,8 +347,9 @@ pub fn rollback_request(kind: &dyn Kind, name: &str, to: i64, reason: String) ->
         return Err(Error::malformed("reason_required", "a rollback wants a reason"));
     }
     let wanted = PublishRequest { kind: kind.info().kind.into(), name: name.into(), revision: Some(to) };
+    let on = On::revision(kind.info().kind, name, Some(to));
     Ok(Request {
-        act: Act::new(kind.info().plural, "rollback").because(reason),
+        act: Act::new(kind.info().plural, "rollback").because(reason).on(on),
         operation: publish::ROLLBACK.into(),
         input: json!(wanted),
     })
@@ -358,6 +427,7 @@ pub(crate) fn insert(m: &mut Mutation<'_, '_>, kind: &str, name: &str, cut: &Cut
         "UPDATE resource SET last_revision = $2, updated_at = $3 WHERE id = $1",
         params![cut.resource_id, cut.number, m.now],
     )?;
+    authors::cut(m, cut.resource_id, cut.number, cut.origin, cut.source)?;
     let subject = Subject {
         kind: Some(kind),
         resource_id: Some(cut.resource_id),

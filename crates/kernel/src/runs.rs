@@ -18,7 +18,7 @@ use serde_json::value::RawValue;
 pub use change::start_request;
 pub(crate) use change::{NewRun, intend_retry, intend_start, intend_stop, params_invalid};
 pub use read::{RunFilter, RunLogInfo};
-pub(crate) use read::{StoredRun, not_found as run_not_found, run_lock, run_peek, ticket};
+pub(crate) use read::{StoredRun, not_found as run_not_found, resource_of, run_lock, run_peek, ticket};
 
 /// JSON kept as text in the database and passed on as it is.
 #[derive(Debug, Clone, Serialize)]

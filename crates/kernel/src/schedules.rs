@@ -8,7 +8,7 @@
 //! Not done here: limits on how many runs are active at once ([`crate::slots`]), and calendars beyond what cron says.
 
 mod duty;
-mod fire;
+pub(crate) mod fire;
 mod kind;
 mod misfire;
 mod spec;
@@ -24,7 +24,9 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::{
+    access::Authority,
     context::{Context, RequestIds, Scope},
+    kind::Kind,
     mutation::Subject,
     registry::Registry,
     store::{self, Column},
@@ -114,13 +116,27 @@ fn subject(id: ResourceId, name: &str) -> Subject<'_> {
     Subject { kind: Some(SCHEDULE), resource_id: Some(id), resource_name: Some(name), ..Subject::default() }
 }
 
-/// The schedule as the one who acts: by its name in audit, jobs and runs, on behalf of who wrote what is published of it.
-fn acting(scope: Scope, id: ResourceId, name: &str, author: Option<String>, request_id: String) -> Context {
+/// What starting the target is called.
+fn run_action(target: &dyn Kind) -> String {
+    format!("{}.run", target.info().plural)
+}
+
+/// The schedule as the one who acts: by its name in audit, jobs and runs, on behalf of who published it, and with the roles that
+/// they hold in its scope now. It is given no right of its own.
+fn acting(
+    scope: Scope,
+    id: ResourceId,
+    name: &str,
+    publisher: (Option<String>, Vec<String>),
+    authority: Authority,
+    request_id: String,
+) -> Context {
+    let (publisher, roles) = publisher;
     let ids = RequestIds { correlation_id: request_id.clone(), request_id, trace_id: None };
     let mut context =
-        Context::system(format!("{PLURAL}/{name}"), scope, ids, "schedule").on_behalf_of(author);
+        Context::system(format!("{PLURAL}/{name}"), scope, ids, "schedule").on_behalf_of(publisher);
     context.principal.id = id.uuid().into();
-    // What it may do was decided when it was published.
-    context.principal.roles = vec![crate::access::PLATFORM_ADMIN.into()];
+    context.principal.roles = roles;
+    context.authority = authority;
     context
 }

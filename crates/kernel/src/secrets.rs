@@ -10,7 +10,8 @@
 
 mod keys;
 mod master;
-mod path;
+pub(crate) mod own;
+mod place;
 mod read;
 pub(crate) mod references;
 mod resolve;
@@ -36,7 +37,8 @@ use uuid::Uuid;
 
 pub use keys::{KeyReading, SecretHealth};
 pub use master::{KEY_VARIABLE, KeyPlaces, MasterKey, PREVIOUS_VARIABLE, SecretOptions};
-pub use path::{SCHEME, SecretPath, StoredRef};
+pub use place::ServerPlaces;
+pub use qd_core::secret_ref::{SCHEME, SecretPath, StoredRef};
 pub use resolve::SecretUse;
 pub use value::{Secret, redact};
 pub use vault::{TOKEN_VARIABLE, VaultOptions, VaultToken};
@@ -108,6 +110,13 @@ impl Secrets {
             keys: Mutex::default(),
             covered: Mutex::default(),
         }))
+    }
+}
+
+impl Secrets {
+    /// Forgets the data keys of a tenant that is gone.
+    pub(crate) fn forget(&self, tenant: TenantId) {
+        held(&self.0.keys).retain(|(of, _), _| *of != tenant);
     }
 }
 

@@ -1,4 +1,4 @@
-//! Limits on how many runs are active at once: of a resource, over a connection, on an engine.
+//! Limits on how many runs are active at once: of a resource, over a connection, on an engine, in a project, in a tenant.
 //!
 //! A run takes a slot of each of its keys before its engine is asked for the first time, and has them until it ends. What holds a
 //! slot is the run and no process, so a worker that dies neither frees one nor loses one. Who finds none free waits without a
@@ -22,6 +22,7 @@ use crate::{
     engine::RunTicket,
     kernel::Kernel,
     params,
+    quotas::{self, Holder},
     runs::{self, StoredRun},
     store::{Backend, Param, Tx, in_list},
 };
@@ -39,6 +40,7 @@ enum What {
     Resource(ResourceId),
     Connection,
     Engine(String),
+    Quota(Holder),
 }
 
 /// A key of a run, with the limit that it has now.
@@ -57,6 +59,10 @@ fn resource_key(id: ResourceId) -> String {
 
 fn engine_key(engine: &str) -> String {
     format!("engine/{engine}")
+}
+
+fn quota_key(holder: Holder) -> String {
+    format!("{}/{}", holder.word(), holder.id())
 }
 
 /// A run that is to be handed to its engine, and what it must have a slot of first.
@@ -117,6 +123,12 @@ impl Kernel {
             title: format!("engines/{}", run.engine),
             most: self.options.engine_limits.get(&run.engine).copied().map(i64::from),
         });
+        keys.extend(quotas::active_runs_limits(tx, scope)?.into_iter().map(|(holder, most)| Key {
+            key: quota_key(holder),
+            what: What::Quota(holder),
+            title: format!("the quota of the {}", holder.word()),
+            most: Some(most),
+        }));
         // Runs over a connection are counted by their slots alone, so those are taken without a limit, too.
         let counted = keys.iter().any(|key| key.most.is_some() || key.what == What::Connection);
         Ok(counted.then_some(keys))
@@ -209,6 +221,7 @@ fn active(tx: &mut Tx<'_>, key: &Key, but: RunId) -> Result<Vec<String>> {
     let (of, arg): (String, Box<dyn Param>) = match &key.what {
         What::Resource(id) => (format!("u.resource_id = $2 AND {begun}"), Box::new(*id)),
         What::Engine(name) => (format!("u.engine = $2 AND {begun}"), Box::new(name.clone())),
+        What::Quota(holder) => (format!("u.{}_id = $2 AND {begun}", holder.word()), Box::new(holder.id())),
         What::Connection => (
             "u.state IN ('queued', 'running') AND EXISTS (
                SELECT 1 FROM run_slot s WHERE s.run_id = u.id AND s.key = $2 AND s.held)"
@@ -226,8 +239,8 @@ fn active(tx: &mut Tx<'_>, key: &Key, but: RunId) -> Result<Vec<String>> {
 fn waits_for(key: &Key, most: i64, active: &[String], ahead: i64) -> String {
     let allowed = if most == 1 { "1 active run".to_owned() } else { format!("{most} active runs") };
     let mut text = format!("a slot of {}, which allows {allowed}", key.title);
-    // An engine is everybody's: whose runs it has is not for each other's eyes.
-    if matches!(key.what, What::Engine(_)) {
+    // Whose runs an engine has, or another project of the tenant, is not for each other's eyes.
+    if matches!(key.what, What::Engine(_) | What::Quota(Holder::Tenant(_))) {
         text.push_str(&format!(": {} active", active.len()));
     } else if !active.is_empty() {
         let named: Vec<&str> = active.iter().take(NAMED).map(String::as_str).collect();
@@ -242,15 +255,16 @@ fn waits_for(key: &Key, most: i64, active: &[String], ahead: i64) -> String {
 }
 
 /// A run has ended: its slots are free, and the next that wait for them look. True where somebody waits.
-pub(crate) fn release(tx: &mut Tx<'_>, run: &StoredRun, now: Timestamp) -> Result<bool> {
+pub(crate) fn release(tx: &mut Tx<'_>, scope: Scope, run: &StoredRun, now: Timestamp) -> Result<bool> {
     // One that took none counts as well.
     let always = [resource_key(run.resource_id), engine_key(&run.engine)];
     let [resource, engine] = &always;
+    let [tenant, project] = Holder::of(scope).map(quota_key);
     let mut keys: BTreeSet<String> = tx
         .rows(
             "SELECT key FROM run_slot WHERE run_id = $1
-             UNION ALL SELECT $2 WHERE EXISTS (SELECT 1 FROM run_slot WHERE key IN ($2, $3) AND NOT held)",
-            params![run.id, resource, engine],
+             UNION ALL SELECT DISTINCT key FROM run_slot WHERE key IN ($2, $3, $4, $5) AND NOT held",
+            params![run.id, resource, engine, tenant, project],
             |row| row.get(0),
         )?
         .into_iter()

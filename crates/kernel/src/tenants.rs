@@ -1,14 +1,17 @@
-//! Tenants and projects: found by name or id. The default ones are made at first start; [`admin`] makes more.
+//! Tenants and projects: found by name or id. The default ones are made at first start; [`admin`] makes more, [`delete`] removes
+//! them.
 //!
 //! What was found is remembered for [`LIFE`], which bounds how long another process still knows a tenant by its old name
 //! or lets it in after it was suspended.
 
 pub mod admin;
+pub mod delete;
+pub mod removal;
 
 use std::{str::FromStr, time::Duration};
 
 use qd_core::{
-    error::{Error, Result},
+    error::{Error, ErrorKind, Result},
     id::{ProjectId, TenantId},
 };
 use schemars::JsonSchema;
@@ -41,6 +44,8 @@ pub struct NamedScope {
     pub project: Project,
     /// Closed to all but those who hold a role on the platform.
     pub suspended: bool,
+    /// Closed to everybody: it is being deleted.
+    pub deleting: bool,
 }
 
 /// Of a tenant or project that is not there, or that the caller must not know of: the same words for both.
@@ -69,6 +74,16 @@ impl Kernel {
             .await
     }
 
+    /// Whether two names or ids are of one tenant that there is.
+    pub async fn same_tenant(&self, one: &str, other: &str) -> Result<bool> {
+        let (one, other) = (self.scope_find(Some(one), None).await, self.scope_find(Some(other), None).await);
+        match (one, other) {
+            (Ok(one), Ok(other)) => Ok(one.tenant.id == other.tenant.id),
+            (Err(error), _) | (_, Err(error)) if error.kind != ErrorKind::NotFound => Err(error),
+            _ => Ok(false),
+        }
+    }
+
     /// Finds a scope by the names or ids that a request gave; what it does not name is `default`.
     pub async fn scope_find(&self, tenant: Option<&str>, project: Option<&str>) -> Result<NamedScope> {
         let (tenant, project) = (tenant.unwrap_or(DEFAULT), project.unwrap_or(DEFAULT));
@@ -82,7 +97,7 @@ impl Kernel {
             .store
             .read(move |tx| -> Result<Option<NamedScope>> {
                 let sql = format!(
-                    "SELECT t.id, t.name, p.id, p.name, t.state = 'suspended' FROM tenant t JOIN project p ON p.tenant_id = t.id
+                    "SELECT t.id, t.name, p.id, p.name, t.state = 'suspended', t.deleting IS NOT NULL OR p.deleting IS NOT NULL FROM tenant t JOIN project p ON p.tenant_id = t.id
                      WHERE t.{} = $1 AND p.{} = $2",
                     tenant.column(),
                     project.column()
@@ -94,6 +109,7 @@ impl Kernel {
                         tenant: Tenant { id: tenant_id, name: row.get(1)? },
                         project: Project { id: project_id, name: row.get(3)? },
                         suspended: row.get(4)?,
+                        deleting: row.get(5)?,
                     })
                 })?)
             })

@@ -12,15 +12,18 @@ pub mod describe;
 mod engines;
 mod events;
 mod explain;
+mod inbox;
 mod jobs;
 pub mod kind;
 mod kinds;
 mod members;
+mod notifications;
 pub mod plans;
 mod runs;
 mod secrets;
 mod stream;
 mod system;
+mod teams;
 mod tenants;
 mod users;
 
@@ -50,13 +53,21 @@ pub fn routes(app: &App) -> Router<App> {
         .route("/auth/exchange", post(auth::sign_in::exchange))
         .route("/auth/sign-in", post(auth::sign_in::sign_in))
         .route("/auth/accept", post(auth::sign_in::accept))
+        .route("/auth/token", post(auth::tokens::token))
+        .route("/auth/keys/rotate", post(auth::keys::rotate))
+        .route("/auth/providers", get(auth::oidc::providers))
+        .route("/auth/oidc/{provider}/start", get(auth::oidc::start))
+        .route("/auth/oidc/{provider}/callback", get(auth::oidc::callback))
         .route("/auth/sign-out", post(auth::sign_out))
         .route("/auth/links", post(auth::own::link))
         .route("/auth/tokens", post(auth::own::token))
         .route("/auth/password", put(auth::own::password))
         .route("/auth/credentials", get(auth::own::credentials))
         .route("/auth/credentials/{id}", delete(auth::own::end))
+        .route("/auth/roles", get(auth::own::roles))
         .route("/auth/can-i", get(access::can_i))
+        .route("/auth/who-can", get(access::who_can))
+        .route("/auth/what-if", post(access::what_if))
         .route("/roles", get(access::roles))
         .route("/users", get(users::list).post(users::create))
         .route("/users/{name}", get(users::get).patch(users::patch))
@@ -66,10 +77,24 @@ pub fn routes(app: &App) -> Router<App> {
         .route("/members/{name}/{role}", put(members::grant).delete(members::revoke))
         .route("/administrators", get(members::platform_list))
         .route("/administrators/{name}/{role}", put(members::platform_grant).delete(members::platform_revoke))
+        .route("/teams", get(teams::list).post(teams::create))
+        .route("/teams/{name}", get(teams::get).patch(teams::patch).delete(teams::delete))
+        .route("/teams/{name}/members/{person}", put(teams::add).delete(teams::remove))
         .route("/tenants", get(tenants::list).post(tenants::create))
         .route("/tenants/{name}", patch(tenants::patch))
+        .route("/tenants/{name}/delete", post(tenants::delete::tenant))
+        .route("/tenants/{name}/quotas", get(tenants::quotas::of_tenant).put(tenants::quotas::of_tenant_set))
         .route("/projects", get(tenants::projects::list).post(tenants::projects::create))
         .route("/projects/{name}", patch(tenants::projects::patch))
+        .route("/projects/{name}/delete", post(tenants::delete::project))
+        .route(
+            "/projects/{name}/quotas",
+            get(tenants::quotas::of_project).put(tenants::quotas::of_project_set),
+        )
+        .route("/inbox", get(inbox::list))
+        .route("/inbox/counts", get(inbox::counts))
+        .route("/notifications", get(notifications::list))
+        .route("/notifications/read", post(notifications::read))
         .route("/kinds", get(kinds::list))
         .route("/engines", get(engines::list))
         .route("/apply", post(apply::apply))
@@ -129,6 +154,7 @@ pub fn routes(app: &App) -> Router<App> {
         .route("/version", get(system::version))
         .route("/metrics", get(system::metrics))
         .route("/openapi.json", get(system::openapi))
+        .route("/.well-known/jwks.json", get(auth::keys::list))
         .layer(DefaultBodyLimit::max(MAX_BODY))
 }
 

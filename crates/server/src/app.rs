@@ -1,30 +1,25 @@
 //! The whole service: routes, the embedded UI behind them, and the layers around both.
 
-use axum::{
-    Router,
-    extract::Request,
-    http::{HeaderName, HeaderValue, header},
-    middleware,
+use axum::{Router, extract::Request, middleware};
+use tower::{
+    Service, ServiceBuilder,
+    util::{MapRequestLayer, option_layer},
 };
-use tower::{Service, ServiceBuilder, util::MapRequestLayer};
 use tower_http::{
     catch_panic::CatchPanicLayer,
     compression::{
         CompressionLayer,
         predicate::{NotForContentType, Predicate, SizeAbove},
     },
-    set_header::SetResponseHeaderLayer,
 };
 
 use crate::{
     api, drain,
+    edge::{cors, headers, requests},
     http::{ids, problem::Problem, tenant_path},
     state::App,
     ui,
 };
-
-/// Everything that a page loads comes from here; styles may stand inline because the components set them.
-const CSP: &str = "default-src 'self'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self'; connect-src 'self'; worker-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'";
 
 /// The service, ready to be served.
 pub fn app(
@@ -35,9 +30,7 @@ pub fn app(
 + Sync
 + 'static {
     let compressed = SizeAbove::new(1024).and(NotForContentType::SSE).and(NotForContentType::IMAGES);
-    let fixed = |name: HeaderName, value: &'static str| {
-        SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value))
-    };
+    let cors = cors::layer(&app.edge.origins);
     let router: Router = Router::new()
         .merge(api::routes(&app))
         .fallback(ui::serve)
@@ -50,12 +43,11 @@ pub fn app(
             .into_response()
         }))
         .layer(CompressionLayer::new().gzip(true).compress_when(compressed))
+        .layer(middleware::from_fn_with_state(app.clone(), requests::layer))
         .layer(middleware::from_fn_with_state(app.clone(), ids::layer))
         .layer(middleware::from_fn_with_state(app.clone(), drain::layer))
-        .layer(fixed(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
-        .layer(fixed(header::REFERRER_POLICY, "no-referrer"))
-        .layer(fixed(header::CONTENT_SECURITY_POLICY, CSP))
-        .layer(fixed(header::X_FRAME_OPTIONS, "DENY"))
+        .layer(option_layer(cors))
+        .layer(middleware::from_fn_with_state(app.clone(), headers::layer))
         .with_state(app);
     ServiceBuilder::new().layer(MapRequestLayer::new(tenant_path::strip)).service(router)
 }

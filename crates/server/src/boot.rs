@@ -7,8 +7,7 @@ use std::{
     time::Duration,
 };
 
-use axum::ServiceExt;
-use axum::{extract::Request, http::Uri};
+use axum::http::Uri;
 use qd_core::error::{Error, Result};
 use qd_kernel::{
     Kernel, KernelOptions,
@@ -32,7 +31,9 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     app::app,
     drain,
-    listen::{Closing, Listener, Peer},
+    edge::{self, Edge, EdgeOptions},
+    http::tenant_host::BaseDomain,
+    listen::{Closing, Listener},
     metrics::Metrics,
     openapi,
     state::{App, BuildInfo},
@@ -49,8 +50,11 @@ pub struct Boot {
     pub listen: SocketAddr,
     /// How long a stopping server that is no longer ready goes on taking connections: as long as a balancer needs to see it.
     pub drain_delay: Duration,
-    /// How people reach it; `http://<listen>` where absent.
+    /// How people reach it; `http://<listen>` where absent, or `https://<listen>` with a certificate.
     pub public_url: Option<String>,
+    pub edge: EdgeOptions,
+    /// `example.org`, where `<tenant>.example.org` leads to this server as well.
+    pub base_domain: Option<BaseDomain>,
     /// Makes the Python environment for pipelines at once instead of when it is first needed.
     pub prepare: bool,
     /// The executable that supervises runs: it must answer `supervise <folder>`.
@@ -119,22 +123,37 @@ impl Boot {
         (self.register)(&mut registry);
         let mut options = self.kernel;
         options.audit.key.get_or_insert_with(|| KeySource::Folder(self.data_dir.clone()));
+        options.audit.marks.get_or_insert_with(|| self.data_dir.clone());
         let kernel = Kernel::new(store, registry, source, options).await?;
         let openapi: Arc<str> = openapi::document(&kernel.registry, &self.build).to_string().into();
+        let metrics = Arc::new(Metrics::new(&self.build));
+        self.edge.max_connections = edge::connections::possible(self.edge.max_connections);
+        let edge = Edge::new(&self.edge, kernel.source.clone(), &metrics)?;
+        if !address.ip().is_loopback() && edge.certificate.is_none() && !self.edge.behind_proxy {
+            tracing::warn!(
+                %address,
+                "passwords and tokens reach this server in the clear: give it a certificate (--tls-cert, --tls-key), or say that a proxy speaks TLS for it (--behind-proxy)"
+            );
+        }
+        let scheme = if edge.certificate.is_some() { "https" } else { "http" };
         let app = App {
             started_at: kernel.source.now(),
-            metrics: Arc::new(Metrics::new(&self.build)),
+            metrics,
             build: self.build,
             data_dir: Arc::new(self.data_dir),
-            loopback: address.ip().is_loopback() && self.public_url.as_deref().is_none_or(is_loopback_url),
-            public_url: self.public_url.unwrap_or_else(|| format!("http://{address}")).into(),
+            loopback: address.ip().is_loopback()
+                && self.base_domain.is_none()
+                && self.public_url.as_deref().is_none_or(is_loopback_url),
+            base_domain: self.base_domain.map(Arc::new),
+            public_url: self.public_url.unwrap_or_else(|| format!("{scheme}://{address}")).into(),
             draining: CancellationToken::new(),
             stop: CancellationToken::new(),
             openapi,
+            edge: Arc::new(edge),
             kernel,
         };
         let tasks = app.kernel.start().await?;
-        let (listener, closing) = Listener::new(listener, address);
+        let (listener, closing) = Listener::new(listener);
         Ok(Server { address, app, drain_delay: self.drain_delay, listener, closing, tasks })
     }
 }
@@ -143,25 +162,31 @@ impl Server {
     /// Answers until `shutdown`, then takes leave as [`crate::drain`] has it, and closes the store.
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send + 'static) -> Result<()> {
         let Self { app: state, drain_delay, listener, closing, tasks, .. } = self;
-        let service = ServiceExt::<Request>::into_make_service_with_connect_info::<Peer>(app(state.clone()));
+        let watching =
+            state.edge.certificate.clone().map(|certificate| certificate.watch(state.draining.clone()));
+        let watching = watching.map(tokio::spawn);
         let leaving = state.clone();
-        let serving = axum::serve(listener, service).with_graceful_shutdown(async move {
+        let serving = edge::serve::serve(listener, app(state.clone()), state.edge.clone(), async move {
             shutdown.await;
             drain::take_leave(&leaving, closing, drain_delay).await;
         });
         let serving = async {
             tokio::select! {
-                served = serving => served,
-                () = drain::patience(&state) => Ok(()),
+                () = serving => {}
+                () = drain::patience(&state) => {}
             }
         };
         let working = async {
             state.draining.cancelled().await;
             tasks.stop().await;
         };
-        let (served, ()) = tokio::join!(serving, working);
+        tokio::join!(serving, working);
+        if let Some(watching) = watching {
+            // It ends with `draining`, and holds nothing.
+            let _ = watching.await;
+        }
         state.kernel.store.close().await;
-        served.map_err(|error| Error::internal("serve", "serve connections").with_source(error))
+        Ok(())
     }
 }
 

@@ -10,4 +10,5 @@ pub mod path;
 pub mod problem;
 pub mod query;
 pub mod sse;
+pub mod tenant_host;
 pub mod tenant_path;

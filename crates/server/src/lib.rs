@@ -6,6 +6,7 @@ mod api;
 mod app;
 mod boot;
 mod drain;
+mod edge;
 mod http;
 mod listen;
 mod metrics;
@@ -15,5 +16,10 @@ mod ui;
 
 pub use app::app;
 pub use boot::{Boot, Server};
+pub use edge::{
+    EdgeOptions, TlsFiles,
+    options::{Class, ClassRate, MAX_CONNECTIONS, Rates, Times},
+};
+pub use http::tenant_host::BaseDomain;
 pub use openapi::document as openapi_document;
 pub use state::{App, BuildInfo};

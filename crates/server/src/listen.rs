@@ -13,13 +13,12 @@ use std::{
     time::Duration,
 };
 
-use axum::{extract::connect_info::Connected, serve::IncomingStream};
 use socket2::{SockFilter, SockRef};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream},
     sync::watch,
-    time::Instant,
+    time::{Instant, Sleep, sleep},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -40,7 +39,6 @@ const NO_BEGINNINGS: [SockFilter; 4] = [
 
 pub struct Listener {
     state: State,
-    address: SocketAddr,
     close: CancellationToken,
     closed: CancellationToken,
     open: watch::Sender<usize>,
@@ -72,18 +70,18 @@ impl Closing {
 }
 
 impl Listener {
-    pub fn new(listener: TcpListener, address: SocketAddr) -> (Self, Closing) {
+    pub fn new(listener: TcpListener) -> (Self, Closing) {
         let (close, closed, open) =
             (CancellationToken::new(), CancellationToken::new(), watch::Sender::new(0));
         let closing = Closing { close: close.clone(), closed: closed.clone(), open: open.subscribe() };
-        (Self { state: State::Open(listener), address, close, closed, open }, closing)
+        (Self { state: State::Open(listener), close, closed, open }, closing)
     }
 
-    fn connection(&self, stream: TcpStream) -> Connection {
+    fn connection(&self, stream: TcpStream, patience: Duration) -> Connection {
         // Small answers should not wait for more; a failure only costs that.
         let _ = stream.set_nodelay(true);
         self.open.send_modify(|open| *open += 1);
-        Connection { stream, open: self.open.clone() }
+        Connection { stream, open: self.open.clone(), patience, stalled: None }
     }
 }
 
@@ -100,11 +98,9 @@ impl State {
     }
 }
 
-impl axum::serve::Listener for Listener {
-    type Io = Connection;
-    type Addr = SocketAddr;
-
-    async fn accept(&mut self) -> (Connection, SocketAddr) {
+impl Listener {
+    /// The next connection, which breaks when its client takes nothing of what there is for it for `patience`. Safe to be given up.
+    pub async fn accept(&mut self, patience: Duration) -> (Connection, SocketAddr) {
         loop {
             let (accepted, next): (_, fn(TcpListener) -> State) = match &self.state {
                 State::Open(listener) => tokio::select! {
@@ -121,7 +117,7 @@ impl axum::serve::Listener for Listener {
                         Ok((TcpStream::from_std(stream)?, address))
                     });
                     match accepted {
-                        Ok((stream, address)) => return (self.connection(stream), address),
+                        Ok((stream, address)) => return (self.connection(stream, patience), address),
                         Err(error) if is_the_clients(&error) => {}
                         Err(_) => self.state = State::Closed,
                     }
@@ -133,7 +129,7 @@ impl axum::serve::Listener for Listener {
                 }
             };
             match accepted {
-                Some(Ok((stream, address))) => return (self.connection(stream), address),
+                Some(Ok((stream, address))) => return (self.connection(stream, patience), address),
                 Some(Err(error)) if is_the_clients(&error) => {}
                 Some(Err(error)) => {
                     tracing::warn!(%error, "accept a connection: will try again");
@@ -146,10 +142,6 @@ impl axum::serve::Listener for Listener {
             }
         }
     }
-
-    fn local_addr(&self) -> io::Result<SocketAddr> {
-        Ok(self.address)
-    }
 }
 
 fn is_the_clients(error: &io::Error) -> bool {
@@ -157,10 +149,28 @@ fn is_the_clients(error: &io::Error) -> bool {
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
 }
 
-/// A connection that is counted while it is open.
+/// A connection that is counted while it is open, and breaks when its client stops reading.
 pub struct Connection {
     stream: TcpStream,
     open: watch::Sender<usize>,
+    patience: Duration,
+    /// Set while there is something to write and no room for it.
+    stalled: Option<Pin<Box<Sleep>>>,
+}
+
+impl Connection {
+    fn written(&mut self, cx: &mut Context<'_>, poll: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if poll.is_ready() {
+            self.stalled = None;
+            return poll;
+        }
+        let patience = self.patience;
+        let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep(patience)));
+        match stalled.as_mut().poll(cx) {
+            Poll::Ready(()) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
+            Poll::Pending => Poll::Pending,
+        }
+    }
 }
 
 impl Drop for Connection {
@@ -181,7 +191,8 @@ impl AsyncRead for Connection {
 
 impl AsyncWrite for Connection {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
+        let poll = Pin::new(&mut self.stream).poll_write(cx, buf);
+        self.written(cx, poll)
     }
 
     fn poll_write_vectored(
@@ -189,7 +200,8 @@ impl AsyncWrite for Connection {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+        let poll = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        self.written(cx, poll)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -208,9 +220,3 @@ impl AsyncWrite for Connection {
 /// Where a request comes from.
 #[derive(Debug, Clone, Copy)]
 pub struct Peer(pub SocketAddr);
-
-impl Connected<IncomingStream<'_, Listener>> for Peer {
-    fn connect_info(stream: IncomingStream<'_, Listener>) -> Self {
-        Self(*stream.remote_addr())
-    }
-}

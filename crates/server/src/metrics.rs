@@ -40,6 +40,11 @@ struct SinkLabels {
     sink: String,
 }
 
+#[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct ClassLabels {
+    class: &'static str,
+}
+
 /// Of the audit; see [`AuditReading`].
 #[derive(Default)]
 struct Audit {
@@ -62,6 +67,10 @@ pub struct Metrics {
     failures: Family<ConsumerLabels, Gauge>,
     dead: Family<ConsumerLabels, Gauge>,
     audit: Audit,
+    limited: Family<ClassLabels, Counter>,
+    connections: Gauge,
+    connections_refused: Counter,
+    password_hashes: Gauge<u64, AtomicU64>,
 }
 
 impl Metrics {
@@ -92,7 +101,37 @@ impl Metrics {
         );
         registry.register("qd_consumer_dead_letters", "Events that it did not take", dead.clone());
         let audit = Audit::register(&mut registry);
-        Self { registry, requests, durations, commits, transactions, queued, behind, failures, dead, audit }
+        let (limited, connections, connections_refused) =
+            (Family::default(), Gauge::default(), Counter::default());
+        registry.register("qd_http_limited", "Requests beyond their sender's limit", limited.clone());
+        registry.register("qd_http_connections", "Connections that are open", connections.clone());
+        registry.register(
+            "qd_http_connections_refused",
+            "Connections beyond what the server or one address may have",
+            connections_refused.clone(),
+        );
+        let password_hashes = Gauge::default();
+        registry.register(
+            "qd_password_hashes",
+            "Passwords hashed since the start: what signing in costs",
+            password_hashes.clone(),
+        );
+        Self {
+            registry,
+            requests,
+            durations,
+            commits,
+            transactions,
+            queued,
+            behind,
+            failures,
+            dead,
+            audit,
+            limited,
+            connections,
+            connections_refused,
+            password_hashes,
+        }
     }
 
     pub fn request(&self, method: &str, route: &str, status: u16, elapsed: Duration) {
@@ -104,6 +143,18 @@ impl Metrics {
         let labels = RequestLabels { method: method.into(), route: route.into(), status };
         self.requests.get_or_create(&labels).inc();
         self.durations.get_or_create(&RouteLabels { route: route.into() }).observe(elapsed.as_secs_f64());
+    }
+
+    pub fn limited(&self, class: &'static str) {
+        self.limited.get_or_create(&ClassLabels { class }).inc();
+    }
+
+    pub fn connections(&self, open: usize) {
+        self.connections.set(i64::try_from(open).unwrap_or(i64::MAX));
+    }
+
+    pub fn connection_refused(&self) {
+        self.connections_refused.inc();
     }
 
     /// `consumers` and `audit`, which was read at that time: none where the database does not say.
@@ -124,6 +175,7 @@ impl Metrics {
             self.dead.get_or_create(&labels).set(reading.dead);
         }
         self.audit.set(audit);
+        self.password_hashes.set(qd_kernel::credentials::password_hashes());
         self.commits.set(store.commits);
         self.transactions.set(store.closures);
         self.queued.set(u64::try_from(store.queued).unwrap_or(u64::MAX));

@@ -8,6 +8,7 @@ pub mod page;
 mod people;
 mod route;
 mod schemas;
+mod teams;
 
 use qd_kernel::registry::Registry;
 use serde_json::{Map, Value, json};
@@ -21,6 +22,7 @@ pub fn document(registry: &Registry, build: &BuildInfo) -> Value {
     let mut schemas = Schemas::default();
     let mut routes: Vec<Route> = fixed::routes(&mut schemas);
     routes.extend(people::routes(&mut schemas));
+    routes.extend(teams::routes(&mut schemas));
     if !registry.askables().is_empty() {
         routes.push(fixed::ask(&mut schemas));
     }
@@ -54,6 +56,7 @@ pub fn document(registry: &Registry, build: &BuildInfo) -> Value {
         "security": [{ "bearer": [] }, { "session": [] }],
         "paths": paths,
         "components": {
+            "parameters": route::parameters(),
             "schemas": schemas.finish(),
             "securitySchemes": {
                 "bearer": { "type": "http", "scheme": "bearer" },

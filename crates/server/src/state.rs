@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
-use crate::metrics::Metrics;
+use crate::{edge::Edge, http::tenant_host::BaseDomain, metrics::Metrics};
 
 /// What this binary is.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
@@ -39,6 +39,8 @@ pub struct App {
     pub started_at: Timestamp,
     /// How people reach this server: `http://127.0.0.1:7070`.
     pub public_url: Arc<str>,
+    /// A tenant's name before it, in the host of a request, names the tenant.
+    pub base_domain: Option<Arc<BaseDomain>>,
     /// Bound to loopback only, and known by no other address: `/metrics` and `/ready` need no token then, unless a proxy
     /// passes the request on.
     pub loopback: bool,
@@ -47,6 +49,19 @@ pub struct App {
     /// Ends every stream when the server stops.
     pub stop: CancellationToken,
     pub openapi: Arc<str>,
+    pub edge: Arc<Edge>,
+}
+
+impl App {
+    /// People reach this server by https: what their browsers keep of it must not leave by anything else.
+    pub fn secure(&self) -> bool {
+        self.public_url.starts_with("https://")
+    }
+
+    /// It speaks TLS itself.
+    pub fn has_certificate(&self) -> bool {
+        self.edge.certificate.is_some()
+    }
 }
 
 /// The state of the routes of one kind.

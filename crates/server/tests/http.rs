@@ -11,14 +11,22 @@
 mod http {
     mod access;
     mod audit;
+    mod audit_coverage;
     mod bodies;
     mod coverage;
+    mod edges;
+    mod federation;
+    mod oidc;
     mod people;
     mod plans;
     mod resources;
+    mod reviews;
     mod runs;
     mod secrets;
+    mod sharing;
     mod storm;
     mod streams;
     mod support;
+    mod tenants;
+    mod tokens;
 }

@@ -28,6 +28,8 @@ async fn built() -> (Value, Vec<RoleInfo>) {
         listen: SocketAddr::from(([127, 0, 0, 1], 0)),
         drain_delay: Duration::ZERO,
         public_url: None,
+        edge: qd_server::EdgeOptions::default(),
+        base_domain: None,
         prepare: false,
         ray_lost_after: qd_pipelines::engine::LOST_AFTER,
         supervisor: "/nonexistent".into(),

@@ -5,6 +5,7 @@
 //! that other work on the machine hits both and the ratio stands where the absolute figures do not.
 //! Aims are printed and judged, but nothing fails: a busy machine is no defect.
 
+mod access;
 mod celery;
 mod client;
 mod fairness;
@@ -60,6 +61,8 @@ pub struct BenchArgs {
 enum Name {
     /// Start, memory and size of the server
     Start,
+    /// An access check with policies and teams, and a sign-in
+    Access,
     /// Runs listed over HTTP
     List,
     /// A no-op job and a no-op run over HTTP
@@ -101,6 +104,9 @@ pub async fn run(args: BenchArgs) -> Fallible<()> {
     writeln!(std::io::stdout(), "{}", report::machine())?;
     if wanted(Name::Start) {
         report.add(start::measure(&bench).await?)?;
+    }
+    if wanted(Name::Access) {
+        report.add(access::measure(&bench).await?)?;
     }
     if wanted(Name::List) {
         report.add(list::measure(&bench).await?)?;

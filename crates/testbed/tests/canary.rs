@@ -34,6 +34,9 @@ use serde_json::{Value, json};
 const CANARY: &str = "Canary!7/+\"quoted\"&4711-zwölf";
 /// As a token is: one word, which goes into headers.
 const TOKEN: &str = "canary-token-80f2c1d96b7e4a35";
+/// What a person signs in with, what he changes it to, and what somebody tries as his.
+const PASSWORDS: [&str; 3] =
+    ["Canary-Password-1 ßquoted\"", "Canary-Password-2 %2F&changed", "Canary-Password-3 tried'"];
 const MASTER: &str = "c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00";
 const NEXT_MASTER: &str = "decade00decade00decade00decade00decade00decade00decade00decade00";
 
@@ -178,6 +181,35 @@ async fn plant(bench: &mut Bench, address: &str) {
     }
 }
 
+/// Somebody is invited, chooses a password, changes it, and others try: all that takes a password, also wrongly.
+async fn plant_passwords(bench: &mut Bench) {
+    let [chosen, changed, tried] = PASSWORDS;
+    let (status, made) = bench.json(Method::POST, "/api/v1/users", &json!({ "name": "ann" })).await;
+    assert_eq!(status, StatusCode::CREATED, "{made}");
+    let code = made["invitation"]["code"].as_str().expect("an invitation").to_owned();
+    for (code, password) in [("qdi_none", tried), (&code, "short"), (&code, chosen)] {
+        bench.json(Method::POST, "/api/v1/auth/accept", &json!({ "code": code, "password": password })).await;
+    }
+    let (status, _) =
+        bench.json(Method::POST, "/api/v1/auth/sign-in", &json!({ "name": "ann", "password": chosen })).await;
+    assert_eq!(status, StatusCode::OK);
+    // The last one is who wrote his password where his name belongs.
+    for (name, password) in [("ann", tried), ("nobody", tried), (tried, chosen)] {
+        let (status, _) = bench
+            .json(Method::POST, "/api/v1/auth/sign-in", &json!({ "name": name, "password": password }))
+            .await;
+        assert!(status.is_client_error(), "{name}: {status}");
+    }
+    let change = json!({ "present": chosen, "chosen": changed });
+    bench.json(Method::PUT, "/api/v1/auth/password", &change).await;
+    for body in
+        [json!({ "name": "bea", "password": tried }), json!({ "name": "bea", "password_hash": tried })]
+    {
+        let (status, _) = bench.json(Method::POST, "/api/v1/users", &body).await;
+        assert!(status.is_client_error(), "{body}: {status}");
+    }
+}
+
 /// Everything that can be read, each route with all that it could be asked for.
 async fn read_everything(bench: &mut Bench) {
     let (_, description) = bench.json(Method::GET, "/openapi.json", &json!({})).await;
@@ -242,6 +274,7 @@ async fn searched(backend: Backend) {
     let streams = StreamEar::listen(&bench.api, &["/api/v1/stream", "/api/v1/events"]);
     let echo = echo();
     plant(&mut bench, &echo.url).await;
+    plant_passwords(&mut bench).await;
     read_everything(&mut bench).await;
     for path in ["/metrics", "/ready", "/version"] {
         bench.ask(Method::GET, path, b"").await;
@@ -252,7 +285,8 @@ async fn searched(backend: Backend) {
     .await;
     assert!(bench.server.stop().await.success(), "{}", bench.server.log());
 
-    let forms = Searched::of(&[CANARY, TOKEN], &[MASTER, NEXT_MASTER]);
+    let planted = [&[CANARY, TOKEN][..], &PASSWORDS].concat();
+    let forms = Searched::of(&planted, &[MASTER, NEXT_MASTER]);
     let log = bench.server.log();
     assert!(
         log.lines().count() > 300 && log.contains("TRACE"),

@@ -58,6 +58,7 @@ async fn opened(store: &Store, scope: Scope, key: &str, count: usize) -> Vec<Str
     let usage = SecretUse {
         scope,
         by: "test".into(),
+        principal_id: None,
         purpose: "to see that it is readable".into(),
         source: "test".into(),
         correlation_id: "test".into(),

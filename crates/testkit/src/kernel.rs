@@ -25,6 +25,7 @@ use qd_kernel::{
     kind::Kind,
     logs::place::LogStoreOptions,
     mutation::Act,
+    params,
     registry::Registry,
     runs::Run,
     secrets::MasterKey,
@@ -248,6 +249,25 @@ impl TestKernel {
         context_in(self.scope, name, role)
     }
 
+    /// Makes the person of [`Self::context_as`] an account with this role everywhere, where what they may do is looked up again.
+    pub async fn enrol(&self, name: &'static str, role: &'static str) {
+        let id = self.context().principal.id;
+        let (now, nil) = (self.kernel.source.now(), Uuid::nil());
+        let enrolled = self.kernel.store.write(move |tx| -> StoreResult<()> {
+            tx.exec(
+                "INSERT INTO principal (id, name, kind, created_at) VALUES ($1, $2, 'user', $3)",
+                params![id, name, now],
+            )?;
+            tx.exec(
+                "INSERT INTO role_binding (principal_id, role, level, object_id, tenant_id, created_by, created_at)
+                 VALUES ($1, $2, 'platform', $3, $3, 'test', $4)",
+                params![id, role, nil, now],
+            )?;
+            Ok(())
+        });
+        enrolled.await.unwrap_or_else(|error| panic!("enrol {name}: {error:?}"));
+    }
+
     pub fn sample(&self) -> Arc<dyn Kind> {
         self.kernel.registry.find_kind(SAMPLE).expect("the sample kind is registered").clone()
     }
@@ -345,6 +365,8 @@ pub fn context_in(scope: Scope, name: &str, role: &str) -> Context {
             name: name.into(),
             kind: PrincipalKind::User,
             roles: vec![role.into()],
+            teams: vec![],
+            held: Arc::default(),
             limits: None,
         },
         scope,

@@ -10,6 +10,7 @@ use qd_core::{
     error::{Error, Result},
     violation::Violation,
 };
+use qd_kernel::access::objects::PlaceAt;
 use qd_kernel::kind::{Kind, KindInfo, KindScope, SpecView};
 use serde_json::{Value, json};
 
@@ -53,6 +54,10 @@ impl Kind for Sample {
             None | Some(Value::Number(_)) => Ok(spec.clone()),
             Some(_) => Err(vec![Violation::new("/count", "wrong_type", "count is a number")]),
         }
+    }
+
+    fn place(&self) -> Option<PlaceAt> {
+        Some(PlaceAt { cluster: "/cluster", namespace: "/namespace" })
     }
 
     fn depends_on(&self, spec: &Value) -> Vec<(&'static str, String)> {

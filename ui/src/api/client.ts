@@ -1,6 +1,7 @@
 // The one place that calls fetch. It knows headers, problem documents and the end of a session; it knows no
 // resource. Cookies carry the session, so nothing secret is held in this page.
 import { ApiError } from "./error";
+import { scopePrefix } from "./scope";
 import type { Json } from "./types";
 
 export type Query = Record<string, string | number | boolean | null | undefined>;
@@ -33,7 +34,7 @@ export function apiUrl(path: string, query: Query = {}): string {
     if (value !== undefined && value !== null && value !== "") search.set(key, String(value));
   }
   const text = search.toString();
-  return `/api/v1${path}${text ? `?${text}` : ""}`;
+  return `${scopePrefix}/api/v1${path}${text ? `?${text}` : ""}`;
 }
 
 export async function send(method: string, path: string, request: Request = {}): Promise<Response> {

@@ -2,20 +2,40 @@
 // from the caller, which keeps it over retries of the same intent.
 import { api, segment } from "./client";
 import type {
+  Applied,
+  ConnectionReading,
+  Invitation,
   JobStarted,
   Json,
   JsonObject,
+  Limits,
+  MadeToken,
+  NamedBody,
+  NewUserBody,
   PlanApplied,
   PlannedChange,
   Preview,
+  ProjectInfo,
+  ProjectPatch,
   PublishBody,
+  Quotas,
   Resource,
   ResourceDetails,
+  ReviewComment,
   Revision,
   RollbackBody,
+  RotatedKey,
+  SecretInfo,
   SignedIn,
   StartBody,
   StoredPlan,
+  Team,
+  TenantInfo,
+  TenantPatch,
+  TokenBody,
+  User,
+  UserCreated,
+  UserPatch,
   Validation,
   WorkingCopy,
 } from "./types";
@@ -31,6 +51,80 @@ export const acceptInvitation = (accepted: { code: string; password: string }) =
   api.post<SignedIn>("/auth/accept", { body: accepted });
 
 export const signOut = () => api.post<void>("/auth/sign-out");
+
+export const passwordChange = (body: { present: string; chosen: string }) => api.put<void>("/auth/password", { body });
+
+export const ownTokenCreate = (body: TokenBody) => api.post<MadeToken>("/auth/tokens", { body });
+
+export const credentialEnd = (id: string) => api.delete<void>(`/auth/credentials/${segment(id)}`);
+
+export const userCreate = (body: NewUserBody) => api.post<UserCreated>("/users", { body });
+
+export const userUpdate = (name: string, patch: UserPatch, version: number) =>
+  api.patch<User>(`/users/${segment(name)}`, { body: patch, ifMatch: version });
+
+export const userInvite = (name: string) => api.post<Invitation>(`/users/${segment(name)}/invite`);
+
+export const userTokenCreate = (name: string, body: TokenBody) => api.post<MadeToken>(`/users/${segment(name)}/tokens`, { body });
+
+/** Where a role is held: everywhere, in the tenant one works in, or in a project of it. */
+export interface RoleAt {
+  name: string;
+  role: string;
+  at: "platform" | "tenant" | "project";
+  project?: string | null;
+}
+
+const bindingOf = ({ name, role, at, project }: RoleAt) =>
+  [`/${at === "platform" ? "administrators" : "members"}/${segment(name)}/${segment(role)}`, { query: { project: at === "project" ? project : undefined } }] as const;
+
+export const roleGrant = (binding: RoleAt) => api.put<void>(...bindingOf(binding));
+
+export const roleRevoke = (binding: RoleAt) => api.delete<void>(...bindingOf(binding));
+
+export const teamCreate = (body: NamedBody) => api.post<Team>("/teams", { body });
+
+export const teamDelete = (name: string) => api.delete<void>(`/teams/${segment(name)}`);
+
+export const teamMemberAdd = (team: string, person: string) => api.put<void>(`/teams/${segment(team)}/members/${segment(person)}`);
+
+export const teamMemberRemove = (team: string, person: string) => api.delete<void>(`/teams/${segment(team)}/members/${segment(person)}`);
+
+export const tenantCreate = (body: NamedBody) => api.post<TenantInfo>("/tenants", { body });
+
+export const tenantUpdate = (name: string, patch: TenantPatch, version: number) =>
+  api.patch<TenantInfo>(`/tenants/${segment(name)}`, { body: patch, ifMatch: version });
+
+export const projectCreate = (body: NamedBody) => api.post<ProjectInfo>("/projects", { body });
+
+export const projectUpdate = (name: string, patch: ProjectPatch, version: number) =>
+  api.patch<ProjectInfo>(`/projects/${segment(name)}`, { body: patch, ifMatch: version });
+
+export const quotasSet = (of: "tenants" | "projects", name: string, limits: Limits, version: number) =>
+  api.put<Quotas>(`/${of}/${segment(name)}/quotas`, { body: limits, ifMatch: version });
+
+/** The name is said once more; what starts is a job. */
+export const scopeDelete = (of: "tenants" | "projects", name: string, reason: string, idempotencyKey: string) =>
+  api.post<JobStarted>(`/${of}/${segment(name)}/delete`, { body: { confirm: name, reason }, idempotencyKey });
+
+const secretAt = (path: string) => `/secrets/${path.split("/").map(segment).join("/")}`;
+
+export const secretWrite = (path: string, value: string) => api.put<SecretInfo>(secretAt(path), { body: { value } });
+
+export const secretDelete = (path: string, reason: string) => api.delete<void>(secretAt(path), { query: { reason } });
+
+export const secretKeysRotate = (key: RotatedKey, reason: string, idempotencyKey: string) =>
+  api.post<JobStarted>("/secret-keys/rotate", { body: { key, reason }, idempotencyKey });
+
+export const connectionTest = (name: string, revision?: number) =>
+  api.post<ConnectionReading>(`/connections/${segment(name)}/test`, { body: revision === undefined ? {} : { revision } });
+
+/** Makes or changes what the documents say, and publishes it, as one job. */
+export const documentsApply = (documents: JsonObject[], idempotencyKey: string) =>
+  api.post<Applied>("/apply", { body: { documents }, query: { publish: true }, idempotencyKey }).then(({ job }) => {
+    if (!job) throw new Error("There was nothing to do: it is already so.");
+    return { job, run: null } satisfies JobStarted;
+  });
 
 export const resourceCreate = (plural: string, yaml: string) =>
   api.post<Resource>(`/${segment(plural)}`, { text: { content: yaml, type: "application/yaml" } });
@@ -51,6 +145,27 @@ export const specValidate = (plural: string, name: string, spec?: JsonObject) =>
 
 export const revisionCut = (plural: string, name: string, message: string) =>
   api.post<Revision>(`${at(plural, name)}/revisions`, { body: message ? { message } : {} });
+
+const revisionAt = (plural: string, name: string, number: number) => `${at(plural, name)}/revisions/${number}`;
+
+export const revisionSubmit = (plural: string, name: string, number: number, message: string) =>
+  api.post<Revision>(`${revisionAt(plural, name, number)}/submit`, { body: { message } });
+
+export const revisionWithdraw = (plural: string, name: string, number: number, reason: string) =>
+  api.post<Revision>(`${revisionAt(plural, name, number)}/withdraw`, { body: { reason } });
+
+/** The approval is given to the plan's hash that was seen. */
+export const revisionApprove = (plural: string, name: string, number: number, hash: string, reason: string) =>
+  api.post<Revision>(`${revisionAt(plural, name, number)}/approve`, { body: { hash, reason } });
+
+export const revisionReject = (plural: string, name: string, number: number, reason: string) =>
+  api.post<Revision>(`${revisionAt(plural, name, number)}/reject`, { body: { reason } });
+
+export const commentAdd = (plural: string, name: string, number: number, body: string, pointer: string | null) =>
+  api.post<ReviewComment>(`${revisionAt(plural, name, number)}/comments`, { body: { body, pointer } });
+
+/** All of one's own where no ids are given. */
+export const notificationsRead = (ids: string[]) => api.post<{ read: number }>("/notifications/read", { body: { ids } });
 
 export const revisionPublish = (
   plural: string,

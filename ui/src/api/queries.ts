@@ -4,26 +4,45 @@ import { infiniteQueryOptions, keepPreviousData, queryOptions, skipToken } from 
 import { api, segment } from "./client";
 import { changePreview } from "./mutations";
 import type {
+  AuditChain,
   AuditRecord,
+  Credential,
   Engine,
   EventPage,
   Explanation,
+  HeldRole,
+  InboxCounts,
+  InboxItem,
   Job,
   JobDetail,
+  KeyReading,
   KindInfo,
   Me,
+  Member,
+  Notification,
   Page,
   PlannedChange,
   PlanSummary,
+  ProjectInfo,
+  Quotas,
   Resource,
   ResourceDetail,
   ResultList,
+  ReviewComment,
+  ReviewDetail,
   Revision,
   RevisionDiff,
   RevisionSummary,
+  RoleMatrix,
   Run,
   RunMetrics,
+  SecretInfo,
   StoredPlan,
+  Team,
+  TeamDetail,
+  TenantInfo,
+  User,
+  Verification,
   WorkingCopy,
 } from "./types";
 
@@ -50,6 +69,55 @@ export const kindsQuery = queryOptions({
   queryKey: ["kinds"],
   queryFn: async ({ signal }) => (await api.get<{ items: KindInfo[] }>("/kinds", {}, signal)).items,
   staleTime: Infinity,
+});
+
+/** One's own tokens and sessions. */
+export const credentialsQuery = queryOptions({
+  queryKey: ["credentials"],
+  queryFn: async ({ signal }) => (await api.get<{ items: Credential[] }>("/auth/credentials", {}, signal)).items,
+});
+
+/** One's own roles, with the place of each. */
+export const heldRolesQuery = queryOptions({
+  queryKey: ["held-roles"],
+  queryFn: async ({ signal }) => (await api.get<{ items: HeldRole[] }>("/auth/roles", {}, signal)).items,
+});
+
+export const rolesQuery = queryOptions({
+  queryKey: ["roles"],
+  queryFn: ({ signal }) => api.get<RoleMatrix>("/roles", {}, signal),
+  staleTime: Infinity,
+});
+
+export const usersQuery = (limit = PAGE) => pages<User>(["users"], "/users", {}, limit);
+
+export const userQuery = (name: string) =>
+  queryOptions({
+    queryKey: ["user", name],
+    queryFn: ({ signal }) => api.get<User>(`/users/${segment(name)}`, {}, signal),
+  });
+
+/** Who holds which role: in the tenant and its projects, or everywhere. */
+export const membersQuery = (of: "tenant" | "platform", limit = PAGE) =>
+  pages<Member>(["members", of], of === "tenant" ? "/members" : "/administrators", {}, limit);
+
+export const teamsQuery = (limit = PAGE) => pages<Team>(["teams"], "/teams", {}, limit);
+
+export const teamQuery = (name: string) =>
+  queryOptions({
+    queryKey: ["team", name],
+    queryFn: ({ signal }) => api.get<TeamDetail>(`/teams/${segment(name)}`, {}, signal),
+  });
+
+export const tenantsQuery = (limit = PAGE) => pages<TenantInfo>(["tenants"], "/tenants", {}, limit);
+
+export const projectsQuery = (limit = PAGE) => pages<ProjectInfo>(["projects"], "/projects", {}, limit);
+
+export const secretsQuery = () => pages<SecretInfo>(["secrets"], "/secrets");
+
+export const secretKeysQuery = queryOptions({
+  queryKey: ["secret-keys"],
+  queryFn: ({ signal }) => api.get<KeyReading>("/secret-keys", {}, signal),
 });
 
 export interface ResourceFilters {
@@ -92,6 +160,33 @@ export const diffQuery = (plural: string, name: string, from: number, to: number
       api.get<RevisionDiff>(`/${segment(plural)}/${segment(name)}/revisions/${to}/diff`, { from }, signal),
     staleTime: Infinity,
   });
+
+export const quotasQuery = (of: "tenants" | "projects", name: string) =>
+  queryOptions({
+    queryKey: ["quotas", of, name],
+    queryFn: ({ signal }) => api.get<Quotas>(`/${of}/${segment(name)}/quotas`, {}, signal),
+  });
+
+/** What a reviewer sees. Its plan is made for each answer, so an old one is asked for again. */
+export const reviewQuery = (plural: string, name: string, number: number) =>
+  queryOptions({
+    queryKey: ["review", plural, name, number],
+    queryFn: ({ signal }) => api.get<ReviewDetail>(`/${segment(plural)}/${segment(name)}/revisions/${number}/review`, {}, signal),
+    staleTime: 0,
+  });
+
+export const commentsQuery = (plural: string, name: string, number: number) =>
+  pages<ReviewComment>(["comments", plural, name, number], `/${segment(plural)}/${segment(name)}/revisions/${number}/comments`);
+
+/** What waits for one's decision in the tenant, and one's own that was decided. */
+export const inboxQuery = (limit = PAGE) => pages<InboxItem>(["inbox", "items"], "/inbox", {}, limit);
+
+export const inboxCountsQuery = queryOptions({
+  queryKey: ["inbox", "counts"],
+  queryFn: ({ signal }) => api.get<InboxCounts>("/inbox/counts", {}, signal),
+});
+
+export const notificationsQuery = () => pages<Notification>(["notifications"], "/notifications");
 
 export interface RunFilters {
   state?: string;
@@ -190,8 +285,43 @@ export const eventsQuery = () => eventPages(["events", "all"], "/events", PAGE);
 export const resourceEventsQuery = (plural: string, name: string) =>
   eventPages(["events", "of", plural, name], `/${segment(plural)}/${segment(name)}/events`, PAGE);
 
-export const auditQuery = (filters: { object?: string; action?: string } = {}, limit = PAGE) =>
+export type AuditReach = "project" | "tenant" | "platform";
+
+export interface AuditFilters {
+  reach?: AuditReach;
+  object?: string;
+  action?: string;
+  actor?: string;
+  principal?: string;
+  outcome?: string;
+  job?: string;
+  plan?: string;
+  plan_hash?: string;
+  request?: string;
+  correlation?: string;
+  trace?: string;
+  since?: string;
+  until?: string;
+}
+
+export const auditQuery = (filters: AuditFilters = {}, limit = PAGE) =>
   pages<AuditRecord>(["audit"], "/audit", { ...filters }, limit);
+
+/** The newest records of a chain, verified by the server: its own word. */
+export const auditVerifyQuery = (reach: "tenant" | "platform") =>
+  queryOptions({
+    queryKey: ["audit-verify", reach],
+    queryFn: ({ signal }) => api.get<Verification>("/audit/verify", { reach }, signal),
+    staleTime: 5 * 60_000,
+    retry: false,
+  });
+
+export const auditChainQuery = (reach: "tenant" | "platform") =>
+  queryOptions({
+    queryKey: ["audit-chain", reach],
+    queryFn: ({ signal }) => api.get<AuditChain>("/audit/chain", { reach }, signal),
+    retry: false,
+  });
 
 export const resourceAuditQuery = (plural: string, name: string) =>
   pages<AuditRecord>(["audit", "of", plural, name], `/${segment(plural)}/${segment(name)}/audit`);

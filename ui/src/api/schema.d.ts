@@ -4,6 +4,23 @@
  */
 
 export interface paths {
+    "/.well-known/jwks.json": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The public keys of access tokens */
+        get: operations["signing_key_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/administrators": {
         parameters: {
             query?: never;
@@ -148,7 +165,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Whether one may do an action, and which roles allow it */
+        /** Whether one may do an action, and what decides it */
         get: operations["auth_can_i"];
         put?: never;
         post?: never;
@@ -209,6 +226,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/auth/keys/rotate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Let a new key sign access tokens */
+        post: operations["signing_key_rotate"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/auth/links": {
         parameters: {
             query?: never;
@@ -226,6 +260,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/auth/oidc/{provider}/callback": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Come back from a provider: a session, or the sign-in page with `error` */
+        get: operations["provider_callback"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/auth/oidc/{provider}/start": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Go to a provider to sign in; back at the sign-in page with `error` where that cannot be */
+        get: operations["provider_start"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/auth/password": {
         parameters: {
             query?: never;
@@ -236,6 +304,40 @@ export interface paths {
         get?: never;
         /** Change one's own password; other sessions end */
         put: operations["auth_password"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/auth/providers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The OpenID providers that one can sign in with */
+        get: operations["provider_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/auth/roles": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One's own roles, with the place of each */
+        get: operations["auth_role_list"];
+        put?: never;
         post?: never;
         delete?: never;
         options?: never;
@@ -277,6 +379,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/auth/token": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Get an access token and a refresh token: by password, by sign-in code, or by the refresh token before */
+        post: operations["auth_grant"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/auth/tokens": {
         parameters: {
             query?: never;
@@ -288,6 +407,40 @@ export interface paths {
         put?: never;
         /** Make a token for oneself; or, for the owner alone, for another named principal */
         post: operations["auth_token"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/auth/what-if": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** What would change for whom with other policies in the project */
+        post: operations["auth_what_if"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/auth/who-can": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Everybody who may do an action, with why */
+        get: operations["auth_who_can"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -469,6 +622,41 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/connections/{name}/revisions/{number}/approve": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Approve the plan that publishes it, by its hash */
+        post: operations["connection_revision_approve"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/connections/{name}/revisions/{number}/comments": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What people say of it, oldest first */
+        get: operations["connection_revision_comment_list"];
+        put?: never;
+        /** Say something of it, or of a place in it */
+        post: operations["connection_revision_comment"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/connections/{name}/revisions/{number}/diff": {
         parameters: {
             query?: never;
@@ -480,6 +668,74 @@ export interface paths {
         get: operations["connection_revision_diff"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/connections/{name}/revisions/{number}/reject": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Say no to it */
+        post: operations["connection_revision_reject"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/connections/{name}/revisions/{number}/review": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What a reviewer sees: the changes, the plan with its hash, what was decided before */
+        get: operations["connection_revision_review"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/connections/{name}/revisions/{number}/submit": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Ask for a draft to be reviewed */
+        post: operations["connection_revision_submit"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/connections/{name}/revisions/{number}/withdraw": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Make a draft again of what one submitted */
+        post: operations["connection_revision_withdraw"];
         delete?: never;
         options?: never;
         head?: never;
@@ -498,6 +754,41 @@ export interface paths {
         /** Publish a new revision with an old spec */
         post: operations["connection_rollback"];
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/connections/{name}/sharing": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Whom it belongs to, and with whom it is shared */
+        get: operations["connection_sharing_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/connections/{name}/sharing/{holder}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Share it with a person, a service or a team (`team:core`), or change as what */
+        put: operations["connection_share"];
+        post?: never;
+        /** Share it no longer */
+        delete: operations["connection_unshare"];
         options?: never;
         head?: never;
         patch?: never;
@@ -657,6 +948,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/inbox": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What waits for one's decision in the tenant, and one's own that was decided; newest first */
+        get: operations["inbox_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/inbox/counts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How much that is */
+        get: operations["inbox_counts"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/jobs": {
         parameters: {
             query?: never;
@@ -772,6 +1097,40 @@ export interface paths {
         post?: never;
         /** Take a role in the tenant, or in a project of it */
         delete: operations["member_revoke"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/notifications": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What one is told of in the tenant, newest first */
+        get: operations["notification_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/notifications/read": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Mark notifications as read */
+        post: operations["notification_read"];
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -934,6 +1293,41 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/pipelines/{name}/revisions/{number}/approve": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Approve the plan that publishes it, by its hash */
+        post: operations["pipeline_revision_approve"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/pipelines/{name}/revisions/{number}/comments": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What people say of it, oldest first */
+        get: operations["pipeline_revision_comment_list"];
+        put?: never;
+        /** Say something of it, or of a place in it */
+        post: operations["pipeline_revision_comment"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/pipelines/{name}/revisions/{number}/diff": {
         parameters: {
             query?: never;
@@ -945,6 +1339,74 @@ export interface paths {
         get: operations["pipeline_revision_diff"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/pipelines/{name}/revisions/{number}/reject": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Say no to it */
+        post: operations["pipeline_revision_reject"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/pipelines/{name}/revisions/{number}/review": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What a reviewer sees: the changes, the plan with its hash, what was decided before */
+        get: operations["pipeline_revision_review"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/pipelines/{name}/revisions/{number}/submit": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Ask for a draft to be reviewed */
+        post: operations["pipeline_revision_submit"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/pipelines/{name}/revisions/{number}/withdraw": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Make a draft again of what one submitted */
+        post: operations["pipeline_revision_withdraw"];
         delete?: never;
         options?: never;
         head?: never;
@@ -981,6 +1443,41 @@ export interface paths {
         /** Start a run */
         post: operations["pipeline_run_start"];
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/pipelines/{name}/sharing": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Whom it belongs to, and with whom it is shared */
+        get: operations["pipeline_sharing_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/pipelines/{name}/sharing/{holder}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Share it with a person, a service or a team (`team:core`), or change as what */
+        put: operations["pipeline_share"];
+        post?: never;
+        /** Share it no longer */
+        delete: operations["pipeline_unshare"];
         options?: never;
         head?: never;
         patch?: never;
@@ -1107,6 +1604,370 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/policies": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Policies by name */
+        get: operations["policy_list"];
+        put?: never;
+        /** Make a policy with a working copy */
+        post: operations["policy_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/policies/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One policy, by name or id */
+        get: operations["policy_get"];
+        put?: never;
+        post?: never;
+        /** Archive it; everything is kept */
+        delete: operations["policy_archive"];
+        options?: never;
+        head?: never;
+        /** Change the descriptive fields */
+        patch: operations["policy_update"];
+        trace?: never;
+    };
+    "/api/v1/policies/{name}/audit": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Who did what to it */
+        get: operations["policy_audit"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/policies/{name}/events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What happened to it */
+        get: operations["policy_events"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/policies/{name}/plan": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Plan to publish a revision, to be looked at and applied by id */
+        post: operations["policy_plan"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/policies/{name}/publish": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Make a revision the published one */
+        post: operations["policy_publish"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/policies/{name}/restore": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Take it back from the archive */
+        post: operations["policy_restore"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/policies/{name}/revisions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Revisions, newest first */
+        get: operations["policy_revision_list"];
+        put?: never;
+        /** Cut a revision from the working copy */
+        post: operations["policy_revision_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/policies/{name}/revisions/{number}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One revision */
+        get: operations["policy_revision_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/policies/{name}/revisions/{number}/approve": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Approve the plan that publishes it, by its hash */
+        post: operations["policy_revision_approve"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/policies/{name}/revisions/{number}/comments": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What people say of it, oldest first */
+        get: operations["policy_revision_comment_list"];
+        put?: never;
+        /** Say something of it, or of a place in it */
+        post: operations["policy_revision_comment"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/policies/{name}/revisions/{number}/diff": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What changed from another revision to this one */
+        get: operations["policy_revision_diff"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/policies/{name}/revisions/{number}/reject": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Say no to it */
+        post: operations["policy_revision_reject"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/policies/{name}/revisions/{number}/review": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What a reviewer sees: the changes, the plan with its hash, what was decided before */
+        get: operations["policy_revision_review"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/policies/{name}/revisions/{number}/submit": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Ask for a draft to be reviewed */
+        post: operations["policy_revision_submit"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/policies/{name}/revisions/{number}/withdraw": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Make a draft again of what one submitted */
+        post: operations["policy_revision_withdraw"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/policies/{name}/rollback": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Publish a new revision with an old spec */
+        post: operations["policy_rollback"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/policies/{name}/sharing": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Whom it belongs to, and with whom it is shared */
+        get: operations["policy_sharing_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/policies/{name}/sharing/{holder}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Share it with a person, a service or a team (`team:core`), or change as what */
+        put: operations["policy_share"];
+        post?: never;
+        /** Share it no longer */
+        delete: operations["policy_unshare"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/policies/{name}/validate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Everything that is wrong with a spec */
+        post: operations["policy_validate"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/policies/{name}/working-copy": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The mutable draft */
+        get: operations["policy_working_copy_get"];
+        /** Save the draft; it may be invalid */
+        put: operations["policy_working_copy_put"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/projects": {
         parameters: {
             query?: never;
@@ -1140,6 +2001,41 @@ export interface paths {
         head?: never;
         /** Rename a project */
         patch: operations["project_update"];
+        trace?: never;
+    };
+    "/api/v1/projects/{name}/delete": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Delete a project with all that it has; its audit stays */
+        post: operations["project_delete"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{name}/quotas": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The quotas of a project, each limit beside what is used */
+        get: operations["project_quotas"];
+        /** Set the quotas of a project; what is absent has no limit */
+        put: operations["project_quotas_set"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
         trace?: never;
     };
     "/api/v1/roles": {
@@ -1486,6 +2382,41 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/schedules/{name}/revisions/{number}/approve": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Approve the plan that publishes it, by its hash */
+        post: operations["schedule_revision_approve"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/schedules/{name}/revisions/{number}/comments": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What people say of it, oldest first */
+        get: operations["schedule_revision_comment_list"];
+        put?: never;
+        /** Say something of it, or of a place in it */
+        post: operations["schedule_revision_comment"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/schedules/{name}/revisions/{number}/diff": {
         parameters: {
             query?: never;
@@ -1497,6 +2428,74 @@ export interface paths {
         get: operations["schedule_revision_diff"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/schedules/{name}/revisions/{number}/reject": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Say no to it */
+        post: operations["schedule_revision_reject"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/schedules/{name}/revisions/{number}/review": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What a reviewer sees: the changes, the plan with its hash, what was decided before */
+        get: operations["schedule_revision_review"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/schedules/{name}/revisions/{number}/submit": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Ask for a draft to be reviewed */
+        post: operations["schedule_revision_submit"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/schedules/{name}/revisions/{number}/withdraw": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Make a draft again of what one submitted */
+        post: operations["schedule_revision_withdraw"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1515,6 +2514,41 @@ export interface paths {
         /** Publish a new revision with an old spec */
         post: operations["schedule_rollback"];
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/schedules/{name}/sharing": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Whom it belongs to, and with whom it is shared */
+        get: operations["schedule_sharing_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/schedules/{name}/sharing/{holder}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Share it with a person, a service or a team (`team:core`), or change as what */
+        put: operations["schedule_share"];
+        post?: never;
+        /** Share it no longer */
+        delete: operations["schedule_unshare"];
         options?: never;
         head?: never;
         patch?: never;
@@ -1782,6 +2816,41 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/stagetemplates/{name}/revisions/{number}/approve": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Approve the plan that publishes it, by its hash */
+        post: operations["stagetemplate_revision_approve"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/stagetemplates/{name}/revisions/{number}/comments": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What people say of it, oldest first */
+        get: operations["stagetemplate_revision_comment_list"];
+        put?: never;
+        /** Say something of it, or of a place in it */
+        post: operations["stagetemplate_revision_comment"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/stagetemplates/{name}/revisions/{number}/diff": {
         parameters: {
             query?: never;
@@ -1793,6 +2862,74 @@ export interface paths {
         get: operations["stagetemplate_revision_diff"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/stagetemplates/{name}/revisions/{number}/reject": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Say no to it */
+        post: operations["stagetemplate_revision_reject"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/stagetemplates/{name}/revisions/{number}/review": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What a reviewer sees: the changes, the plan with its hash, what was decided before */
+        get: operations["stagetemplate_revision_review"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/stagetemplates/{name}/revisions/{number}/submit": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Ask for a draft to be reviewed */
+        post: operations["stagetemplate_revision_submit"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/stagetemplates/{name}/revisions/{number}/withdraw": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Make a draft again of what one submitted */
+        post: operations["stagetemplate_revision_withdraw"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1811,6 +2948,41 @@ export interface paths {
         /** Publish a new revision with an old spec */
         post: operations["stagetemplate_rollback"];
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/stagetemplates/{name}/sharing": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Whom it belongs to, and with whom it is shared */
+        get: operations["stagetemplate_sharing_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/stagetemplates/{name}/sharing/{holder}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Share it with a person, a service or a team (`team:core`), or change as what */
+        put: operations["stagetemplate_share"];
+        post?: never;
+        /** Share it no longer */
+        delete: operations["stagetemplate_unshare"];
         options?: never;
         head?: never;
         patch?: never;
@@ -1868,6 +3040,425 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/subscriptions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Subscriptions by name */
+        get: operations["subscription_list"];
+        put?: never;
+        /** Make a subscription with a working copy */
+        post: operations["subscription_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/subscriptions/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One subscription, by name or id */
+        get: operations["subscription_get"];
+        put?: never;
+        post?: never;
+        /** Archive it; everything is kept */
+        delete: operations["subscription_archive"];
+        options?: never;
+        head?: never;
+        /** Change the descriptive fields */
+        patch: operations["subscription_update"];
+        trace?: never;
+    };
+    "/api/v1/subscriptions/{name}/audit": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Who did what to it */
+        get: operations["subscription_audit"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/subscriptions/{name}/events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What happened to it */
+        get: operations["subscription_events"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/subscriptions/{name}/plan": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Plan to publish a revision, to be looked at and applied by id */
+        post: operations["subscription_plan"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/subscriptions/{name}/publish": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Make a revision the published one */
+        post: operations["subscription_publish"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/subscriptions/{name}/restore": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Take it back from the archive */
+        post: operations["subscription_restore"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/subscriptions/{name}/revisions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Revisions, newest first */
+        get: operations["subscription_revision_list"];
+        put?: never;
+        /** Cut a revision from the working copy */
+        post: operations["subscription_revision_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/subscriptions/{name}/revisions/{number}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One revision */
+        get: operations["subscription_revision_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/subscriptions/{name}/revisions/{number}/approve": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Approve the plan that publishes it, by its hash */
+        post: operations["subscription_revision_approve"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/subscriptions/{name}/revisions/{number}/comments": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What people say of it, oldest first */
+        get: operations["subscription_revision_comment_list"];
+        put?: never;
+        /** Say something of it, or of a place in it */
+        post: operations["subscription_revision_comment"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/subscriptions/{name}/revisions/{number}/diff": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What changed from another revision to this one */
+        get: operations["subscription_revision_diff"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/subscriptions/{name}/revisions/{number}/reject": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Say no to it */
+        post: operations["subscription_revision_reject"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/subscriptions/{name}/revisions/{number}/review": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What a reviewer sees: the changes, the plan with its hash, what was decided before */
+        get: operations["subscription_revision_review"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/subscriptions/{name}/revisions/{number}/submit": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Ask for a draft to be reviewed */
+        post: operations["subscription_revision_submit"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/subscriptions/{name}/revisions/{number}/withdraw": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Make a draft again of what one submitted */
+        post: operations["subscription_revision_withdraw"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/subscriptions/{name}/rollback": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Publish a new revision with an old spec */
+        post: operations["subscription_rollback"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/subscriptions/{name}/sharing": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Whom it belongs to, and with whom it is shared */
+        get: operations["subscription_sharing_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/subscriptions/{name}/sharing/{holder}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Share it with a person, a service or a team (`team:core`), or change as what */
+        put: operations["subscription_share"];
+        post?: never;
+        /** Share it no longer */
+        delete: operations["subscription_unshare"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/subscriptions/{name}/validate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Everything that is wrong with a spec */
+        post: operations["subscription_validate"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/subscriptions/{name}/working-copy": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The mutable draft */
+        get: operations["subscription_working_copy_get"];
+        /** Save the draft; it may be invalid */
+        put: operations["subscription_working_copy_put"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/teams": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The teams of the tenant, by name */
+        get: operations["team_list"];
+        put?: never;
+        /** Make a team */
+        post: operations["team_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/teams/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** A team with who is in it and what it holds */
+        get: operations["team_get"];
+        put?: never;
+        post?: never;
+        /** Remove a team; its members lose what came from it */
+        delete: operations["team_delete"];
+        options?: never;
+        head?: never;
+        /** Change how a team is shown */
+        patch: operations["team_update"];
+        trace?: never;
+    };
+    "/api/v1/teams/{name}/members/{person}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Put somebody in a team */
+        put: operations["team_member_add"];
+        post?: never;
+        /** Take somebody out of a team */
+        delete: operations["team_member_remove"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/tenants": {
         parameters: {
             query?: never;
@@ -1901,6 +3492,41 @@ export interface paths {
         head?: never;
         /** Rename a tenant, suspend or readmit it */
         patch: operations["tenant_update"];
+        trace?: never;
+    };
+    "/api/v1/tenants/{name}/delete": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Delete a suspended tenant with all that it has; its audit stays */
+        post: operations["tenant_delete"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/tenants/{name}/quotas": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The quotas of a tenant, each limit beside what is used */
+        get: operations["tenant_quotas"];
+        /** Set the quotas of a tenant; what is absent has no limit */
+        put: operations["tenant_quotas_set"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
         trace?: never;
     };
     "/api/v1/users": {
@@ -2062,6 +3688,18 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        /** @description Somebody who may. */
+        Able: {
+            principal: string;
+            kind: components["schemas"]["PrincipalKind"];
+            because: components["schemas"]["Reason"][];
+        };
+        /** @description Everybody who may. */
+        AbleList: {
+            items: components["schemas"]["Able"][];
+            /** @description There are more people and services than were asked about. */
+            truncated: boolean;
+        };
         AcceptBody: {
             /** @description The part after `#invitation=` of an invitation. */
             code: string;
@@ -2088,7 +3726,7 @@ export interface components {
             name: string;
             why: string;
         };
-        AnyResource: components["schemas"]["ConnectionDetail"] | components["schemas"]["PipelineDetail"] | components["schemas"]["ScheduleDetail"] | components["schemas"]["StageTemplateDetail"];
+        AnyResource: components["schemas"]["ConnectionDetail"] | components["schemas"]["PipelineDetail"] | components["schemas"]["PolicyDetail"] | components["schemas"]["ScheduleDetail"] | components["schemas"]["StageTemplateDetail"] | components["schemas"]["SubscriptionDetail"];
         /** @description What applying one document did, or would do. */
         Applied: {
             kind: string;
@@ -2101,6 +3739,11 @@ export interface components {
             revision: number | null;
             /** @description Against the newest revision before; metadata under `/metadata`, the spec under `/spec`. */
             changes: components["schemas"]["Change"][];
+            /**
+             * @description It was asked for to be published, and is once somebody else has approved it.
+             * @default false
+             */
+            waits_for_review: boolean;
         };
         /** @enum {string} */
         ApplyOutcome: "created" | "changed" | "unchanged";
@@ -2111,6 +3754,11 @@ export interface components {
             /** @description Of a dry run: what would be done. */
             plan?: components["schemas"]["Preview"] | null;
         };
+        /**
+         * @description From which risk on a project wants a second person for a plan.
+         * @enum {string}
+         */
+        ApprovalFrom: "none" | "low" | "medium" | "high";
         ApproveBody: {
             /** @description Of the plan that was looked at: an approval is given to its hash. */
             hash: string;
@@ -2201,16 +3849,46 @@ export interface components {
         /** @description Whether one may, by the level of what is acted on. */
         CanI: {
             action: string;
+            /** @description Who was asked about. */
+            principal: string;
             /** @description In the project that the request names. */
             project: boolean;
             /** @description In its tenant as a whole. */
             tenant: boolean;
             /** @description On the platform itself. */
             platform: boolean;
-            /** @description Those that one holds in the project. */
+            /** @description To the resource that was asked about; null where none was. */
+            object: boolean | null;
+            /** @description What decided: of the resource where one was asked about, else of the project. */
+            because: components["schemas"]["Reason"][];
+            /** @description Those that are held in the project. */
             roles: string[];
             /** @description Those that would allow it. */
             allowed_by: string[];
+        };
+        /** @description Policies that are not in force. */
+        Candidate: {
+            /** @description They take the place of those of the same name. */
+            policies: components["schemas"]["CandidatePolicy"][];
+            /**
+             * @description Names of policies that would no longer be there.
+             * @default []
+             */
+            without: string[];
+            /**
+             * @description Whom to ask about; everybody where empty.
+             * @default []
+             */
+            principals: string[];
+            /**
+             * @description Patterns of the actions to ask about; all where empty.
+             * @default []
+             */
+            actions: string[];
+        };
+        CandidatePolicy: {
+            name: string;
+            cedar: string;
         };
         Change: {
             /** @description RFC 6901; empty for the whole value. */
@@ -2232,7 +3910,8 @@ export interface components {
         Check: {
             /**
              * @description `store`, `secrets`, `bus` where processes are joined, `logs` where they are kept elsewhere, `audit` where the database answers,
-             *     `serving` where the process is about to end.
+             *     `tls` where the server has a certificate, `policies` where those of a project cannot be read, `serving` where the process is
+             *     about to end.
              */
             name: string;
             ok: boolean;
@@ -2247,6 +3926,21 @@ export interface components {
             bytes: number;
             /** Format: int64 */
             files: number;
+        };
+        Comment: {
+            /** Format: uuid */
+            id: string;
+            author: string;
+            /** Format: date-time */
+            created_at: string;
+            body: string;
+            /** @description The place in the spec that it is about, as a JSON pointer; none for the whole. */
+            pointer: string | null;
+        };
+        CommentBody: {
+            body: string;
+            /** @description The place in the spec that it is about (`/stages/0/uses`); the whole where absent. */
+            pointer: string | null;
         };
         Connection: components["schemas"]["Resource"] & {
             /** @constant */
@@ -2275,6 +3969,8 @@ export interface components {
             params_schema: {
                 [key: string]: unknown;
             } | null;
+            /** @description The actions that one may do to it, of those of its kind */
+            allowed: string[];
             status: components["schemas"]["ConnectionStatus"];
         } & {
             /**
@@ -2475,7 +4171,7 @@ export interface components {
         CredentialItem: {
             /** Format: uuid */
             id: string;
-            /** @description `token` or `session`. */
+            /** @description `token`, `session` of a browser, or `refresh`: a session of access and refresh tokens. */
             kind: string;
             /** @description What a token is for, or what the browser called itself. */
             label: string;
@@ -2516,7 +4212,19 @@ export interface components {
             /** Format: date-time */
             delivered_at: string | null;
         };
-        Document: components["schemas"]["ConnectionDocument"] | components["schemas"]["PipelineDocument"] | components["schemas"]["ScheduleDocument"] | components["schemas"]["StageTemplateDocument"];
+        DeletionBody: {
+            /**
+             * @description The name once more; not wanted by a dry run.
+             * @default
+             */
+            confirm: string;
+            /**
+             * @description Why; not wanted by a dry run.
+             * @default
+             */
+            reason: string;
+        };
+        Document: components["schemas"]["ConnectionDocument"] | components["schemas"]["PipelineDocument"] | components["schemas"]["PolicyDocument"] | components["schemas"]["ScheduleDocument"] | components["schemas"]["StageTemplateDocument"] | components["schemas"]["SubscriptionDocument"];
         EngineList: {
             items: components["schemas"]["EngineReading"][];
         };
@@ -2589,9 +4297,125 @@ export interface components {
             /** @description Why it passes or fails, with the numbers. */
             evidence: string;
         };
+        /** @description What tokens are asked for with. */
+        Grant: {
+            /** @constant */
+            grant_type: "password";
+            name: string;
+            password: string;
+        } | {
+            /** @constant */
+            grant_type: "refresh_token";
+            refresh_token: string;
+        } | {
+            /** @constant */
+            grant_type: "sign_in_code";
+            code: string;
+        };
+        Granted: {
+            access_token: string;
+            /** @description `Bearer` */
+            token_type: string;
+            /**
+             * Format: int64
+             * @description Seconds that the access token works.
+             */
+            expires_in: number;
+            /** @description For the next ones; works once. */
+            refresh_token: string;
+            /**
+             * Format: int64
+             * @description Seconds that it works.
+             */
+            refresh_expires_in: number;
+            principal: components["schemas"]["MyPrincipal"];
+        };
         Health: {
             status: string;
         };
+        /** @description A role with the place where somebody holds it. */
+        HeldRole: {
+            role: string;
+            level: components["schemas"]["Level"];
+            /** @description The tenant's name, where it is not held everywhere. */
+            tenant: string | null;
+            /** @description The project's name, where the role is held in one. */
+            project: string | null;
+            /** @description The team through which it is held; none where it was given to this one. */
+            team: string | null;
+            granted_by: string;
+            /** Format: date-time */
+            granted_at: string;
+        };
+        /** @description Where one may be, and as what. */
+        HeldRoleList: {
+            items: components["schemas"]["HeldRole"][];
+        };
+        /** @description Somebody who holds a resource. */
+        Holder: {
+            /** @description A name, or `team:` and the name of a team. */
+            holder: string;
+            as: components["schemas"]["Share"];
+            /** Format: date-time */
+            since: string;
+            by: string;
+        };
+        /** @description Everybody who holds a resource by itself; what roles allow is not told here. */
+        HolderList: {
+            items: components["schemas"]["Holder"][];
+        };
+        /** @description How many there are of each sort, up to 100. */
+        InboxCounts: {
+            /** Format: uint */
+            review: number;
+            /** Format: uint */
+            plan: number;
+            /** Format: uint */
+            approved: number;
+            /** Format: uint */
+            rejected: number;
+            /**
+             * Format: uint
+             * @description What waits for the caller's decision.
+             */
+            to_decide: number;
+            /**
+             * Format: uint
+             * @description Notifications that were not read.
+             */
+            unread: number;
+        };
+        InboxItem: {
+            /**
+             * Format: uuid
+             * @description Of the review or the plan.
+             */
+            id: string;
+            what: components["schemas"]["InboxWhat"];
+            project: string;
+            /** @description `pipelines/curate`, or what the plan's first step acts on. */
+            target: string;
+            /** @description None of a plan. */
+            kind: string | null;
+            /** @description The resource's name; none of a plan. */
+            name: string | null;
+            /** Format: int64 */
+            revision: number | null;
+            /** Format: uuid */
+            plan_id: string | null;
+            /**
+             * @description Of a plan.
+             * @enum {string|null}
+             */
+            risk: "low" | "medium" | "high" | null;
+            /** @description Who submitted or planned it; of the caller's own, who decided. */
+            by: string;
+            /** Format: date-time */
+            at: string;
+            /** @description What the reviewer should know; of the caller's own, why it was decided so. */
+            message: string;
+        };
+        InboxWhat: "review" | "plan" | "approved" | "rejected";
         /** @description Shown once: whoever has it chooses the account's password. */
         Invitation: {
             code: string;
@@ -2714,6 +4538,19 @@ export interface components {
             output: unknown;
             error: string | null;
         };
+        /** @description An Ed25519 key as RFC 8037 has it. */
+        Jwk: {
+            kty: string;
+            crv: string;
+            alg: string;
+            use: string;
+            kid: string;
+            x: string;
+        };
+        /** @description The public keys (RFC 7517), the one that signs first. */
+        JwkSet: {
+            keys: components["schemas"]["Jwk"][];
+        };
         /** @description What is told of a tenant's keys and of the master key. */
         KeyReading: {
             /** @description The id of the master key in force; none before the first secret. */
@@ -2763,6 +4600,27 @@ export interface components {
          * @enum {string}
          */
         Level: "platform" | "tenant" | "project";
+        /** @description The most of each; no limit where absent. */
+        Limits: {
+            /**
+             * Format: int64
+             * @description Resources of all kinds that are not archived.
+             * @default null
+             */
+            resources: number | null;
+            /**
+             * Format: int64
+             * @description Runs that an engine has at once; more wait.
+             * @default null
+             */
+            active_runs: number | null;
+            /**
+             * Format: int64
+             * @description Bytes of logs that are kept.
+             * @default null
+             */
+            log_bytes: number | null;
+        };
         Link: {
             code: string;
             url: string;
@@ -2811,12 +4669,14 @@ export interface components {
             project: components["schemas"]["Project"];
             /** @description Actions that one may do in the project. */
             permissions: string[];
+            /** @description Actions that one may do to single resources of it, and not to all. */
+            some_permissions: string[];
             /** @description Actions that one may do in the tenant as a whole: with its people and projects. */
             tenant_permissions: string[];
             /** @description Actions that one may do on the platform: with tenants and accounts. */
             platform_permissions: string[];
         };
-        /** @description A person or service with a role in a tenant, or everywhere. */
+        /** @description A person or service with a role in a tenant, or everywhere; once for each way in which it is held. */
         Member: {
             /** Format: uuid */
             principal_id: string;
@@ -2827,6 +4687,8 @@ export interface components {
             level: components["schemas"]["Level"];
             /** @description The project's name, where the role is held in one. */
             project: string | null;
+            /** @description The team through which it is held; none where it was given to this one. */
+            team: string | null;
             granted_by: string;
             /** Format: date-time */
             granted_at: string;
@@ -2888,6 +4750,24 @@ export interface components {
             /** @description A bcrypt or argon2id hash taken over from elsewhere; without one the person is invited. */
             password_hash: string | null;
         };
+        Notification: {
+            /** Format: uuid */
+            id: string;
+            /** @description The type of the event that it is about: `revision.submitted`. */
+            what: string;
+            project: string;
+            kind: string;
+            name: string;
+            /** Format: int64 */
+            revision: number;
+            /** @description Who did it. */
+            by: string;
+            message: string;
+            /** Format: date-time */
+            created_at: string;
+            /** Format: date-time */
+            read_at: string | null;
+        };
         /** @enum {string} */
         Origin: "working_copy" | "apply" | "rollback";
         /** @description What became of what somebody tried. */
@@ -2899,12 +4779,32 @@ export interface components {
         };
         /** @description One page, and the cursor of the next when there is more. */
         Page10: {
-            items: components["schemas"]["ProjectInfo"][];
+            items: components["schemas"]["Member"][];
             next_cursor: string | null;
         };
         /** @description One page, and the cursor of the next when there is more. */
         Page11: {
+            items: components["schemas"]["TenantInfo"][];
+            next_cursor: string | null;
+        };
+        /** @description One page, and the cursor of the next when there is more. */
+        Page12: {
+            items: components["schemas"]["ProjectInfo"][];
+            next_cursor: string | null;
+        };
+        /** @description One page, and the cursor of the next when there is more. */
+        Page13: {
+            items: components["schemas"]["Team"][];
+            next_cursor: string | null;
+        };
+        /** @description One page, and the cursor of the next when there is more. */
+        Page14: {
             items: components["schemas"]["RevisionSummary"][];
+            next_cursor: string | null;
+        };
+        /** @description One page, and the cursor of the next when there is more. */
+        Page15: {
+            items: components["schemas"]["Comment"][];
             next_cursor: string | null;
         };
         /** @description One page, and the cursor of the next when there is more. */
@@ -2934,17 +4834,17 @@ export interface components {
         };
         /** @description One page, and the cursor of the next when there is more. */
         Page7: {
-            items: components["schemas"]["User"][];
+            items: components["schemas"]["InboxItem"][];
             next_cursor: string | null;
         };
         /** @description One page, and the cursor of the next when there is more. */
         Page8: {
-            items: components["schemas"]["Member"][];
+            items: components["schemas"]["Notification"][];
             next_cursor: string | null;
         };
         /** @description One page, and the cursor of the next when there is more. */
         Page9: {
-            items: components["schemas"]["TenantInfo"][];
+            items: components["schemas"]["User"][];
             next_cursor: string | null;
         };
         PasswordBody: {
@@ -2961,6 +4861,8 @@ export interface components {
             params_schema: {
                 [key: string]: unknown;
             } | null;
+            /** @description The actions that one may do to it, of those of its kind */
+            allowed: string[];
         } & {
             /**
              * @description discriminator enum property added by openapi-typescript
@@ -3490,6 +5392,51 @@ export interface components {
             /** Format: uuid */
             job_id: string | null;
         };
+        Policy: components["schemas"]["Resource"] & {
+            /** @constant */
+            kind: "Policy";
+        };
+        PolicyDetail: components["schemas"]["Policy"] & {
+            spec: components["schemas"]["PolicySpec"] | null;
+            params_schema: {
+                [key: string]: unknown;
+            } | null;
+            /** @description The actions that one may do to it, of those of its kind */
+            allowed: string[];
+        } & {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            kind: "Policy";
+        };
+        PolicyDocument: {
+            /** @constant */
+            apiVersion: "quarterdeck/v1";
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            kind: "Policy";
+            metadata: components["schemas"]["Metadata"];
+            spec: components["schemas"]["PolicySpec"];
+        };
+        PolicyRevision: components["schemas"]["Revision"] & {
+            spec: components["schemas"]["PolicySpec"];
+        };
+        /**
+         * PolicySpec
+         * @description Statements in Cedar, in force in the project where the policy is published.
+         */
+        PolicySpec: {
+            /** @description One or more statements: `forbid (principal, action == Action::"pipelines.publish", resource);` */
+            cedar: string;
+            /**
+             * @description What they are for.
+             * @default
+             */
+            description: string;
+        };
         Precondition: {
             /** @description What is looked at: `pipelines/curate published revision`. */
             subject: string;
@@ -3531,6 +5478,10 @@ export interface components {
             id: string;
             name: string;
             display_name: string;
+            /** @description What it asks of a revision before it is published. */
+            review: components["schemas"]["ReviewMode"];
+            /** @description Plans of this risk and above want a second person. */
+            approval_from: components["schemas"]["ApprovalFrom"];
             /** Format: date-time */
             created_at: string;
             /** Format: int64 */
@@ -3539,6 +5490,23 @@ export interface components {
         ProjectPatchBody: {
             name: string | null;
             display_name: string | null;
+            /** @description What the project asks of a revision before it is published. */
+            review: components["schemas"]["ReviewMode"] | null;
+            /** @description From which risk on its plans want a second person. */
+            approval_from: components["schemas"]["ApprovalFrom"] | null;
+            /**
+             * @description Wanted with another review.
+             * @default
+             */
+            reason: string;
+        };
+        /** @description What a sign-in page shows of a provider. */
+        ProviderInfo: {
+            name: string;
+            display_name: string;
+        };
+        ProviderList: {
+            items: components["schemas"]["ProviderInfo"][];
         };
         PublishBody: {
             /**
@@ -3559,9 +5527,46 @@ export interface components {
         PutBody: {
             spec: unknown;
         };
+        /** @description A limit beside what is used of it. */
+        Quota: {
+            /** Format: int64 */
+            limit: number | null;
+            /** Format: int64 */
+            usage: number;
+        };
+        /** @description The quotas of a tenant or a project. */
+        Quotas: {
+            name: string;
+            resources: components["schemas"]["Quota"];
+            active_runs: components["schemas"]["Quota"];
+            log_bytes: components["schemas"]["Quota"];
+            /**
+             * Format: int64
+             * @description 0 before any was set.
+             */
+            version: number;
+        };
+        ReadBody: {
+            /**
+             * @description All of one's own in the tenant where there are none; at most 500.
+             * @default []
+             */
+            ids: string[];
+        };
+        /** @description How many were not read before. */
+        ReadCount: {
+            /** Format: uint64 */
+            read: number;
+        };
         Ready: {
             ready: boolean;
             checks: components["schemas"]["Check"][];
+        };
+        /** @description Why an answer is what it is. */
+        Reason: {
+            /** @description `role:viewer`, `share:editor`, `policy:night#1`, or what stood in the way of an answer. */
+            policy: string;
+            sentence: string;
         };
         ReasonBody: {
             /** @default  */
@@ -3650,6 +5655,59 @@ export interface components {
             /** @description There are more files than are listed. */
             truncated: boolean;
         };
+        /** @description One time that a revision was submitted, and what came of it. */
+        Review: {
+            /** Format: uuid */
+            id: string;
+            state: components["schemas"]["ReviewState"];
+            submitted_by: string;
+            /** Format: date-time */
+            submitted_at: string;
+            message: string;
+            decided_by: string | null;
+            /** Format: date-time */
+            decided_at: string | null;
+            /** @description Why it was decided so, or what moved. */
+            decision: string | null;
+            /**
+             * Format: uuid
+             * @description The plan that was approved.
+             */
+            plan_id: string | null;
+        };
+        ReviewDetail: {
+            /** @description `Pipeline` */
+            kind: string;
+            name: string;
+            revision: components["schemas"]["RevisionSummary"];
+            /** @description What the project asks of a revision before it is published. */
+            mode: components["schemas"]["ReviewMode"];
+            /**
+             * Format: int64
+             * @description The revision that is published now.
+             */
+            published: number | null;
+            /** @description Its spec against that of the published one. */
+            changes: components["schemas"]["Change"][];
+            /** @description What publishing it would do, while it can be submitted, decided on or published. */
+            plan: components["schemas"]["Plan"] | null;
+            /** @description Of that plan: what an approval is given to. */
+            hash: string | null;
+            /** @description Who had a hand in it, and so cannot approve it. */
+            authors: string[];
+            /** @description Whether the caller may approve or reject it now. */
+            may_decide: boolean;
+            /** @description The times that it was submitted, newest first. */
+            reviews: components["schemas"]["Review"][];
+            /**
+             * Format: int64
+             * @description How many comments there are.
+             */
+            comments: number;
+        };
+        /** @description What a project asks of a revision before it is published. */
+        ReviewMode: "none" | "required";
+        ReviewState: ("open" | "approved" | "rejected" | "withdrawn" | "published") | "stale";
         Revision: {
             /** Format: uuid */
             id: string;
@@ -3657,7 +5715,8 @@ export interface components {
             number: number;
             /**
              * @description `draft` may be published at once where the project's review is `none`. `in_review` goes back to `draft` when
-             *     its author withdraws it. `superseded` is final: a rollback is a new revision with the old spec.
+             *     its author withdraws it, `approved` when its approval holds no more; that can still be rejected until it is
+             *     published. `superseded` is final: a rollback is a new revision with the old spec.
              * @enum {string}
              */
             state: "draft" | "in_review" | "approved" | "published" | "superseded" | "rejected";
@@ -3684,7 +5743,8 @@ export interface components {
             number: number;
             /**
              * @description `draft` may be published at once where the project's review is `none`. `in_review` goes back to `draft` when
-             *     its author withdraws it. `superseded` is final: a rollback is a new revision with the old spec.
+             *     its author withdraws it, `approved` when its approval holds no more; that can still be rejected until it is
+             *     published. `superseded` is final: a rollback is a new revision with the old spec.
              * @enum {string}
              */
             state: "draft" | "in_review" | "approved" | "published" | "superseded" | "rejected";
@@ -3696,7 +5756,8 @@ export interface components {
             number: number;
             /**
              * @description `draft` may be published at once where the project's review is `none`. `in_review` goes back to `draft` when
-             *     its author withdraws it. `superseded` is final: a rollback is a new revision with the old spec.
+             *     its author withdraws it, `approved` when its approval holds no more; that can still be rejected until it is
+             *     published. `superseded` is final: a rollback is a new revision with the old spec.
              * @enum {string}
              */
             state: "draft" | "in_review" | "approved" | "published" | "superseded" | "rejected";
@@ -3739,6 +5800,10 @@ export interface components {
              * @default
              */
             reason: string;
+        };
+        /** @description The key that signs from now on. */
+        Rotated: {
+            kid: string;
         };
         /** @description Which keys are exchanged. */
         RotatedKey: "data" | "master";
@@ -3866,6 +5931,8 @@ export interface components {
             params_schema: {
                 [key: string]: unknown;
             } | null;
+            /** @description The actions that one may do to it, of those of its kind */
+            allowed: string[];
             status: components["schemas"]["ScheduleStatus"];
         } & {
             /**
@@ -4062,6 +6129,14 @@ export interface components {
             /** @description Patterns of actions that it is limited to. */
             allows: string[] | null;
         };
+        /** @description How a resource is held. Each allows what those before it do. */
+        Share: ("viewer" | "operator" | "editor") | "owner";
+        ShareBody: {
+            /** @description `viewer`, `operator` or `editor`. */
+            as: components["schemas"]["Share"];
+        };
+        /** @enum {string} */
+        Show: "code";
         SignInBody: {
             name: string;
             password: string;
@@ -4113,6 +6188,8 @@ export interface components {
             params_schema: {
                 [key: string]: unknown;
             } | null;
+            /** @description The actions that one may do to it, of those of its kind */
+            allowed: string[];
         } & {
             /**
              * @description discriminator enum property added by openapi-typescript
@@ -4225,6 +6302,108 @@ export interface components {
              * @description The job that carries it out.
              */
             job_id: string | null;
+        };
+        SubmitBody: {
+            /**
+             * @description What the reviewer should know.
+             * @default
+             */
+            message: string;
+        };
+        Subscription: components["schemas"]["Resource"] & {
+            /** @constant */
+            kind: "Subscription";
+        };
+        SubscriptionDetail: components["schemas"]["Subscription"] & {
+            spec: components["schemas"]["SubscriptionSpec"] | null;
+            params_schema: {
+                [key: string]: unknown;
+            } | null;
+            /** @description The actions that one may do to it, of those of its kind */
+            allowed: string[];
+        } & {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            kind: "Subscription";
+        };
+        SubscriptionDocument: {
+            /** @constant */
+            apiVersion: "quarterdeck/v1";
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            kind: "Subscription";
+            metadata: components["schemas"]["Metadata"];
+            spec: components["schemas"]["SubscriptionSpec"];
+        };
+        SubscriptionRevision: components["schemas"]["Revision"] & {
+            spec: components["schemas"]["SubscriptionSpec"];
+        };
+        /** SubscriptionSpec */
+        SubscriptionSpec: {
+            /** @description The connection of type `webhook` that messages are sent over. */
+            connection: string;
+            /** @description Types of events: one (`run.failed`), all of a noun (`run.*`), or `*`. */
+            events: string[];
+        };
+        Team: {
+            /** Format: uuid */
+            id: string;
+            name: string;
+            display_name: string;
+            /**
+             * Format: int64
+             * @description How many are in it.
+             */
+            members: number;
+            created_by: string;
+            /** Format: date-time */
+            created_at: string;
+            /** Format: int64 */
+            version: number;
+        };
+        /** @description A team with who is in it and what it holds. */
+        TeamDetail: {
+            /** Format: uuid */
+            id: string;
+            name: string;
+            display_name: string;
+            /**
+             * Format: int64
+             * @description How many are in it.
+             */
+            members: number;
+            created_by: string;
+            /** Format: date-time */
+            created_at: string;
+            /** Format: int64 */
+            version: number;
+            /** @description By name. */
+            people: components["schemas"]["TeamMember"][];
+            roles: components["schemas"]["TeamRole"][];
+        };
+        TeamMember: {
+            /** Format: uuid */
+            principal_id: string;
+            name: string;
+            display_name: string;
+            kind: components["schemas"]["PrincipalKind"];
+            added_by: string;
+            /** Format: date-time */
+            added_at: string;
+        };
+        TeamPatchBody: {
+            display_name: string | null;
+        };
+        /** @description A role that everybody in the team holds. */
+        TeamRole: {
+            role: string;
+            level: components["schemas"]["Level"];
+            /** @description The project's name, where the role is held in one. */
+            project: string | null;
         };
         Tenant: {
             /** Format: uuid */
@@ -4364,6 +6543,28 @@ export interface components {
              */
             document?: number | null;
         };
+        /** @description What would change. */
+        WhatIf: {
+            changes: components["schemas"]["WhatIfChange"][];
+            /**
+             * Format: uint
+             * @description How many questions were asked, each before and after.
+             */
+            asked: number;
+            /** @description There was more to ask about: narrow it by principals or actions. */
+            truncated: boolean;
+        };
+        WhatIfChange: {
+            principal: string;
+            action: string;
+            /** @description `pipelines/curate`; none for the project as a whole. */
+            object: string | null;
+            /** @description Whether it is allowed now. */
+            before: boolean;
+            after: boolean;
+            /** @description Why it would be so afterwards. */
+            because: components["schemas"]["Reason"][];
+        };
         WorkingCopy: {
             spec: unknown;
             /**
@@ -4384,20 +6585,54 @@ export interface components {
         };
     };
     responses: never;
-    parameters: never;
+    parameters: {
+        /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+        Tenant: string;
+        /** @description The name or id of the tenant's project to act in; without, its default one. */
+        Project: string;
+    };
     requestBodies: never;
     headers: never;
     pathItems: never;
 }
 export type $defs = Record<string, never>;
 export interface operations {
+    signing_key_list: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["JwkSet"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
     administrator_list: {
         parameters: {
             query: {
                 /** @description 1 to 500; 50 without. */
-                limit: number | null;
+                limit: number;
                 /** @description `next_cursor` of the page before. */
-                cursor: string | null;
+                cursor: string;
             };
             header?: never;
             path?: never;
@@ -4411,7 +6646,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Page8"];
+                    "application/json": components["schemas"]["Page10"];
                 };
             };
             /** @description What went wrong */
@@ -4498,6 +6733,10 @@ export interface operations {
             header?: {
                 /** @description 1 to 255 visible characters, such as a new UUID: a repeat with the same key starts nothing twice. */
                 "Idempotency-Key"?: string;
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
             };
             path?: never;
             cookie?: never;
@@ -4546,34 +6785,39 @@ export interface operations {
         parameters: {
             query: {
                 /** @description 1 to 500; 50 without. */
-                limit: string | null;
+                limit: number;
                 /** @description `next_cursor` of the page before. */
-                cursor: string | null;
+                cursor: string;
                 /** @description `project`, which it is without, `tenant` for all projects of the tenant and what belongs to none, or `platform`. */
-                reach: string | null;
+                reach: string;
                 /** @description The id of what the records are about. */
-                object: string | null;
+                object: string;
                 /** @description `pipelines.publish` */
-                action: string | null;
+                action: string;
                 /** @description The name of who acted. */
-                actor: string | null;
+                actor: string;
                 /** @description The id of who acted. */
-                principal: string | null;
+                principal: string;
                 /** @description `success`, `failure` or `denied`. */
-                outcome: string | null;
-                job: string | null;
+                outcome: string;
+                job: string;
                 /** @description A plan's id: what was done to it, and what the job did that applied it. */
-                plan: string | null;
-                plan_hash: string | null;
-                request: string | null;
-                correlation: string | null;
-                trace: string | null;
+                plan: string;
+                plan_hash: string;
+                request: string;
+                correlation: string;
+                trace: string;
                 /** @description RFC 3339: from then on. */
-                since: string | null;
+                since: string;
                 /** @description RFC 3339: before then. */
-                until: string | null;
+                until: string;
             };
-            header?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
             path?: never;
             cookie?: never;
         };
@@ -4602,10 +6846,15 @@ export interface operations {
     audit_chain: {
         parameters: {
             query: {
-                /** @description `tenant`, which it is without, or `platform`. */
-                reach: string | null;
+                /** @description `tenant`, which it is without, `platform`, or `tenant:ID` for one that is gone. */
+                reach: string;
             };
-            header?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
             path?: never;
             cookie?: never;
         };
@@ -4634,14 +6883,19 @@ export interface operations {
     audit_export: {
         parameters: {
             query: {
-                /** @description `tenant`, which it is without, or `platform`. */
-                reach: string | null;
+                /** @description `tenant`, which it is without, `platform`, or `tenant:ID` for one that is gone. */
+                reach: string;
                 /** @description The first record's number; without, the first that is kept. */
-                from: number | null;
+                from: number;
                 /** @description The last record's number; without, the last that is sealed. */
-                to: number | null;
+                to: number;
             };
-            header?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
             path?: never;
             cookie?: never;
         };
@@ -4670,12 +6924,17 @@ export interface operations {
     audit_verify: {
         parameters: {
             query: {
-                /** @description `tenant`, which it is without, or `platform`. */
-                reach: string | null;
+                /** @description `tenant`, which it is without, `platform`, or `tenant:ID` for one that is gone. */
+                reach: string;
                 /** @description The newest so many records, 1 to 1000000; 10000 without. */
-                records: number | null;
+                records: number;
             };
-            header?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
             path?: never;
             cookie?: never;
         };
@@ -4739,6 +6998,10 @@ export interface operations {
             query: {
                 /** @description `pipelines.publish` */
                 action: string;
+                /** @description One resource: `pipelines/curate`; the project as a whole where absent. */
+                object: string;
+                /** @description Whether somebody else may; wants the right to list members. */
+                as: string;
             };
             header?: never;
             path?: never;
@@ -4857,6 +7120,35 @@ export interface operations {
             };
         };
     };
+    signing_key_rotate: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Rotated"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
     auth_link: {
         parameters: {
             query?: never;
@@ -4874,6 +7166,74 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["Link"];
                 };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    provider_callback: {
+        parameters: {
+            query: {
+                code: string;
+                state: string;
+                error: string;
+                iss: string;
+            };
+            header?: never;
+            path: {
+                provider: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            303: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    provider_start: {
+        parameters: {
+            query: {
+                /** @description A page of this server to go to afterwards: a path. */
+                next: string;
+                /** @description `code` shows a one-time sign-in code instead of opening a session here: for another program on one's machine. */
+                show: components["schemas"]["Show"] | null;
+            };
+            header?: never;
+            path: {
+                provider: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            303: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description What went wrong */
             default: {
@@ -4905,6 +7265,64 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    provider_list: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProviderList"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    auth_role_list: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HeldRoleList"];
+                };
             };
             /** @description What went wrong */
             default: {
@@ -4977,6 +7395,39 @@ export interface operations {
             };
         };
     };
+    auth_grant: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Grant"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Granted"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
     auth_token: {
         parameters: {
             query?: never;
@@ -5010,10 +7461,92 @@ export interface operations {
             };
         };
     };
+    auth_what_if: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Candidate"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WhatIf"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    auth_who_can: {
+        parameters: {
+            query: {
+                /** @description `pipelines.publish` */
+                action: string;
+                /** @description One resource: `pipelines/curate`; the project as a whole where absent. */
+                object: string;
+            };
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AbleList"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
     code_get: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
             path: {
                 digest: string;
             };
@@ -5044,7 +7577,12 @@ export interface operations {
     code_put: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
             path: {
                 digest: string;
             };
@@ -5089,17 +7627,22 @@ export interface operations {
         parameters: {
             query: {
                 /** @description 1 to 500; 50 without. */
-                limit: string | null;
+                limit: number;
                 /** @description `next_cursor` of the page before. */
-                cursor: string | null;
+                cursor: string;
                 /** @description Part of the name or display name. */
-                q: string | null;
+                q: string;
                 /** @description `key:value`; several separated by commas must all be there. */
-                label: string | null;
+                label: string;
                 /** @description A resource is archived instead of deleted, because its revisions, runs and audit records outlive it. */
                 state: "active" | "archived" | null;
             };
-            header?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
             path?: never;
             cookie?: never;
         };
@@ -5131,7 +7674,12 @@ export interface operations {
     connection_create: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
             path?: never;
             cookie?: never;
         };
@@ -5165,7 +7713,12 @@ export interface operations {
     connection_get: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
             path: {
                 name: string;
             };
@@ -5199,6 +7752,10 @@ export interface operations {
             header: {
                 /** @description The ETag that was last read. */
                 "If-Match": string;
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
             };
             path: {
                 name: string;
@@ -5233,6 +7790,10 @@ export interface operations {
             header: {
                 /** @description The ETag that was last read. */
                 "If-Match": string;
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
             };
             path: {
                 name: string;
@@ -5269,11 +7830,16 @@ export interface operations {
         parameters: {
             query: {
                 /** @description 1 to 500; 50 without. */
-                limit: number | null;
+                limit: number;
                 /** @description `next_cursor` of the page before. */
-                cursor: string | null;
+                cursor: string;
             };
-            header?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
             path: {
                 name: string;
             };
@@ -5305,13 +7871,18 @@ export interface operations {
         parameters: {
             query: {
                 /** @description Events after this position. */
-                after: number | null;
+                after: number;
                 /** @description The newest events before this position; 0 means from the end. */
-                before: number | null;
+                before: number;
                 /** @description 1 to 500; 100 without. */
-                limit: number | null;
+                limit: number;
             };
-            header?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
             path: {
                 name: string;
             };
@@ -5342,7 +7913,12 @@ export interface operations {
     connection_plan: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
             path: {
                 name: string;
             };
@@ -5383,6 +7959,10 @@ export interface operations {
             header?: {
                 /** @description 1 to 255 visible characters, such as a new UUID: a repeat with the same key starts nothing twice. */
                 "Idempotency-Key"?: string;
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
             };
             path: {
                 name: string;
@@ -5427,7 +8007,12 @@ export interface operations {
     connection_restore: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
             path: {
                 name: string;
             };
@@ -5459,11 +8044,16 @@ export interface operations {
         parameters: {
             query: {
                 /** @description 1 to 500; 50 without. */
-                limit: number | null;
+                limit: number;
                 /** @description `next_cursor` of the page before. */
-                cursor: string | null;
+                cursor: string;
             };
-            header?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
             path: {
                 name: string;
             };
@@ -5477,7 +8067,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Page11"];
+                    "application/json": components["schemas"]["Page14"];
                 };
             };
             /** @description What went wrong */
@@ -5494,7 +8084,12 @@ export interface operations {
     connection_revision_create: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
             path: {
                 name: string;
             };
@@ -5529,7 +8124,12 @@ export interface operations {
     connection_revision_get: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
             path: {
                 name: string;
                 number: number;
@@ -5558,13 +8158,142 @@ export interface operations {
             };
         };
     };
+    connection_revision_approve: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
+            path: {
+                name: string;
+                number: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ApproveBody"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ConnectionRevision"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    connection_revision_comment_list: {
+        parameters: {
+            query: {
+                /** @description 1 to 500; 50 without. */
+                limit: number;
+                /** @description `next_cursor` of the page before. */
+                cursor: string;
+            };
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
+            path: {
+                name: string;
+                number: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page15"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    connection_revision_comment: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
+            path: {
+                name: string;
+                number: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CommentBody"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Comment"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
     connection_revision_diff: {
         parameters: {
             query: {
                 /** @description The revision to compare with. */
                 from: number;
             };
-            header?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
             path: {
                 name: string;
                 number: number;
@@ -5593,6 +8322,166 @@ export interface operations {
             };
         };
     };
+    connection_revision_reject: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
+            path: {
+                name: string;
+                number: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ReasonBody"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ConnectionRevision"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    connection_revision_review: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
+            path: {
+                name: string;
+                number: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ReviewDetail"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    connection_revision_submit: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
+            path: {
+                name: string;
+                number: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SubmitBody"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ConnectionRevision"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    connection_revision_withdraw: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
+            path: {
+                name: string;
+                number: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ReasonBody"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ConnectionRevision"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
     connection_rollback: {
         parameters: {
             query: {
@@ -5602,6 +8491,10 @@ export interface operations {
             header?: {
                 /** @description 1 to 255 visible characters, such as a new UUID: a repeat with the same key starts nothing twice. */
                 "Idempotency-Key"?: string;
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
             };
             path: {
                 name: string;
@@ -5643,10 +8536,125 @@ export interface operations {
             };
         };
     };
+    connection_sharing_list: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HolderList"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    connection_share: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
+            path: {
+                name: string;
+                holder: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ShareBody"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    connection_unshare: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
+            path: {
+                name: string;
+                holder: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
     connection_test: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
             path: {
                 name: string;
             };
@@ -5681,7 +8689,12 @@ export interface operations {
     connection_validate: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
             path: {
                 name: string;
             };
@@ -5716,7 +8729,12 @@ export interface operations {
     connection_working_copy_get: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
             path: {
                 name: string;
             };
@@ -5750,6 +8768,10 @@ export interface operations {
             header: {
                 /** @description The ETag that was last read. */
                 "If-Match": string;
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
             };
             path: {
                 name: string;
@@ -5815,15 +8837,20 @@ export interface operations {
         parameters: {
             query: {
                 /** @description 1 to 500; 50 without. */
-                limit: string | null;
+                limit: number;
                 /** @description `next_cursor` of the page before. */
-                cursor: string | null;
+                cursor: string;
                 /** @description Only those of this consumer. */
-                consumer: string | null;
+                consumer: string;
                 /** @description Also those that were delivered since. */
-                delivered: boolean | null;
+                delivered: boolean;
             };
-            header?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
             path?: never;
             cookie?: never;
         };
@@ -5852,7 +8879,12 @@ export interface operations {
     dead_letter_redeliver: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
             path: {
                 id: string;
             };
@@ -5887,7 +8919,12 @@ export interface operations {
     engine_list: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
             path?: never;
             cookie?: never;
         };
@@ -5917,13 +8954,18 @@ export interface operations {
         parameters: {
             query: {
                 /** @description Events after this position. */
-                after: number | null;
+                after: number;
                 /** @description The newest events before this position; 0 means from the end. */
-                before: number | null;
+                before: number;
                 /** @description 1 to 500; 100 without. */
-                limit: number | null;
+                limit: number;
             };
-            header?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
             path?: never;
             cookie?: never;
         };
@@ -5953,7 +8995,12 @@ export interface operations {
     explain: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
             path: {
                 object: string;
             };
@@ -5981,13 +9028,76 @@ export interface operations {
             };
         };
     };
+    inbox_list: {
+        parameters: {
+            query: {
+                /** @description 1 to 500; 50 without. */
+                limit: number;
+                /** @description `next_cursor` of the page before. */
+                cursor: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page7"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    inbox_counts: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InboxCounts"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
     job_list: {
         parameters: {
             query: {
                 /** @description 1 to 500; 50 without. */
-                limit: string | null;
+                limit: number;
                 /** @description `next_cursor` of the page before. */
-                cursor: string | null;
+                cursor: string;
                 /**
                  * @description A wait ends by being claimed again (`running`), by cancel, or by a time-out (`failed`, or `undoing`). A queued job waits
                  *     for a lock or for a server that knows its operation before it ever runs. A job whose worker died stays `running` and is claimed under a new fencing
@@ -5995,7 +9105,12 @@ export interface operations {
                  */
                 state: "queued" | "running" | "waiting" | "succeeded" | "failed" | "cancelled" | "undoing" | "undone" | null;
             };
-            header?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
             path?: never;
             cookie?: never;
         };
@@ -6024,7 +9139,12 @@ export interface operations {
     job_get: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
             path: {
                 id: string;
             };
@@ -6055,7 +9175,12 @@ export interface operations {
     job_cancel: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
             path: {
                 id: string;
             };
@@ -6090,7 +9215,12 @@ export interface operations {
     kind_list: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
             path?: never;
             cookie?: never;
         };
@@ -6149,11 +9279,16 @@ export interface operations {
         parameters: {
             query: {
                 /** @description 1 to 500; 50 without. */
-                limit: number | null;
+                limit: number;
                 /** @description `next_cursor` of the page before. */
-                cursor: string | null;
+                cursor: string;
             };
-            header?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
             path?: never;
             cookie?: never;
         };
@@ -6165,7 +9300,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Page8"];
+                    "application/json": components["schemas"]["Page10"];
                 };
             };
             /** @description What went wrong */
@@ -6183,9 +9318,14 @@ export interface operations {
         parameters: {
             query: {
                 /** @description The name of a project. */
-                project: string | null;
+                project: string;
             };
-            header?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
             path: {
                 name: string;
                 role: string;
@@ -6216,9 +9356,14 @@ export interface operations {
         parameters: {
             query: {
                 /** @description The name of a project. */
-                project: string | null;
+                project: string;
             };
-            header?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
             path: {
                 name: string;
                 role: string;
@@ -6245,21 +9390,95 @@ export interface operations {
             };
         };
     };
+    notification_list: {
+        parameters: {
+            query: {
+                /** @description 1 to 500; 50 without. */
+                limit: number;
+                /** @description `next_cursor` of the page before. */
+                cursor: string;
+                /** @description Only those that were not read. */
+                unread: boolean;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page8"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    notification_read: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ReadBody"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ReadCount"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
     pipeline_list: {
         parameters: {
             query: {
                 /** @description 1 to 500; 50 without. */
-                limit: string | null;
+                limit: number;
                 /** @description `next_cursor` of the page before. */
-                cursor: string | null;
+                cursor: string;
                 /** @description Part of the name or display name. */
-                q: string | null;
+                q: string;
                 /** @description `key:value`; several separated by commas must all be there. */
-                label: string | null;
+                label: string;
                 /** @description A resource is archived instead of deleted, because its revisions, runs and audit records outlive it. */
                 state: "active" | "archived" | null;
             };
-            header?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
             path?: never;
             cookie?: never;
         };
@@ -6291,7 +9510,12 @@ export interface operations {
     pipeline_create: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
             path?: never;
             cookie?: never;
         };
@@ -6325,7 +9549,12 @@ export interface operations {
     pipeline_get: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
             path: {
                 name: string;
             };
@@ -6359,6 +9588,10 @@ export interface operations {
             header: {
                 /** @description The ETag that was last read. */
                 "If-Match": string;
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
             };
             path: {
                 name: string;
@@ -6393,6 +9626,10 @@ export interface operations {
             header: {
                 /** @description The ETag that was last read. */
                 "If-Match": string;
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
             };
             path: {
                 name: string;
@@ -6429,11 +9666,16 @@ export interface operations {
         parameters: {
             query: {
                 /** @description 1 to 500; 50 without. */
-                limit: number | null;
+                limit: number;
                 /** @description `next_cursor` of the page before. */
-                cursor: string | null;
+                cursor: string;
             };
-            header?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
             path: {
                 name: string;
             };
@@ -6465,13 +9707,18 @@ export interface operations {
         parameters: {
             query: {
                 /** @description Events after this position. */
-                after: number | null;
+                after: number;
                 /** @description The newest events before this position; 0 means from the end. */
-                before: number | null;
+                before: number;
                 /** @description 1 to 500; 100 without. */
-                limit: number | null;
+                limit: number;
             };
-            header?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
             path: {
                 name: string;
             };
@@ -6502,7 +9749,12 @@ export interface operations {
     pipeline_plan: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
             path: {
                 name: string;
             };
@@ -6543,6 +9795,10 @@ export interface operations {
             header?: {
                 /** @description 1 to 255 visible characters, such as a new UUID: a repeat with the same key starts nothing twice. */
                 "Idempotency-Key"?: string;
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
             };
             path: {
                 name: string;
@@ -6587,7 +9843,12 @@ export interface operations {
     pipeline_restore: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
             path: {
                 name: string;
             };
@@ -6619,11 +9880,16 @@ export interface operations {
         parameters: {
             query: {
                 /** @description 1 to 500; 50 without. */
-                limit: number | null;
+                limit: number;
                 /** @description `next_cursor` of the page before. */
-                cursor: string | null;
+                cursor: string;
             };
-            header?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
             path: {
                 name: string;
             };
@@ -6637,7 +9903,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Page11"];
+                    "application/json": components["schemas"]["Page14"];
                 };
             };
             /** @description What went wrong */
@@ -6654,7 +9920,12 @@ export interface operations {
     pipeline_revision_create: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
             path: {
                 name: string;
             };
@@ -6689,7 +9960,12 @@ export interface operations {
     pipeline_revision_get: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
             path: {
                 name: string;
                 number: number;
@@ -6718,13 +9994,142 @@ export interface operations {
             };
         };
     };
+    pipeline_revision_approve: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
+            path: {
+                name: string;
+                number: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ApproveBody"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PipelineRevision"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    pipeline_revision_comment_list: {
+        parameters: {
+            query: {
+                /** @description 1 to 500; 50 without. */
+                limit: number;
+                /** @description `next_cursor` of the page before. */
+                cursor: string;
+            };
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
+            path: {
+                name: string;
+                number: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page15"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    pipeline_revision_comment: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
+            path: {
+                name: string;
+                number: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CommentBody"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Comment"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
     pipeline_revision_diff: {
         parameters: {
             query: {
                 /** @description The revision to compare with. */
                 from: number;
             };
-            header?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
             path: {
                 name: string;
                 number: number;
@@ -6753,6 +10158,166 @@ export interface operations {
             };
         };
     };
+    pipeline_revision_reject: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
+            path: {
+                name: string;
+                number: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ReasonBody"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PipelineRevision"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    pipeline_revision_review: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
+            path: {
+                name: string;
+                number: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ReviewDetail"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    pipeline_revision_submit: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
+            path: {
+                name: string;
+                number: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SubmitBody"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PipelineRevision"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    pipeline_revision_withdraw: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
+            path: {
+                name: string;
+                number: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ReasonBody"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PipelineRevision"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
     pipeline_rollback: {
         parameters: {
             query: {
@@ -6762,6 +10327,10 @@ export interface operations {
             header?: {
                 /** @description 1 to 255 visible characters, such as a new UUID: a repeat with the same key starts nothing twice. */
                 "Idempotency-Key"?: string;
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
             };
             path: {
                 name: string;
@@ -6807,9 +10376,9 @@ export interface operations {
         parameters: {
             query: {
                 /** @description 1 to 500; 50 without. */
-                limit: string | null;
+                limit: number;
                 /** @description `next_cursor` of the page before. */
-                cursor: string | null;
+                cursor: string;
                 /**
                  * @description The state of a run is that of its newest attempt, and this is the life of one attempt. A queued one can be
                  *     stopped, or fail because it cannot be submitted; it never succeeds unseen: whoever first sees an attempt after
@@ -6817,7 +10386,12 @@ export interface operations {
                  */
                 state: "queued" | "running" | "succeeded" | "failed" | "stopped" | null;
             };
-            header?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
             path: {
                 name: string;
             };
@@ -6854,6 +10428,10 @@ export interface operations {
             header?: {
                 /** @description 1 to 255 visible characters, such as a new UUID: a repeat with the same key starts nothing twice. */
                 "Idempotency-Key"?: string;
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
             };
             path: {
                 name: string;
@@ -6895,10 +10473,125 @@ export interface operations {
             };
         };
     };
+    pipeline_sharing_list: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HolderList"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    pipeline_share: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
+            path: {
+                name: string;
+                holder: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ShareBody"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    pipeline_unshare: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
+            path: {
+                name: string;
+                holder: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
     pipeline_validate: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
             path: {
                 name: string;
             };
@@ -6933,7 +10626,12 @@ export interface operations {
     pipeline_working_copy_get: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
             path: {
                 name: string;
             };
@@ -6967,6 +10665,10 @@ export interface operations {
             header: {
                 /** @description The ETag that was last read. */
                 "If-Match": string;
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
             };
             path: {
                 name: string;
@@ -7003,16 +10705,21 @@ export interface operations {
         parameters: {
             query: {
                 /** @description 1 to 500; 50 without. */
-                limit: string | null;
+                limit: number;
                 /** @description `next_cursor` of the page before. */
-                cursor: string | null;
+                cursor: string;
                 /**
                  * @description `open` is applied at once where no approval is asked for. A plan becomes `stale` when one of its preconditions
                  *     moved and `expired` when nobody used it in time, approved or not; neither comes back, a new plan is made.
                  */
                 state: "open" | "approved" | "applied" | "rejected" | "stale" | "expired" | null;
             };
-            header?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
             path?: never;
             cookie?: never;
         };
@@ -7046,7 +10753,12 @@ export interface operations {
                 /** @description Of YAML documents: why, for whoever reads the history. */
                 message: string;
             };
-            header?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
             path?: never;
             cookie?: never;
         };
@@ -7080,7 +10792,12 @@ export interface operations {
     plan_get: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
             path: {
                 id: string;
             };
@@ -7114,6 +10831,10 @@ export interface operations {
             header: {
                 /** @description 1 to 255 visible characters, such as a new UUID: a repeat with the same key starts nothing twice. */
                 "Idempotency-Key": string;
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
             };
             path: {
                 id: string;
@@ -7154,7 +10875,12 @@ export interface operations {
     plan_approve: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
             path: {
                 id: string;
             };
@@ -7189,7 +10915,12 @@ export interface operations {
     plan_reject: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
             path: {
                 id: string;
             };
@@ -7221,15 +10952,26 @@ export interface operations {
             };
         };
     };
-    project_list: {
+    policy_list: {
         parameters: {
             query: {
                 /** @description 1 to 500; 50 without. */
-                limit: number | null;
+                limit: number;
                 /** @description `next_cursor` of the page before. */
-                cursor: string | null;
+                cursor: string;
+                /** @description Part of the name or display name. */
+                q: string;
+                /** @description `key:value`; several separated by commas must all be there. */
+                label: string;
+                /** @description A resource is archived instead of deleted, because its revisions, runs and audit records outlive it. */
+                state: "active" | "archived" | null;
             };
-            header?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
             path?: never;
             cookie?: never;
         };
@@ -7241,7 +10983,1142 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Page10"];
+                    "application/json": {
+                        items: components["schemas"]["Policy"][];
+                        next_cursor: string | null;
+                    };
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    policy_create: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PolicyDocument"];
+                "application/yaml": components["schemas"]["PolicyDocument"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Policy"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    policy_get: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PolicyDetail"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    policy_archive: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The ETag that was last read. */
+                "If-Match": string;
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Policy"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    policy_update: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The ETag that was last read. */
+                "If-Match": string;
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["MetadataPatch"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Policy"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    policy_audit: {
+        parameters: {
+            query: {
+                /** @description 1 to 500; 50 without. */
+                limit: number;
+                /** @description `next_cursor` of the page before. */
+                cursor: string;
+            };
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page6"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    policy_events: {
+        parameters: {
+            query: {
+                /** @description Events after this position. */
+                after: number;
+                /** @description The newest events before this position; 0 means from the end. */
+                before: number;
+                /** @description 1 to 500; 100 without. */
+                limit: number;
+            };
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EventList"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    policy_plan: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PublishBody"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StoredPlan"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    policy_publish: {
+        parameters: {
+            query: {
+                /** @description Answers 200 with the plan of the change and writes nothing; wants no Idempotency-Key. */
+                dry_run: boolean;
+            };
+            header?: {
+                /** @description 1 to 255 visible characters, such as a new UUID: a repeat with the same key starts nothing twice. */
+                "Idempotency-Key"?: string;
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PublishBody"];
+            };
+        };
+        responses: {
+            /** @description What it would do; nothing was written */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Preview"];
+                };
+            };
+            /** @description Done */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Accepted"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    policy_restore: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Policy"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    policy_revision_list: {
+        parameters: {
+            query: {
+                /** @description 1 to 500; 50 without. */
+                limit: number;
+                /** @description `next_cursor` of the page before. */
+                cursor: string;
+            };
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page14"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    policy_revision_create: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CreateBody"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PolicyRevision"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    policy_revision_get: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
+            path: {
+                name: string;
+                number: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PolicyRevision"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    policy_revision_approve: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
+            path: {
+                name: string;
+                number: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ApproveBody"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PolicyRevision"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    policy_revision_comment_list: {
+        parameters: {
+            query: {
+                /** @description 1 to 500; 50 without. */
+                limit: number;
+                /** @description `next_cursor` of the page before. */
+                cursor: string;
+            };
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
+            path: {
+                name: string;
+                number: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page15"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    policy_revision_comment: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
+            path: {
+                name: string;
+                number: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CommentBody"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Comment"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    policy_revision_diff: {
+        parameters: {
+            query: {
+                /** @description The revision to compare with. */
+                from: number;
+            };
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
+            path: {
+                name: string;
+                number: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RevisionDiff"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    policy_revision_reject: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
+            path: {
+                name: string;
+                number: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ReasonBody"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PolicyRevision"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    policy_revision_review: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
+            path: {
+                name: string;
+                number: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ReviewDetail"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    policy_revision_submit: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
+            path: {
+                name: string;
+                number: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SubmitBody"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PolicyRevision"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    policy_revision_withdraw: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
+            path: {
+                name: string;
+                number: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ReasonBody"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PolicyRevision"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    policy_rollback: {
+        parameters: {
+            query: {
+                /** @description Answers 200 with the plan of the change and writes nothing; wants no Idempotency-Key. */
+                dry_run: boolean;
+            };
+            header?: {
+                /** @description 1 to 255 visible characters, such as a new UUID: a repeat with the same key starts nothing twice. */
+                "Idempotency-Key"?: string;
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RollbackBody"];
+            };
+        };
+        responses: {
+            /** @description What it would do; nothing was written */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Preview"];
+                };
+            };
+            /** @description Done */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Accepted"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    policy_sharing_list: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HolderList"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    policy_share: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
+            path: {
+                name: string;
+                holder: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ShareBody"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    policy_unshare: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
+            path: {
+                name: string;
+                holder: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    policy_validate: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ValidateBody"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Validation"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    policy_working_copy_get: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WorkingCopy"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    policy_working_copy_put: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The ETag that was last read. */
+                "If-Match": string;
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PutBody"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WorkingCopy"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    project_list: {
+        parameters: {
+            query: {
+                /** @description 1 to 500; 50 without. */
+                limit: number;
+                /** @description `next_cursor` of the page before. */
+                cursor: string;
+            };
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page12"];
                 };
             };
             /** @description What went wrong */
@@ -7258,7 +12135,12 @@ export interface operations {
     project_create: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
             path?: never;
             cookie?: never;
         };
@@ -7294,6 +12176,10 @@ export interface operations {
             header: {
                 /** @description The ETag that was last read. */
                 "If-Match": string;
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
             };
             path: {
                 name: string;
@@ -7313,6 +12199,138 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ProjectInfo"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    project_delete: {
+        parameters: {
+            query: {
+                /** @description Answers 200 with the plan of the change and writes nothing; wants no Idempotency-Key. */
+                dry_run: boolean;
+            };
+            header?: {
+                /** @description 1 to 255 visible characters, such as a new UUID: a repeat with the same key starts nothing twice. */
+                "Idempotency-Key"?: string;
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DeletionBody"];
+            };
+        };
+        responses: {
+            /** @description What it would do; nothing was written */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Preview"];
+                };
+            };
+            /** @description Done */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Accepted"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    project_quotas: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Quotas"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    project_quotas_set: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The ETag that was last read. */
+                "If-Match": string;
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Limits"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Quotas"];
                 };
             };
             /** @description What went wrong */
@@ -7359,9 +12377,9 @@ export interface operations {
         parameters: {
             query: {
                 /** @description 1 to 500; 50 without. */
-                limit: string | null;
+                limit: number;
                 /** @description `next_cursor` of the page before. */
-                cursor: string | null;
+                cursor: string;
                 /**
                  * @description The state of a run is that of its newest attempt, and this is the life of one attempt. A queued one can be
                  *     stopped, or fail because it cannot be submitted; it never succeeds unseen: whoever first sees an attempt after
@@ -7369,9 +12387,14 @@ export interface operations {
                  */
                 state: "queued" | "running" | "succeeded" | "failed" | "stopped" | null;
                 /** @description `Pipeline` */
-                kind: string | null;
+                kind: string;
             };
-            header?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
             path?: never;
             cookie?: never;
         };
@@ -7400,7 +12423,12 @@ export interface operations {
     run_get: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
             path: {
                 id: string;
             };
@@ -7432,13 +12460,18 @@ export interface operations {
         parameters: {
             query: {
                 /** @description Events after this position. */
-                after: number | null;
+                after: number;
                 /** @description The newest events before this position; 0 means from the end. */
-                before: number | null;
+                before: number;
                 /** @description 1 to 500; 100 without. */
-                limit: number | null;
+                limit: number;
             };
-            header?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
             path: {
                 id: string;
             };
@@ -7470,23 +12503,28 @@ export interface operations {
         parameters: {
             query: {
                 /** @description Lines after this number, oldest first. */
-                after: number | null;
+                after: number;
                 /** @description The newest lines before this number; 0 means from the end. */
-                before: number | null;
+                before: number;
                 /** @description 1 to 5000; 500 without. */
-                limit: number | null;
-                stage: string | null;
+                limit: number;
+                stage: string;
                 /** @description This level and above: `debug`, `info`, `warning`, `error`. */
-                level: string | null;
+                level: string;
                 /** @description `stdout`, `stderr` or `driver`. */
-                stream: string | null;
+                stream: string;
                 /** @description Part of the text. */
-                q: string | null;
-                attempt: number | null;
+                q: string;
+                attempt: number;
                 /** @description `text` downloads the log as plain text. */
-                format: string | null;
+                format: string;
             };
-            header?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
             path: {
                 id: string;
             };
@@ -7519,9 +12557,14 @@ export interface operations {
         parameters: {
             query: {
                 /** @description The newest where absent. */
-                attempt: number | null;
+                attempt: number;
             };
-            header?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
             path: {
                 id: string;
             };
@@ -7552,7 +12595,12 @@ export interface operations {
     run_request: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
             path: {
                 id: string;
             };
@@ -7587,7 +12635,12 @@ export interface operations {
     run_results: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
             path: {
                 id: string;
             };
@@ -7618,7 +12671,12 @@ export interface operations {
     run_result: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
             path: {
                 id: string;
                 path: string;
@@ -7656,6 +12714,10 @@ export interface operations {
             header?: {
                 /** @description 1 to 255 visible characters, such as a new UUID: a repeat with the same key starts nothing twice. */
                 "Idempotency-Key"?: string;
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
             };
             path: {
                 id: string;
@@ -7706,6 +12768,10 @@ export interface operations {
             header?: {
                 /** @description 1 to 255 visible characters, such as a new UUID: a repeat with the same key starts nothing twice. */
                 "Idempotency-Key"?: string;
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
             };
             path: {
                 id: string;
@@ -7751,17 +12817,22 @@ export interface operations {
         parameters: {
             query: {
                 /** @description 1 to 500; 50 without. */
-                limit: string | null;
+                limit: number;
                 /** @description `next_cursor` of the page before. */
-                cursor: string | null;
+                cursor: string;
                 /** @description Part of the name or display name. */
-                q: string | null;
+                q: string;
                 /** @description `key:value`; several separated by commas must all be there. */
-                label: string | null;
+                label: string;
                 /** @description A resource is archived instead of deleted, because its revisions, runs and audit records outlive it. */
                 state: "active" | "archived" | null;
             };
-            header?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
             path?: never;
             cookie?: never;
         };
@@ -7793,7 +12864,12 @@ export interface operations {
     schedule_create: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
             path?: never;
             cookie?: never;
         };
@@ -7827,7 +12903,12 @@ export interface operations {
     schedule_get: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
             path: {
                 name: string;
             };
@@ -7861,6 +12942,10 @@ export interface operations {
             header: {
                 /** @description The ETag that was last read. */
                 "If-Match": string;
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
             };
             path: {
                 name: string;
@@ -7895,6 +12980,10 @@ export interface operations {
             header: {
                 /** @description The ETag that was last read. */
                 "If-Match": string;
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
             };
             path: {
                 name: string;
@@ -7931,11 +13020,16 @@ export interface operations {
         parameters: {
             query: {
                 /** @description 1 to 500; 50 without. */
-                limit: number | null;
+                limit: number;
                 /** @description `next_cursor` of the page before. */
-                cursor: string | null;
+                cursor: string;
             };
-            header?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
             path: {
                 name: string;
             };
@@ -7967,13 +13061,18 @@ export interface operations {
         parameters: {
             query: {
                 /** @description Events after this position. */
-                after: number | null;
+                after: number;
                 /** @description The newest events before this position; 0 means from the end. */
-                before: number | null;
+                before: number;
                 /** @description 1 to 500; 100 without. */
-                limit: number | null;
+                limit: number;
             };
-            header?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
             path: {
                 name: string;
             };
@@ -8004,7 +13103,12 @@ export interface operations {
     schedule_plan: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
             path: {
                 name: string;
             };
@@ -8045,6 +13149,10 @@ export interface operations {
             header?: {
                 /** @description 1 to 255 visible characters, such as a new UUID: a repeat with the same key starts nothing twice. */
                 "Idempotency-Key"?: string;
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
             };
             path: {
                 name: string;
@@ -8089,7 +13197,12 @@ export interface operations {
     schedule_restore: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
             path: {
                 name: string;
             };
@@ -8121,11 +13234,16 @@ export interface operations {
         parameters: {
             query: {
                 /** @description 1 to 500; 50 without. */
-                limit: number | null;
+                limit: number;
                 /** @description `next_cursor` of the page before. */
-                cursor: string | null;
+                cursor: string;
             };
-            header?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
             path: {
                 name: string;
             };
@@ -8139,7 +13257,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Page11"];
+                    "application/json": components["schemas"]["Page14"];
                 };
             };
             /** @description What went wrong */
@@ -8156,7 +13274,12 @@ export interface operations {
     schedule_revision_create: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
             path: {
                 name: string;
             };
@@ -8191,7 +13314,12 @@ export interface operations {
     schedule_revision_get: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
             path: {
                 name: string;
                 number: number;
@@ -8220,13 +13348,142 @@ export interface operations {
             };
         };
     };
+    schedule_revision_approve: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
+            path: {
+                name: string;
+                number: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ApproveBody"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ScheduleRevision"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    schedule_revision_comment_list: {
+        parameters: {
+            query: {
+                /** @description 1 to 500; 50 without. */
+                limit: number;
+                /** @description `next_cursor` of the page before. */
+                cursor: string;
+            };
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
+            path: {
+                name: string;
+                number: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page15"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    schedule_revision_comment: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
+            path: {
+                name: string;
+                number: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CommentBody"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Comment"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
     schedule_revision_diff: {
         parameters: {
             query: {
                 /** @description The revision to compare with. */
                 from: number;
             };
-            header?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
             path: {
                 name: string;
                 number: number;
@@ -8255,6 +13512,166 @@ export interface operations {
             };
         };
     };
+    schedule_revision_reject: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
+            path: {
+                name: string;
+                number: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ReasonBody"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ScheduleRevision"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    schedule_revision_review: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
+            path: {
+                name: string;
+                number: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ReviewDetail"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    schedule_revision_submit: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
+            path: {
+                name: string;
+                number: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SubmitBody"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ScheduleRevision"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    schedule_revision_withdraw: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
+            path: {
+                name: string;
+                number: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ReasonBody"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ScheduleRevision"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
     schedule_rollback: {
         parameters: {
             query: {
@@ -8264,6 +13681,10 @@ export interface operations {
             header?: {
                 /** @description 1 to 255 visible characters, such as a new UUID: a repeat with the same key starts nothing twice. */
                 "Idempotency-Key"?: string;
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
             };
             path: {
                 name: string;
@@ -8305,10 +13726,125 @@ export interface operations {
             };
         };
     };
+    schedule_sharing_list: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HolderList"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    schedule_share: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
+            path: {
+                name: string;
+                holder: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ShareBody"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    schedule_unshare: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
+            path: {
+                name: string;
+                holder: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
     schedule_validate: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
             path: {
                 name: string;
             };
@@ -8343,7 +13879,12 @@ export interface operations {
     schedule_working_copy_get: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
             path: {
                 name: string;
             };
@@ -8377,6 +13918,10 @@ export interface operations {
             header: {
                 /** @description The ETag that was last read. */
                 "If-Match": string;
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
             };
             path: {
                 name: string;
@@ -8412,7 +13957,12 @@ export interface operations {
     secret_keys: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
             path?: never;
             cookie?: never;
         };
@@ -8447,6 +13997,10 @@ export interface operations {
             header?: {
                 /** @description 1 to 255 visible characters, such as a new UUID: a repeat with the same key starts nothing twice. */
                 "Idempotency-Key"?: string;
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
             };
             path?: never;
             cookie?: never;
@@ -8490,11 +14044,16 @@ export interface operations {
         parameters: {
             query: {
                 /** @description 1 to 500; 50 without. */
-                limit: string | null;
+                limit: number;
                 /** @description `next_cursor` of the page before. */
-                cursor: string | null;
+                cursor: string;
             };
-            header?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
             path?: never;
             cookie?: never;
         };
@@ -8523,7 +14082,12 @@ export interface operations {
     secret_get: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
             path: {
                 path: string;
             };
@@ -8554,7 +14118,12 @@ export interface operations {
     secret_put: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
             path: {
                 path: string;
             };
@@ -8599,9 +14168,14 @@ export interface operations {
         parameters: {
             query: {
                 /** @description Why; kept in the audit. */
-                reason: string | null;
+                reason: string;
             };
-            header?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
             path: {
                 path: string;
             };
@@ -8631,17 +14205,22 @@ export interface operations {
         parameters: {
             query: {
                 /** @description 1 to 500; 50 without. */
-                limit: string | null;
+                limit: number;
                 /** @description `next_cursor` of the page before. */
-                cursor: string | null;
+                cursor: string;
                 /** @description Part of the name or display name. */
-                q: string | null;
+                q: string;
                 /** @description `key:value`; several separated by commas must all be there. */
-                label: string | null;
+                label: string;
                 /** @description A resource is archived instead of deleted, because its revisions, runs and audit records outlive it. */
                 state: "active" | "archived" | null;
             };
-            header?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
             path?: never;
             cookie?: never;
         };
@@ -8673,7 +14252,12 @@ export interface operations {
     stagetemplate_create: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
             path?: never;
             cookie?: never;
         };
@@ -8707,7 +14291,12 @@ export interface operations {
     stagetemplate_get: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
             path: {
                 name: string;
             };
@@ -8741,6 +14330,10 @@ export interface operations {
             header: {
                 /** @description The ETag that was last read. */
                 "If-Match": string;
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
             };
             path: {
                 name: string;
@@ -8775,6 +14368,10 @@ export interface operations {
             header: {
                 /** @description The ETag that was last read. */
                 "If-Match": string;
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
             };
             path: {
                 name: string;
@@ -8811,11 +14408,16 @@ export interface operations {
         parameters: {
             query: {
                 /** @description 1 to 500; 50 without. */
-                limit: number | null;
+                limit: number;
                 /** @description `next_cursor` of the page before. */
-                cursor: string | null;
+                cursor: string;
             };
-            header?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
             path: {
                 name: string;
             };
@@ -8847,13 +14449,18 @@ export interface operations {
         parameters: {
             query: {
                 /** @description Events after this position. */
-                after: number | null;
+                after: number;
                 /** @description The newest events before this position; 0 means from the end. */
-                before: number | null;
+                before: number;
                 /** @description 1 to 500; 100 without. */
-                limit: number | null;
+                limit: number;
             };
-            header?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
             path: {
                 name: string;
             };
@@ -8884,7 +14491,12 @@ export interface operations {
     stagetemplate_plan: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
             path: {
                 name: string;
             };
@@ -8925,6 +14537,10 @@ export interface operations {
             header?: {
                 /** @description 1 to 255 visible characters, such as a new UUID: a repeat with the same key starts nothing twice. */
                 "Idempotency-Key"?: string;
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
             };
             path: {
                 name: string;
@@ -8969,7 +14585,12 @@ export interface operations {
     stagetemplate_restore: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
             path: {
                 name: string;
             };
@@ -9001,11 +14622,16 @@ export interface operations {
         parameters: {
             query: {
                 /** @description 1 to 500; 50 without. */
-                limit: number | null;
+                limit: number;
                 /** @description `next_cursor` of the page before. */
-                cursor: string | null;
+                cursor: string;
             };
-            header?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
             path: {
                 name: string;
             };
@@ -9019,7 +14645,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Page11"];
+                    "application/json": components["schemas"]["Page14"];
                 };
             };
             /** @description What went wrong */
@@ -9036,7 +14662,12 @@ export interface operations {
     stagetemplate_revision_create: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
             path: {
                 name: string;
             };
@@ -9071,7 +14702,12 @@ export interface operations {
     stagetemplate_revision_get: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
             path: {
                 name: string;
                 number: number;
@@ -9100,13 +14736,142 @@ export interface operations {
             };
         };
     };
+    stagetemplate_revision_approve: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
+            path: {
+                name: string;
+                number: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ApproveBody"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StageTemplateRevision"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    stagetemplate_revision_comment_list: {
+        parameters: {
+            query: {
+                /** @description 1 to 500; 50 without. */
+                limit: number;
+                /** @description `next_cursor` of the page before. */
+                cursor: string;
+            };
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
+            path: {
+                name: string;
+                number: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page15"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    stagetemplate_revision_comment: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
+            path: {
+                name: string;
+                number: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CommentBody"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Comment"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
     stagetemplate_revision_diff: {
         parameters: {
             query: {
                 /** @description The revision to compare with. */
                 from: number;
             };
-            header?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
             path: {
                 name: string;
                 number: number;
@@ -9135,6 +14900,166 @@ export interface operations {
             };
         };
     };
+    stagetemplate_revision_reject: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
+            path: {
+                name: string;
+                number: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ReasonBody"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StageTemplateRevision"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    stagetemplate_revision_review: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
+            path: {
+                name: string;
+                number: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ReviewDetail"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    stagetemplate_revision_submit: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
+            path: {
+                name: string;
+                number: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SubmitBody"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StageTemplateRevision"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    stagetemplate_revision_withdraw: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
+            path: {
+                name: string;
+                number: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ReasonBody"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StageTemplateRevision"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
     stagetemplate_rollback: {
         parameters: {
             query: {
@@ -9144,6 +15069,10 @@ export interface operations {
             header?: {
                 /** @description 1 to 255 visible characters, such as a new UUID: a repeat with the same key starts nothing twice. */
                 "Idempotency-Key"?: string;
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
             };
             path: {
                 name: string;
@@ -9185,10 +15114,125 @@ export interface operations {
             };
         };
     };
+    stagetemplate_sharing_list: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HolderList"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    stagetemplate_share: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
+            path: {
+                name: string;
+                holder: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ShareBody"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    stagetemplate_unshare: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
+            path: {
+                name: string;
+                holder: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
     stagetemplate_validate: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
             path: {
                 name: string;
             };
@@ -9223,7 +15267,12 @@ export interface operations {
     stagetemplate_working_copy_get: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
             path: {
                 name: string;
             };
@@ -9257,6 +15306,10 @@ export interface operations {
             header: {
                 /** @description The ETag that was last read. */
                 "If-Match": string;
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
             };
             path: {
                 name: string;
@@ -9293,13 +15346,18 @@ export interface operations {
         parameters: {
             query: {
                 /** @description Events after this position; only new ones where absent. */
-                after: number | null;
+                after: number;
                 /** @description The id of a run whose log is wanted as well. */
-                logs: string | null;
+                logs: string;
                 /** @description Log lines after this one. */
-                log_after: number | null;
+                log_after: number;
             };
-            header?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
             path?: never;
             cookie?: never;
         };
@@ -9325,13 +15383,1413 @@ export interface operations {
             };
         };
     };
+    subscription_list: {
+        parameters: {
+            query: {
+                /** @description 1 to 500; 50 without. */
+                limit: number;
+                /** @description `next_cursor` of the page before. */
+                cursor: string;
+                /** @description Part of the name or display name. */
+                q: string;
+                /** @description `key:value`; several separated by commas must all be there. */
+                label: string;
+                /** @description A resource is archived instead of deleted, because its revisions, runs and audit records outlive it. */
+                state: "active" | "archived" | null;
+            };
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        items: components["schemas"]["Subscription"][];
+                        next_cursor: string | null;
+                    };
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    subscription_create: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SubscriptionDocument"];
+                "application/yaml": components["schemas"]["SubscriptionDocument"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Subscription"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    subscription_get: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SubscriptionDetail"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    subscription_archive: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The ETag that was last read. */
+                "If-Match": string;
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Subscription"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    subscription_update: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The ETag that was last read. */
+                "If-Match": string;
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["MetadataPatch"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Subscription"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    subscription_audit: {
+        parameters: {
+            query: {
+                /** @description 1 to 500; 50 without. */
+                limit: number;
+                /** @description `next_cursor` of the page before. */
+                cursor: string;
+            };
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page6"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    subscription_events: {
+        parameters: {
+            query: {
+                /** @description Events after this position. */
+                after: number;
+                /** @description The newest events before this position; 0 means from the end. */
+                before: number;
+                /** @description 1 to 500; 100 without. */
+                limit: number;
+            };
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EventList"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    subscription_plan: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PublishBody"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StoredPlan"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    subscription_publish: {
+        parameters: {
+            query: {
+                /** @description Answers 200 with the plan of the change and writes nothing; wants no Idempotency-Key. */
+                dry_run: boolean;
+            };
+            header?: {
+                /** @description 1 to 255 visible characters, such as a new UUID: a repeat with the same key starts nothing twice. */
+                "Idempotency-Key"?: string;
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PublishBody"];
+            };
+        };
+        responses: {
+            /** @description What it would do; nothing was written */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Preview"];
+                };
+            };
+            /** @description Done */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Accepted"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    subscription_restore: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Subscription"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    subscription_revision_list: {
+        parameters: {
+            query: {
+                /** @description 1 to 500; 50 without. */
+                limit: number;
+                /** @description `next_cursor` of the page before. */
+                cursor: string;
+            };
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page14"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    subscription_revision_create: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CreateBody"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SubscriptionRevision"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    subscription_revision_get: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
+            path: {
+                name: string;
+                number: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SubscriptionRevision"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    subscription_revision_approve: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
+            path: {
+                name: string;
+                number: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ApproveBody"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SubscriptionRevision"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    subscription_revision_comment_list: {
+        parameters: {
+            query: {
+                /** @description 1 to 500; 50 without. */
+                limit: number;
+                /** @description `next_cursor` of the page before. */
+                cursor: string;
+            };
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
+            path: {
+                name: string;
+                number: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page15"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    subscription_revision_comment: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
+            path: {
+                name: string;
+                number: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CommentBody"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Comment"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    subscription_revision_diff: {
+        parameters: {
+            query: {
+                /** @description The revision to compare with. */
+                from: number;
+            };
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
+            path: {
+                name: string;
+                number: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RevisionDiff"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    subscription_revision_reject: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
+            path: {
+                name: string;
+                number: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ReasonBody"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SubscriptionRevision"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    subscription_revision_review: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
+            path: {
+                name: string;
+                number: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ReviewDetail"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    subscription_revision_submit: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
+            path: {
+                name: string;
+                number: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SubmitBody"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SubscriptionRevision"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    subscription_revision_withdraw: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
+            path: {
+                name: string;
+                number: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ReasonBody"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SubscriptionRevision"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    subscription_rollback: {
+        parameters: {
+            query: {
+                /** @description Answers 200 with the plan of the change and writes nothing; wants no Idempotency-Key. */
+                dry_run: boolean;
+            };
+            header?: {
+                /** @description 1 to 255 visible characters, such as a new UUID: a repeat with the same key starts nothing twice. */
+                "Idempotency-Key"?: string;
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RollbackBody"];
+            };
+        };
+        responses: {
+            /** @description What it would do; nothing was written */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Preview"];
+                };
+            };
+            /** @description Done */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Accepted"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    subscription_sharing_list: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HolderList"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    subscription_share: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
+            path: {
+                name: string;
+                holder: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ShareBody"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    subscription_unshare: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
+            path: {
+                name: string;
+                holder: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    subscription_validate: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ValidateBody"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Validation"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    subscription_working_copy_get: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WorkingCopy"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    subscription_working_copy_put: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The ETag that was last read. */
+                "If-Match": string;
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PutBody"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WorkingCopy"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    team_list: {
+        parameters: {
+            query: {
+                /** @description 1 to 500; 50 without. */
+                limit: number;
+                /** @description `next_cursor` of the page before. */
+                cursor: string;
+            };
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page13"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    team_create: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NamedBody"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Team"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    team_get: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TeamDetail"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    team_delete: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    team_update: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The ETag that was last read. */
+                "If-Match": string;
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TeamPatchBody"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Team"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    team_member_add: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
+            path: {
+                name: string;
+                person: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    team_member_remove: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
+            path: {
+                name: string;
+                person: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
     tenant_list: {
         parameters: {
             query: {
                 /** @description 1 to 500; 50 without. */
-                limit: number | null;
+                limit: number;
                 /** @description `next_cursor` of the page before. */
-                cursor: string | null;
+                cursor: string;
             };
             header?: never;
             path?: never;
@@ -9345,7 +16803,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Page9"];
+                    "application/json": components["schemas"]["Page11"];
                 };
             };
             /** @description What went wrong */
@@ -9430,13 +16888,137 @@ export interface operations {
             };
         };
     };
+    tenant_delete: {
+        parameters: {
+            query: {
+                /** @description Answers 200 with the plan of the change and writes nothing; wants no Idempotency-Key. */
+                dry_run: boolean;
+            };
+            header?: {
+                /** @description 1 to 255 visible characters, such as a new UUID: a repeat with the same key starts nothing twice. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DeletionBody"];
+            };
+        };
+        responses: {
+            /** @description What it would do; nothing was written */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Preview"];
+                };
+            };
+            /** @description Done */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Accepted"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    tenant_quotas: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Quotas"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    tenant_quotas_set: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The ETag that was last read. */
+                "If-Match": string;
+            };
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Limits"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Quotas"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
     user_list: {
         parameters: {
             query: {
                 /** @description 1 to 500; 50 without. */
-                limit: number | null;
+                limit: number;
                 /** @description `next_cursor` of the page before. */
-                cursor: string | null;
+                cursor: string;
             };
             header?: never;
             path?: never;
@@ -9450,7 +17032,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Page7"];
+                    "application/json": components["schemas"]["Page9"];
                 };
             };
             /** @description What went wrong */
@@ -9676,7 +17258,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/octet-stream": unknown;
+                    "application/openmetrics-text; version=1.0.0; charset=utf-8": string;
                 };
             };
             /** @description What went wrong */

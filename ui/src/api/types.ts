@@ -38,6 +38,7 @@ export interface JsonSchema {
 }
 
 export type Problem = Schemas["ProblemBody"];
+export type ProviderList = Schemas["ProviderList"];
 export type Violation = Schemas["Violation"];
 export type Me = Schemas["Me"];
 export type SignedIn = Schemas["SignedIn"];
@@ -89,10 +90,17 @@ export type PlanApplied = Narrowed<Schemas["PlanApplied"], { plan: StoredPlan }>
 export type Preview = Narrowed<Schemas["Preview"], { plan: Plan }>;
 export type Explanation = Narrowed<Schemas["Explanation"], { evidence: { what: string; value: Json; at: string | null }[] }>;
 
+export type ReviewDetail = Narrowed<Schemas["ReviewDetail"], { changes: Change[]; plan: Plan | null }>;
+export type ReviewComment = Schemas["Comment"];
+export type InboxItem = Schemas["InboxItem"];
+export type InboxCounts = Schemas["InboxCounts"];
+export type Notification = Schemas["Notification"];
+
 export type Job = Schemas["Job"];
 export type JobLock = Schemas["JobLock"];
 export type JobDetail = Narrowed<Schemas["JobDetail"], { plan: Plan; audit: AuditRecord[]; events: Event[] }>;
 export type JobStep = Schemas["JobStep"];
+export type Applied = Pick<Schemas["ApplyResult"], "job">;
 export type JobStarted = Narrowed<Schemas["Accepted"], { run: Run | null }>;
 
 export type Event = Narrowed<Schemas["Event"], { data: JsonObject }>;
@@ -100,11 +108,46 @@ export type EventPage = Narrowed<Schemas["EventList"], { items: Event[] }>;
 export type AuditRecord = Narrowed<Schemas["AuditRecord"], { changes: Change[] }>;
 export type Engine = Narrowed<Schemas["EngineReading"], { progress: EngineProgress | null }>;
 
+// People, what they may do, and where.
+export type Credential = Schemas["CredentialItem"];
+export type HeldRole = Schemas["HeldRole"];
+export type RoleMatrix = Schemas["RoleMatrix"];
+export type RoleInfo = Schemas["RoleInfo"];
+export type Level = Schemas["Level"];
+export type User = Schemas["User"];
+export type UserCreated = Schemas["UserCreated"];
+export type Invitation = Schemas["Invitation"];
+export type Member = Schemas["Member"];
+export type Team = Schemas["Team"];
+export type TeamDetail = Schemas["TeamDetail"];
+export type TenantInfo = Schemas["TenantInfo"];
+export type ProjectInfo = Schemas["ProjectInfo"];
+export type Quotas = Schemas["Quotas"];
+export type Limits = Schemas["Limits"];
+/** A token as it is shown, once. */
+export type MadeToken = Schemas["ServiceToken"];
+
+export type SecretInfo = Schemas["SecretInfo"];
+export type KeyReading = Schemas["KeyReading"];
+export type ConnectionReading = Schemas["ConnectionReading"];
+export type ConnectionStatus = Schemas["ConnectionStatus"];
+
+export type AuditOutcome = Schemas["Outcome"];
+export type AuditChain = Schemas["AuditChain"];
+export type Verification = Schemas["Verification"];
+
 // Bodies: the description requires what the server fills in.
 export type ResourceDetails = Partial<Schemas["MetadataPatch"]>;
 export type PublishBody = Partial<Schemas["PublishBody"]>;
 export type RollbackBody = Schemas["RollbackBody"];
 export type StartBody = Partial<Schemas["StartBody"]>;
+export type TokenBody = Pick<Schemas["ServiceTokenBody"], "label" | "expires_in_s" | "allows">;
+export type NewUserBody = Partial<Schemas["NewUserBody"]> & { name: string };
+export type UserPatch = Partial<Schemas["UserPatchBody"]>;
+export type NamedBody = Schemas["NamedBody"];
+export type TenantPatch = Partial<Schemas["TenantPatchBody"]>;
+export type ProjectPatch = Partial<Schemas["ProjectPatchBody"]>;
+export type RotatedKey = Schemas["RotatedKey"];
 
 // A change that can be planned: what `POST /plans` takes, but for what the server fills in.
 export type PlannedChange =

@@ -2,11 +2,13 @@
 import type { UseInfiniteQueryResult } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { ChevronRight } from "lucide-react";
-import { useState } from "react";
+import { type ReactNode, useState } from "react";
 import type { AuditRecord } from "@/api/types";
+import type { AuditFilters } from "@/api/queries";
 import { usePluralOf } from "@/kinds/access";
 import { cn } from "@/lib/cn";
-import { plural as counted } from "@/lib/format";
+import { absolute, count, plural as counted } from "@/lib/format";
+import { usePreferences } from "@/lib/preferences";
 import { ChangeList } from "./change-list";
 import { Id } from "./copy";
 import { Empty } from "./situation";
@@ -14,9 +16,9 @@ import { State } from "./state";
 import { Ago } from "./time";
 import { ListFrame } from "./list-frame";
 
-export function AuditRows({ query }: { query: UseInfiniteQueryResult<AuditRecord[]> }) {
+export function AuditRows({ query, empty }: { query: UseInfiniteQueryResult<AuditRecord[]>; empty?: ReactNode }) {
   return (
-    <ListFrame query={query} what="the audit" noun="record" empty={<Empty title="No records yet">Every change is written here, with who made it and why.</Empty>}>
+    <ListFrame query={query} what="the audit" noun="record" empty={empty ?? <Empty title="No records yet">Every change is written here, with who made it and why.</Empty>}>
       {(records) => <AuditList records={records} />}
     </ListFrame>
   );
@@ -104,26 +106,51 @@ function AuditRow({ record }: { record: AuditRecord }) {
       {open ? (
         <div className="border-t bg-sunken/50">
           {record.changes?.length ? <ChangeList changes={record.changes} /> : <p className="px-3.5 py-2 text-ink2">No field changed.</p>}
-          <p className="flex flex-wrap gap-x-5 border-t px-3.5 py-2 text-xs text-ink3">
-            <span>outcome {record.outcome}</span>
-            {record.source ? <span>from {record.source}</span> : null}
-            {(
-              [
-                ["record", record.id],
-                ["object", record.object.id],
-                ["request", record.request_id],
-                ["correlation", record.correlation_id],
-              ] as const
-            ).map(([label, id]) =>
-              id ? (
-                <span key={label} className="inline-flex items-center gap-1.5">
-                  {label} <Id id={id} label={`${label} id`} />
-                </span>
-              ) : null,
-            )}
-          </p>
+          <Terms record={record} />
         </div>
       ) : null}
     </li>
   );
+}
+
+/** All that is known of a record beside its difference; each id leads to the other records that have it. */
+function Terms({ record }: { record: AuditRecord }) {
+  const ids: [string, string | null | undefined, AuditFilters | null][] = [
+    ["record", record.id, null],
+    ["object", record.object.id, { object: record.object.id ?? undefined }],
+    ["who", record.principal_id, { principal: record.principal_id ?? undefined }],
+    ["job", record.job_id, { job: record.job_id ?? undefined }],
+    ["plan hash", record.plan_hash, { plan_hash: record.plan_hash ?? undefined }],
+    ["request", record.request_id, { request: record.request_id }],
+    ["correlation", record.correlation_id, { correlation: record.correlation_id }],
+    ["trace", record.trace_id, { trace: record.trace_id ?? undefined }],
+  ];
+  return (
+    <div className="flex flex-wrap gap-x-5 gap-y-0.5 border-t px-3.5 py-2 text-xs text-ink3">
+      <When at={record.at} />
+      <span>outcome {record.outcome}</span>
+      {record.on_behalf_of ? <span>on behalf of {record.on_behalf_of}</span> : null}
+      {record.source ? <span>from {record.source}</span> : null}
+      <span title={record.seal?.record_hash}>{record.seal ? `record ${count(record.seal.seq)} of its chain` : "not sealed yet"}</span>
+      {ids.map(([label, id, filter]) =>
+        id ? (
+          <span key={label} className="inline-flex items-center gap-1.5">
+            {filter ? (
+              <Link to="/audit" search={filter} className="link" title={`All records with this ${label} id`}>
+                {label}
+              </Link>
+            ) : (
+              label
+            )}{" "}
+            <Id id={id} label={`${label} id`} />
+          </span>
+        ) : null,
+      )}
+    </div>
+  );
+}
+
+function When({ at }: { at: string }) {
+  const { zone } = usePreferences();
+  return <time dateTime={at}>{absolute(Date.parse(at), zone)}</time>;
 }

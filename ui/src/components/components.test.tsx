@@ -74,8 +74,15 @@ describe("param form", () => {
   });
 });
 
-function dialog(props: Partial<Parameters<typeof ConfirmDialog>[0]>) {
+/** A cache of somebody who may keep plans. */
+function clientOfPlanner() {
   const client = new QueryClient();
+  client.setQueryData(["me"], { permissions: ["plans.create"], tenant_permissions: [], platform_permissions: [] });
+  return client;
+}
+
+function dialog(props: Partial<Parameters<typeof ConfirmDialog>[0]>) {
+  const client = clientOfPlanner();
   const always = { open: true, onOpenChange: () => {}, title: "Roll back", effect: <p>Makes r5</p>, confirm: "Roll back to r1", pending: false, error: null, failed: "No", onConfirm: () => {} };
   render(
     <QueryClientProvider client={client}>
@@ -106,6 +113,21 @@ it("does not act without the reason where one is kept", async () => {
   expect(confirm).toBeDisabled();
   await userEvent.type(screen.getByRole("textbox"), "bad output{Enter}");
   expect(confirmed).toHaveBeenCalledWith("bad output");
+});
+
+it("does not send the form that it stands in", async () => {
+  const sent = vi.fn();
+  const confirmed = vi.fn();
+  render(
+    <QueryClientProvider client={new QueryClient()}>
+      <form onSubmit={sent}>
+        <ConfirmDialog open onOpenChange={() => {}} title="Write" effect={null} confirm="Write" pending={false} error={null} failed="No" onConfirm={confirmed} />
+      </form>
+    </QueryClientProvider>,
+  );
+  await userEvent.click(screen.getByRole("button", { name: "Write" }));
+  expect(confirmed).toHaveBeenCalledOnce();
+  expect(sent).not.toHaveBeenCalled();
 });
 
 describe("a dialog with a plan", () => {
@@ -153,7 +175,7 @@ describe("a dialog with a plan", () => {
       );
     }
     render(
-      <QueryClientProvider client={new QueryClient()}>
+      <QueryClientProvider client={clientOfPlanner()}>
         <Typing />
       </QueryClientProvider>,
     );

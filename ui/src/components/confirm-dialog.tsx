@@ -60,6 +60,8 @@ export function ConfirmDialog({
           className="contents"
           onSubmit={(event) => {
             event.preventDefault();
+            // A dialog may stand within a form of the page, which it does not send.
+            event.stopPropagation();
             if (!held) onConfirm(text.trim());
           }}
         >

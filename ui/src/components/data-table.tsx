@@ -64,7 +64,7 @@ export function DataTable<T extends RowData>({
   if (rows.length === 0) return <>{empty}</>;
   return (
     <>
-      <div className="overflow-x-auto">
+      <div className="relative overflow-x-auto">
         <table className="w-full border-collapse" aria-label={label}>
           <thead>
             {table.getHeaderGroups().map((group) => (

@@ -37,6 +37,9 @@ const VERBS: Record<string, string> = {
   "revision.published": "Published",
   "revision.unpublished": "Taken back",
   "token.created": "Token made",
+  "connection.tested": "Tested",
+  "secret.written": "Secret written",
+  "secret.deleted": "Secret deleted",
   "plan.created": "Plan made",
   "plan.approved": "Plan approved",
   "plan.rejected": "Plan rejected",
@@ -72,6 +75,8 @@ export function wordsOf(event: Event): EventWords {
       const detail = message.startsWith(`stage ${stage},`) ? [message] : [stage, message || text(data.code)];
       return { verb: event.type === "run.failed" ? "Failed" : "Failure", detail: detail.filter(Boolean).join(": "), state: "failed" };
     }
+    case "connection.tested":
+      return { verb: data.ok === true ? "Tested, works" : "Tested, does not work", detail: message, state: data.ok === true ? "healthy" : "failed" };
     case "run.phase":
       return { verb: "Phase", detail: text(data.phase), state: "running" };
     default:

@@ -3,6 +3,7 @@ import { keepPreviousData, useMutation, useQuery, useQueryClient } from "@tansta
 import { useNavigate } from "@tanstack/react-router";
 import { ChevronRight } from "lucide-react";
 import { useState } from "react";
+import { useMay } from "@/access/may";
 import { planCreate } from "@/api/mutations";
 import { previewQuery } from "@/api/queries";
 import type { PlannedChange } from "@/api/types";
@@ -39,6 +40,7 @@ export function PlanPreview({
   /** Asks only when it is opened: for a change that is still being typed. */
   lazy?: boolean;
 }) {
+  const may = useMay();
   const navigate = useNavigate();
   const client = useQueryClient();
   const [open, setOpen] = useState(false);
@@ -65,9 +67,11 @@ export function PlanPreview({
           <b className="font-[560]">Plan</b>
           {preview ? <span className={closed.length > 0 ? "text-bad" : "text-ink2"}>{summaryOf(preview.plan)}</span> : null}
         </button>
-        <Button size="sm" variant="ghost" className="ml-auto" disabled={keep.isPending || incomplete} onClick={() => keep.mutate()}>
-          {keep.isPending ? "Keeping…" : "Keep as a plan"}
-        </Button>
+        {may("plans.create") ? (
+          <Button size="sm" variant="ghost" className="ml-auto" disabled={keep.isPending || incomplete} onClick={() => keep.mutate()}>
+            {keep.isPending ? "Keeping…" : "Keep as a plan"}
+          </Button>
+        ) : null}
       </div>
       {preview?.needs_approval ? (
         <p className="border-t px-3.5 py-2 text-warn">A change of this risk wants a second person: keep it as a plan, and have it approved.</p>

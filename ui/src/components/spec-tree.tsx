@@ -8,7 +8,7 @@ function isObject(value: Json): value is { [key: string]: Json } {
 }
 
 function Entry({ name, value, schema, root, depth }: { name: string; value: Json; schema: JsonSchema | undefined; root: JsonSchema; depth: number }) {
-  const known = resolved(schema, root);
+  const known = resolved(schema, root, value);
   const nested = isObject(value) ? Object.entries(value) : Array.isArray(value) && value.some(isObject) ? value.map((each, i): [string, Json] => [String(i), each]) : null;
   return (
     <>
@@ -40,10 +40,11 @@ function Entry({ name, value, schema, root, depth }: { name: string; value: Json
 }
 
 export function SpecTree({ value, schema }: { value: { [key: string]: Json }; schema: JsonSchema }) {
+  const known = resolved(schema, schema, value);
   return (
     <dl className="pb-1 [&>div:first-child]:border-t-0">
       {Object.entries(value).map(([key, each]) => (
-        <Entry key={key} name={key} value={each} schema={schema.properties?.[key]} root={schema} depth={0} />
+        <Entry key={key} name={key} value={each} schema={known?.properties?.[key]} root={schema} depth={0} />
       ))}
     </dl>
   );

@@ -1,7 +1,7 @@
 // What a kind's pages have beyond the common frame. A kind that is not named here is complete without it: list,
 // detail, revisions, audit and YAML come from what the server says of the kind.
 import { type ComponentType, lazy, type LazyExoticComponent } from "react";
-import type { KindInfo, ResourceDetail } from "@/api/types";
+import type { KindInfo, Resource, ResourceDetail } from "@/api/types";
 import type { PipelineStarter } from "./pipeline/starter";
 
 export interface TabProps {
@@ -17,8 +17,22 @@ export interface ExtraTab {
   component: LazyExoticComponent<ComponentType<TabProps>>;
 }
 
+export interface NewFormProps {
+  kind: KindInfo;
+}
+
+export interface RowProps {
+  resource: Resource;
+}
+
 export interface KindExtension {
   tabs: ExtraTab[];
+  /** A form for the first document of an item, before the editor. */
+  newForm?: LazyExoticComponent<ComponentType<NewFormProps>>;
+  /** A column of the list. */
+  column?: { header: string; cell: LazyExoticComponent<ComponentType<RowProps>> };
+  /** What the header of the detail page offers besides. */
+  action?: LazyExoticComponent<ComponentType<TabProps>>;
   /** Takes the place of the generic overview. */
   overview?: LazyExoticComponent<ComponentType<TabProps>>;
   /** The document that a new item begins with. */
@@ -30,6 +44,13 @@ const EXTENSIONS: Record<string, KindExtension> = {
     overview: lazy(() => import("./pipeline/overview")),
     tabs: [{ id: "graph", label: "Graph", after: "overview", component: lazy(() => import("./pipeline/graph-tab")) }],
     starter: () => import("./pipeline/starter").then((module) => module.pipelineStarter),
+  },
+  connections: {
+    overview: lazy(() => import("./connection/overview")),
+    tabs: [{ id: "form", label: "Form", after: "overview", component: lazy(() => import("./connection/form-tab")) }],
+    newForm: lazy(() => import("./connection/new-form")),
+    column: { header: "Last test", cell: lazy(() => import("./connection/last-test-cell")) },
+    action: lazy(() => import("./connection/test-button")),
   },
   schedules: { overview: lazy(() => import("./schedule/overview")), tabs: [] },
 };

@@ -42,7 +42,7 @@ export function changesBetween(before: Json | undefined, after: Json | undefined
  * order of its kind; a working copy is as somebody typed it. What differs afterwards is what somebody changed.
  */
 export function writtenLike(value: Json, like: Json, schema: JsonSchema | undefined, root: JsonSchema): Json {
-  const known = resolved(schema, root);
+  const known = resolved(schema, root, like);
   if (Array.isArray(value) && Array.isArray(like)) {
     return value.map((each, i) => (like[i] === undefined ? each : writtenLike(each, like[i], memberSchema(known, like, String(i)), root)));
   }

@@ -1,5 +1,7 @@
 // Reading the URL's query: what is not a plain word is dropped, so that a hand-edited URL never breaks a page.
 
+import type { AuditFilters } from "@/api/queries";
+
 export function word(value: unknown): string | undefined {
   if (typeof value === "string") return value === "" ? undefined : value;
   if (typeof value === "number" || typeof value === "boolean") return String(value);
@@ -30,6 +32,18 @@ export interface RunSearch {
   tab?: string;
   line?: number;
 }
+
+const AUDIT_FILTERS = ["reach", "object", "action", "actor", "principal", "outcome", "job", "plan", "plan_hash", "request", "correlation", "trace", "since", "until"] as const;
+
+export const auditSearch = (raw: Record<string, unknown>): AuditFilters => {
+  const words: Partial<Record<(typeof AUDIT_FILTERS)[number], string>> = {};
+  for (const name of AUDIT_FILTERS) {
+    const value = word(raw[name]);
+    if (value !== undefined) words[name] = value;
+  }
+  const { reach, ...others } = words;
+  return reach === "tenant" || reach === "platform" ? { ...others, reach } : others;
+};
 
 export const listSearch = (raw: Record<string, unknown>): ListSearch => ({
   q: word(raw.q),

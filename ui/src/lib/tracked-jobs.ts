@@ -1,13 +1,14 @@
 // The jobs that were started from this browser and not yet put away: what the tray shows. Ids only; their state
 // is server state and comes from the query cache.
 import { useSyncExternalStore } from "react";
+import { scopePrefix } from "@/api/scope";
 
 export interface TrackedJob {
   id: string;
   title: string;
 }
 
-const KEY = "qd.jobs";
+const KEY = `qd.jobs${scopePrefix}`;
 const LIMIT = 6;
 const listeners = new Set<() => void>();
 let current: TrackedJob[] = read();

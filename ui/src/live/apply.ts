@@ -6,6 +6,19 @@ import type { Event, KindInfo, Page, ProgressFrame, Run, RunMetrics, RunProgress
 import type { LogBuffer } from "./log-buffer";
 import type { LiveMessage } from "./protocol";
 
+/** What an event touches beside the resource that it is about. */
+const FAMILIES: Record<string, QueryKey[]> = {
+  secret: [["secrets"], ["secret-keys"]],
+  member: [["members"], ["held-roles"]],
+  team: [["teams"], ["team"], ["members"]],
+  user: [["users"], ["user"]],
+  tenant: [["tenants"], ["quotas"]],
+  project: [["projects"], ["quotas"]],
+  credential: [["credentials"]],
+  token: [["credentials"]],
+  session: [["credentials"]],
+};
+
 const SETTLE_MS = 250;
 const MAX_POINTS = 1200;
 
@@ -91,11 +104,18 @@ export class LiveApplier {
       // What a plan rests on may have moved.
       this.mark(["explain", "plans"]);
       this.mark(["resources", plural]);
+      if (family === "revision") {
+        this.mark(["review", plural, name]);
+        this.mark(["comments", plural, name]);
+      }
       if (family !== "run") {
         this.mark(["working-copy", plural, name]);
         this.mark(["revisions", plural, name]);
       }
     }
+    // What waits for somebody, and what he is told of, follows from what is submitted, planned and decided.
+    if (family === "revision" || family === "plan") for (const key of [["inbox"], ["notifications"]]) this.mark(key);
+    for (const key of FAMILIES[family] ?? []) this.mark(key);
     // Engines have no events of their own: what moves runs and jobs is read from them as well.
     if (family === "run" || family === "job") this.mark(["engines"]);
     // Every mutation writes an audit record together with its event.

@@ -1,8 +1,9 @@
 // The page's end of the stream: joins the SharedWorker, or holds the stream itself where there is none, and
 // hands batches of messages to whoever listens.
 import { useSyncExternalStore } from "react";
+import { scopePrefix } from "@/api/scope";
 import { LiveHub } from "./hub";
-import type { LiveMessage, LiveRequest, LiveStatus } from "./protocol";
+import type { LiveJoin, LiveMessage, LiveRequest, LiveStatus } from "./protocol";
 import { browserWorld } from "./world";
 
 let request: ((request: LiveRequest) => void) | null = null;
@@ -25,9 +26,10 @@ function join(): void {
   if (typeof SharedWorker === "function") {
     const worker = new SharedWorker(new URL("./worker.ts", import.meta.url), { type: "module", name: "quarterdeck-live" });
     worker.port.onmessage = (message: MessageEvent<LiveMessage[]>) => receive(message.data);
+    worker.port.postMessage({ type: "join", scope: scopePrefix } satisfies LiveJoin);
     request = (message) => worker.port.postMessage(message);
   } else {
-    const client = new LiveHub(browserWorld).join(receive);
+    const client = new LiveHub(browserWorld(scopePrefix)).join(receive);
     request = client.receive;
   }
 }

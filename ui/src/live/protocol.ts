@@ -22,6 +22,12 @@ export type LiveMessage =
   /** History was trimmed, or the stream began anew: what is cached may have holes. `run` limits it to one log. */
   | { type: "gap"; run: string | null };
 
+/** The first word of a page to the SharedWorker: whose stream it wants, by what stands before its addresses. */
+export interface LiveJoin {
+  type: "join";
+  scope: string;
+}
+
 export type LiveRequest =
   | { type: "follow"; run: string; after: number }
   | { type: "unfollow"; run: string }

@@ -1,13 +1,24 @@
-// The SharedWorker: one stream for all tabs of this browser.
+// The SharedWorker: one stream for all tabs of this browser that work in the same tenant and project.
 import { LiveHub } from "./hub";
-import type { LiveRequest } from "./protocol";
+import type { LiveJoin, LiveRequest } from "./protocol";
 import { browserWorld } from "./world";
 
-const hub = new LiveHub(browserWorld);
+const hubs = new Map<string, LiveHub>();
+
+function hubAt(scope: string): LiveHub {
+  const held = hubs.get(scope);
+  if (held) return held;
+  const made = new LiveHub(browserWorld(scope));
+  hubs.set(scope, made);
+  return made;
+}
 
 self.addEventListener("connect", (event) => {
   const port = (event as MessageEvent).ports[0];
   if (!port) return;
-  const client = hub.join((batch) => port.postMessage(batch));
-  port.onmessage = (message: MessageEvent<LiveRequest>) => client.receive(message.data);
+  let client: ReturnType<LiveHub["join"]> | null = null;
+  port.onmessage = ({ data }: MessageEvent<LiveJoin | LiveRequest>) => {
+    if (data.type === "join") client ??= hubAt(data.scope).join((batch) => port.postMessage(batch));
+    else client?.receive(data);
+  };
 });

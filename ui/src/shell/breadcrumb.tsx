@@ -1,35 +1,33 @@
 import { useQuery } from "@tanstack/react-query";
 import { Link, useLocation } from "@tanstack/react-router";
 import { Fragment } from "react";
+import { ROOMS } from "@/access/rooms";
 import { runQuery } from "@/api/queries";
 import { titleOf, useKinds } from "@/kinds/access";
 
-const ROOMS: Record<string, string> = {
-  runs: "Runs",
-  jobs: "Jobs",
-  plans: "Plans",
-  events: "Events",
-  audit: "Audit",
-  engines: "Engines",
-};
+function labelOf(first: string): string | undefined {
+  return first === "profile" ? "Profile" : ROOMS.find(({ to }) => to === `/${first}`)?.label;
+}
 
 export function Breadcrumb() {
   const { pathname } = useLocation();
   const kinds = useKinds();
-  const [first = "", second] = pathname.split("/").filter(Boolean).map(decodeURIComponent);
+  const [first = "", second, third, fourth] = pathname.split("/").filter(Boolean).map(decodeURIComponent);
   const run = useQuery({ ...runQuery(second ?? ""), enabled: first === "runs" && Boolean(second) }).data;
 
   const crumbs: { label: string; to?: string }[] = [];
   const kind = kinds.find((each) => each.plural === first);
   if (!first) crumbs.push({ label: "Home" });
-  else crumbs.push({ label: kind ? titleOf(kind) : (ROOMS[first] ?? first), to: `/${first}` });
+  else crumbs.push({ label: kind ? titleOf(kind) : (labelOf(first) ?? first), to: `/${first}` });
   if (second && first === "runs" && run) {
     const plural = kinds.find((each) => each.kind === run.kind || each.plural === run.kind)?.plural;
     crumbs.push({ label: run.resource.name, to: plural ? `/${plural}/${run.resource.name}` : undefined });
     crumbs.push({ label: `#${run.number}` });
   } else if (second) {
-    crumbs.push({ label: second === "new" ? "New" : first === "jobs" || first === "plans" ? `…${second.slice(-6)}` : second });
+    crumbs.push({ to: third === "review" ? `/${first}/${second}` : undefined, label: second === "new" ? "New" : first === "jobs" || first === "plans" ? `…${second.slice(-6)}` : second });
   }
+
+  if (third === "review") crumbs.push({ label: `Review r${fourth ?? ""}` });
 
   return (
     <nav aria-label="Breadcrumb" className="min-w-0 truncate text-ink3">

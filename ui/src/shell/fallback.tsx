@@ -5,6 +5,7 @@ import { Skeleton, SkeletonRows } from "@/components/ui/skeleton";
 import { Panel } from "@/components/panel";
 import { Empty, Failure } from "@/components/situation";
 import { isMissingChunk } from "@/lib/lazy-page";
+import { Elsewhere, isAboutScope } from "./elsewhere";
 
 export function NotFound() {
   return (
@@ -25,6 +26,7 @@ export function NotFound() {
 
 export function PageError({ error, reset }: ErrorComponentProps) {
   const router = useRouter();
+  if (isAboutScope(error)) return <Elsewhere error={error} />;
   return (
     <div className="p-4">
       <Panel className="mx-auto mt-6 max-w-2xl">

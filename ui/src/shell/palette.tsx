@@ -3,6 +3,8 @@ import { useInfiniteQuery, useQueries, useQuery } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
 import { Box, Clock3, CornerDownRight, FilePlus2, Hash, Moon, Play } from "lucide-react";
 import { useDeferredValue, useState } from "react";
+import { useMay } from "@/access/may";
+import { roomsFor } from "@/access/rooms";
 import { api, segment } from "@/api/client";
 import { runQuery, runsQuery } from "@/api/queries";
 import type { Page, Resource } from "@/api/types";
@@ -17,12 +19,13 @@ import { Dialog as Primitive } from "radix-ui";
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 
 function PaletteBody({ close }: { close: () => void }) {
-  const kinds = useKinds();
+  const may = useMay();
+  const kinds = useKinds().filter((kind) => may(`${kind.plural}.list`));
   const navigate = useNavigate();
   const { theme, zone } = usePreferences();
   const [text, setText] = useState("");
   const q = useDeferredValue(text.trim());
-  const runs = useInfiniteQuery(runsQuery({}, 20)).data ?? [];
+  const runs = useInfiniteQuery({ ...runsQuery({}, 20), enabled: may("runs.list") }).data ?? [];
   const found = useQueries({
     queries: kinds.map((kind) => ({
       queryKey: ["resources", kind.plural, "palette", q],
@@ -31,7 +34,7 @@ function PaletteBody({ close }: { close: () => void }) {
     })),
   });
   const lookUp = UUID.test(q) || /^[a-z][a-z0-9-]*#\d+$/.test(q);
-  const exact = useQuery({ ...runQuery(q), enabled: lookUp, retry: false }).data;
+  const exact = useQuery({ ...runQuery(q), enabled: lookUp && may("runs.read"), retry: false }).data;
 
   const go = (to: () => unknown) => () => {
     close();
@@ -42,12 +45,8 @@ function PaletteBody({ close }: { close: () => void }) {
   const pages: [string, string][] = [
     ["Home", "/"],
     ...kinds.map((kind): [string, string] => [titleOf(kind), `/${kind.plural}`]),
-    ["Runs", "/runs"],
-    ["Jobs", "/jobs"],
-    ["Plans", "/plans"],
-    ["Events", "/events"],
-    ["Audit", "/audit"],
-    ["Engines", "/engines"],
+    ...roomsFor(may).map(({ label, to }): [string, string] => [label, to]),
+    ["Profile", "/profile"],
   ];
   const resources = kinds.flatMap((kind, i) => (found[i]?.data?.items ?? []).map((resource) => ({ kind, resource })));
   const shownRuns = exact ? [exact] : runs.filter((run) => has(run.ref, run.id, run.state)).slice(0, needle ? 8 : 5);
@@ -92,7 +91,7 @@ function PaletteBody({ close }: { close: () => void }) {
         {needle ? (
           <CommandGroup heading="Actions">
             {resources
-              .filter(({ kind, resource }) => kind.runnable && resource.published)
+              .filter(({ kind, resource }) => kind.runnable && resource.published && may(`${kind.plural}.run`))
               .map(({ kind, resource }) => (
                 <CommandItem
                   key={resource.id}
@@ -106,7 +105,7 @@ function PaletteBody({ close }: { close: () => void }) {
                 </CommandItem>
               ))}
             {kinds
-              .filter((kind) => has("new", "create", kind.kind, kind.plural))
+              .filter((kind) => may(`${kind.plural}.create`) && has("new", "create", kind.kind, kind.plural))
               .map((kind) => (
                 <CommandItem
                   key={kind.plural}

@@ -2,6 +2,7 @@
 import { Outlet, useLocation, useNavigate } from "@tanstack/react-router";
 import { Menu, Search } from "lucide-react";
 import { lazy, Suspense, useEffect, useState } from "react";
+import { useMay } from "@/access/may";
 import { Kbd } from "@/components/panel";
 import { Sheet } from "@/components/ui/sheet";
 import { useKinds } from "@/kinds/access";
@@ -33,7 +34,11 @@ export function Shell() {
   const kinds = useKinds();
   const { theme, zone } = usePreferences();
 
-  useEffect(() => connectLive(applier.batch), []);
+  const may = useMay();
+  const mayFollow = may("events.list");
+  useEffect(() => {
+    if (mayFollow) connectLive(applier.batch);
+  }, [mayFollow]);
   useEffect(preloadPages, []);
   if (drawerPath !== pathname) {
     setDrawerPath(pathname);
@@ -80,7 +85,7 @@ export function Shell() {
           </button>
           <Breadcrumb />
           <div className="ml-auto flex shrink-0 items-center gap-2">
-            <LiveBadge />
+            {mayFollow ? <LiveBadge /> : null}
             <button
               type="button"
               onClick={() => setPalette(true)}

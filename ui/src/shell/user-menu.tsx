@@ -1,6 +1,6 @@
 import { useMutation, useSuspenseQuery } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
-import { Clock3, Keyboard, LogOut, Monitor, Moon, Sun } from "lucide-react";
+import { Clock3, Keyboard, LogOut, Monitor, Moon, Sun, UserRound } from "lucide-react";
 import { signOut } from "@/api/mutations";
 import { meQuery } from "@/api/queries";
 import {
@@ -78,6 +78,9 @@ export function UserMenu({ onShortcuts }: { onShortcuts: () => void }) {
           </DropdownMenuRadioItem>
         </DropdownMenuRadioGroup>
         <DropdownMenuSeparator />
+        <DropdownMenuItem onSelect={() => void navigate({ to: "/profile" })}>
+          <UserRound aria-hidden /> Profile, tokens and sessions
+        </DropdownMenuItem>
         <DropdownMenuItem onSelect={onShortcuts}>
           <Keyboard aria-hidden /> Keyboard shortcuts
         </DropdownMenuItem>

@@ -16,11 +16,12 @@ impl Client {
         query: &[(&str, String)],
         to: &mut dyn Write,
     ) -> Result<u64, Failure> {
+        self.renew().await?;
         let request = self
             .http
             .get(self.url(path))
             .query(query)
-            .headers(self.headers.clone())
+            .headers(self.session.headers())
             .header("x-request-id", self.clock.id().to_string());
         let mut response = request.send().await.map_err(|error| self.unreachable(&error))?;
         if response.status() != StatusCode::OK {

@@ -103,6 +103,10 @@ impl<'c> Follow<'c> {
             self.wait = (self.wait * 2).min(LONGEST_WAIT);
         }
         let since = *self.lost_since.get_or_insert_with(Instant::now);
+        match self.client.renew().await {
+            Err(failure @ Failure::Unreachable { .. }) => return self.give_up_or_go_on(since, failure),
+            renewed => renewed?,
+        }
         let Ok(answer) = tokio::time::timeout(OPENING, self.request()).await else {
             let server = self.client.server.as_str().trim_end_matches('/').to_owned();
             let failure = Failure::Unreachable { server, detail: "no answer in time".into() };
@@ -131,7 +135,7 @@ impl<'c> Follow<'c> {
             .http
             .get(client.url(&self.path))
             .query(&self.query)
-            .headers(client.headers.clone())
+            .headers(client.session.headers())
             .header(ACCEPT, "text/event-stream")
             .header("x-request-id", client.clock.id().to_string());
         if let Some(id) = &self.last_id {

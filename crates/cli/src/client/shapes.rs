@@ -392,6 +392,7 @@ pub struct AppliedItem {
     pub revision: Option<Value>,
     pub changes: Vec<Change>,
     pub violations: Vec<Violation>,
+    pub waits_for_review: bool,
 }
 
 impl AppliedItem {

@@ -203,7 +203,8 @@ pub fn describe(
         Some(number) if !dry_run => format!(", revision {number}"),
         _ => String::new(),
     };
-    let mut text = format!("{} {outcome}{revision}\n", label(item));
+    let waits = if item.waits_for_review { ", waits for review" } else { "" };
+    let mut text = format!("{} {outcome}{revision}{waits}\n", label(item));
     if detailed && item.outcome != "unchanged" {
         text.push_str(&changes::render(&item.changes, paint));
     }

@@ -1,5 +1,7 @@
 //! `qd auth`: one's bearer tokens for other tools, sessions, password and sign-in links, and what one may do.
 
+mod can;
+
 use std::io::{BufRead as _, IsTerminal as _};
 
 use clap::Subcommand;
@@ -44,10 +46,27 @@ enum What {
         #[arg(long, requires = "new", value_name = "PATTERN")]
         allow: Vec<String>,
     },
-    /// Whether one may do an action: exit 0 where one may, 2 where one may not
+    /// Whether one may do an action, and what decides it: exit 0 where one may, 2 where one may not
     CanI {
         /// Like pipelines.publish
         action: String,
+        /// One resource (pipelines/curate), and not the project as a whole
+        object: Option<String>,
+        /// Whether somebody else may
+        #[arg(long = "as", value_name = "NAME")]
+        somebody: Option<String>,
+        /// What would change for whom if this policy document were published
+        #[arg(long, value_name = "FILE")]
+        policy: Option<std::path::PathBuf>,
+    },
+    /// Everybody who may do an action, with why
+    WhoCan {
+        /// Like pipelines.publish
+        action: String,
+        /// One resource (pipelines/curate), and not the project as a whole
+        object: Option<String>,
+        #[arg(short, long, value_enum, default_value_t)]
+        output: Format,
     },
     /// One's own tokens and sessions
     Sessions {
@@ -63,6 +82,20 @@ enum What {
     Password,
     /// Make a new one-time sign-in link for the browser
     Link,
+    /// The keys that access tokens are signed with
+    #[command(subcommand)]
+    Keys(Keys),
+}
+
+#[derive(Debug, Subcommand)]
+enum Keys {
+    /// List the public keys that are published, the one that signs first
+    List {
+        #[arg(short, long, value_enum, default_value_t)]
+        output: Format,
+    },
+    /// Let a new key sign; tokens of the one before stay good for as long as they live
+    Rotate,
 }
 
 pub async fn run(args: &Args, invocation: &Invocation) -> Result<Exit, Failure> {
@@ -88,18 +121,14 @@ pub async fn run(args: &Args, invocation: &Invocation) -> Result<Exit, Failure> 
             invocation.out.line(&clean(&records::text(&made, "token")))?;
             invocation.out.note("it is shown once");
         }
-        What::CanI { action } => {
-            let client = invocation.client()?;
-            let told: Value =
-                client.get("/api/v1/auth/can-i").query("action", action).send().await?.json()?;
-            let at = ["project", "tenant", "platform"].into_iter().filter(|level| told[*level] == true);
-            let levels: Vec<&str> = at.collect();
-            if levels.is_empty() {
-                invocation.out.line("no")?;
-                invocation.out.note(&format!("allowed by {}", clean(&records::text(&told, "allowed_by"))));
-                return Ok(Exit::ERROR);
-            }
-            invocation.out.line(&format!("yes ({})", levels.join(", ")))?;
+        What::CanI { action, object, somebody, policy: None } => {
+            return can::can_i(invocation, action, object.as_ref(), somebody.as_ref()).await;
+        }
+        What::CanI { action, object, somebody, policy: Some(file) } => {
+            return can::what_if(invocation, action, object.as_deref(), somebody.as_deref(), file).await;
+        }
+        What::WhoCan { action, object, output } => {
+            return can::who_can(invocation, action, object.as_ref(), *output).await;
         }
         What::Sessions { output } => {
             let client = invocation.client()?;
@@ -131,13 +160,28 @@ pub async fn run(args: &Args, invocation: &Invocation) -> Result<Exit, Failure> 
         }
         What::Token { name: None, .. } => {
             let access = invocation.access()?;
-            let token = access.token.ok_or_else(|| {
+            let token = invocation.client()?.token().await?.ok_or_else(|| {
                 Failure::local_with_help(
                     format!("there is no token for {}", access.server.as_str().trim_end_matches('/')),
                     "`qd up` stores one, or set QD_TOKEN, or `qd context set NAME --server URL --token-stdin`",
                 )
             })?;
             invocation.out.line(&token)?;
+        }
+        What::Keys(Keys::List { output }) => {
+            let client = invocation.client()?;
+            let keys: Value = client.fetch("/.well-known/jwks.json").await?;
+            let items = keys["keys"].as_array().cloned().unwrap_or_default();
+            let list = get::List { items, more: false, filtered: false };
+            let columns = [("KID", "kid"), ("ALGORITHM", "alg"), ("CURVE", "crv"), ("X", "x")];
+            records::print(invocation, &list, ("keys", "kid"), &columns, *output)?;
+        }
+        What::Keys(Keys::Rotate) => {
+            let client = invocation.client()?;
+            let made: Value =
+                client.post("/api/v1/auth/keys/rotate").json(&json!({})).send().await?.json()?;
+            invocation.out.line(&clean(&records::text(&made, "kid")))?;
+            invocation.out.note("signs from now on");
         }
         What::Link => {
             let client = invocation.client()?;

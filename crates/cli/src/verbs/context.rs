@@ -52,6 +52,14 @@ struct Set {
 
 pub async fn run(args: &Args, invocation: &Invocation) -> Result<Exit, Failure> {
     let file = &invocation.contexts;
+    let token = match &args.what {
+        What::Set(set) if set.token_stdin => Some(read_token()?),
+        _ => None,
+    };
+    let _lock = match &args.what {
+        What::List { .. } => None,
+        _ => Some(file.lock().await?),
+    };
     let mut contexts = file.read()?;
     match &args.what {
         What::List { output } => {
@@ -85,9 +93,11 @@ pub async fn run(args: &Args, invocation: &Invocation) -> Result<Exit, Failure> 
             contexts.current = Some(name.clone());
         }
         What::Set(set) => {
-            let token = if set.token_stdin { Some(read_token()?) } else { None };
             let known = contexts.contexts.get(&set.name).cloned();
-            let entry = changed(known, set, token)?;
+            let mut entry = changed(known, set, token)?;
+            if let Some(cacert) = &invocation.overrides.cacert {
+                entry.cacert = Some(cacert.clone());
+            }
             contexts.contexts.insert(set.name.clone(), entry);
             if set.make_current || contexts.current.is_none() {
                 contexts.current = Some(set.name.clone());
@@ -141,11 +151,13 @@ fn changed(known: Option<Entry>, set: &Set, token: Option<String>) -> Result<Ent
         let server = parse_server(server)?.to_string().trim_end_matches('/').to_owned();
         if server != entry.server {
             // A token must not follow to another server.
-            entry.token = None;
+            (entry.token, entry.refresh, entry.expires_at) = (None, None, None);
         }
         entry.server = server;
     }
-    entry.token = token.or(entry.token);
+    if token.is_some() {
+        (entry.token, entry.refresh, entry.expires_at) = (token, None, None);
+    }
     entry.tenant = set.tenant.clone().or(entry.tenant);
     entry.project = set.project.clone().or(entry.project);
     Ok(entry)

@@ -1,60 +1,56 @@
-//! `qd login`: a name and a password become a token of this machine's own, kept in a context.
+//! `qd login`: a name and a password become a session of this machine's own, kept in a context; or a one-time code does, which
+//! one gets in the browser where one signs in with a provider.
 //!
-//! The session that the password opens lives only as long as this command: what stays is a token that expires, which is
-//! revoked by itself (`qd auth sessions`, `qd auth revoke`).
+//! What is kept is an access token of ten minutes and the refresh token for the next one, by which the commands that follow
+//! renew it ([`crate::client::session`]). It ends by itself when it is not used, and is ended by `qd auth revoke`.
 
 use std::io::{BufRead as _, IsTerminal as _};
 
 use console::Term;
-use serde_json::{Value, json};
+use serde_json::json;
+use url::Url;
 
+use crate::client::segment;
+use crate::client::session::Granted;
 use crate::context::{Access, Entry, parse_server};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::invocation::Invocation;
-use crate::output::records;
-
-const DAYS: u64 = 30;
+use crate::output::clean;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Of the account
-    name: String,
-    /// The name of the context that keeps the token
+    #[arg(required_unless_present = "provider", conflicts_with = "provider")]
+    name: Option<String>,
+    /// Sign in with this OpenID provider, in a browser, and paste the code that it shows
+    #[arg(long, value_name = "NAME")]
+    provider: Option<String>,
+    /// The name of the context that keeps the session
     #[arg(long, value_name = "NAME", default_value = "default")]
     keep: String,
     /// Read the password from the first line of standard input
-    #[arg(long)]
+    #[arg(long, conflicts_with = "provider")]
     password_stdin: bool,
-    /// Days that the token works
-    #[arg(long, default_value_t = DAYS)]
-    days: u64,
 }
 
 pub async fn run(args: &Args, invocation: &Invocation) -> Result<Exit, Failure> {
-    let server = invocation.access()?.server;
+    let Access { server, cacert, .. } = invocation.access()?;
     let server = parse_server(server.as_str())?;
-    let anybody = invocation.client_as(&Access::anonymous(server.clone()))?;
-    let password = password(args)?;
-    let body = json!({ "name": args.name, "password": password });
-    let reply = anybody.post("/api/v1/auth/sign-in").json(&body).once().send().await?;
-    let session = reply
-        .header("set-cookie")
-        .and_then(|cookie| cookie.split(';').next()?.split_once('=').map(|(_, value)| value.to_owned()))
-        .ok_or_else(|| Failure::Answer {
-            server: server.to_string(),
-            detail: "the answer has no session".into(),
-        })?;
-    let signed_in =
-        invocation.client_as(&Access { token: Some(session), ..Access::anonymous(server.clone()) })?;
-    let wanted = crate::verbs::users::token_body("qd login", Some(args.days), &[]);
-    let made: Value = signed_in
-        .post("/api/v1/auth/tokens")
-        .json(&crate::verbs::publish::without_nulls(wanted))
-        .send()
-        .await?
-        .json()?;
-    signed_in.post("/api/v1/auth/sign-out").json(&json!({})).send().await?;
+    let anyone = Access { cacert: cacert.clone(), ..Access::anonymous(server.clone()) };
+    let anybody = invocation.client_as(&anyone)?;
+    let body = match (&args.name, &args.provider) {
+        (Some(name), _) => {
+            json!({ "grant_type": "password", "name": name, "password": password(name, args)? })
+        }
+        (None, provider) => {
+            let provider = provider.as_deref().unwrap_or_default();
+            json!({ "grant_type": "sign_in_code", "code": code(&server, provider, invocation)? })
+        }
+    };
+    let asked_at = invocation.clock.now().unix_timestamp();
+    let granted: Granted = anybody.post("/api/v1/auth/token").json(&body).once().send().await?.json()?;
+    let _lock = invocation.contexts.lock().await?;
     let mut contexts = invocation.contexts.read()?;
     let old = contexts.contexts.remove(&args.keep).unwrap_or_default();
     let address = server.as_str().trim_end_matches('/').to_owned();
@@ -62,25 +58,46 @@ pub async fn run(args: &Args, invocation: &Invocation) -> Result<Exit, Failure> 
     let same = old.server == address;
     let entry = Entry {
         server: address,
-        token: Some(records::text(&made, "token")),
+        token: Some(granted.access_token),
+        refresh: Some(granted.refresh_token),
+        expires_at: Some(asked_at + granted.expires_in),
         tenant: old.tenant.filter(|_| same),
         project: old.project.filter(|_| same),
+        cacert: cacert.or_else(|| old.cacert.filter(|_| same)),
         ..Entry::default()
     };
     contexts.contexts.insert(args.keep.clone(), entry);
     contexts.current = Some(args.keep.clone());
     invocation.contexts.write(&contexts)?;
-    invocation.out.note(&format!("signed in as {}; current context: {}", args.name, args.keep));
+    let name = clean(&granted.principal.name);
+    invocation.out.note(&format!("signed in as {name}; current context: {}", args.keep));
     Ok(Exit::OK)
 }
 
-fn password(args: &Args) -> Result<String, Failure> {
+/// The code that the browser shows at the end of a sign-in with the provider.
+fn code(server: &Url, provider: &str, invocation: &Invocation) -> Result<String, Failure> {
+    let base = server.as_str().trim_end_matches('/');
+    let there = format!("{base}/api/v1/auth/oidc/{}/start?show=code", segment(provider));
+    invocation
+        .out
+        .note(&format!("open this address in a browser and sign in; it ends with a code:\n  {there}"));
+    if std::io::stdin().is_terminal() {
+        Term::stderr().write_str("code: ")?;
+    }
+    first_line()
+}
+
+fn password(name: &str, args: &Args) -> Result<String, Failure> {
     if args.password_stdin || !std::io::stdin().is_terminal() {
-        let mut line = String::new();
-        std::io::stdin().lock().read_line(&mut line)?;
-        return Ok(line.trim_end_matches(['\r', '\n']).to_owned());
+        return first_line();
     }
     let term = Term::stderr();
-    term.write_str(&format!("password of {}: ", args.name))?;
+    term.write_str(&format!("password of {name}: "))?;
     Ok(term.read_secure_line()?)
+}
+
+fn first_line() -> Result<String, Failure> {
+    let mut line = String::new();
+    std::io::stdin().lock().read_line(&mut line)?;
+    Ok(line.trim_end_matches(['\r', '\n']).to_owned())
 }

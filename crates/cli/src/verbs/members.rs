@@ -42,7 +42,7 @@ enum What {
 
 #[derive(Debug, clap::Args)]
 struct Place {
-    /// Of a user or service
+    /// Of a user or service; team:NAME for a team
     name: String,
     role: String,
     /// In this project alone, not in the whole tenant
@@ -73,6 +73,7 @@ pub async fn run(args: &Args, invocation: &Invocation) -> Result<Exit, Failure> 
                 ("ROLE", "role"),
                 ("LEVEL", "level"),
                 ("PROJECT", "project"),
+                ("TEAM", "team"),
                 ("GRANTED BY", "granted_by"),
             ];
             records::print(invocation, &list, ("members", "name"), &columns, *output)?;

@@ -6,6 +6,7 @@ use crate::args::PublishWords;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::invocation::Invocation;
+use crate::output::clean;
 use crate::targets::Target;
 use crate::verbs::{plan, publish};
 
@@ -32,6 +33,15 @@ pub async fn run(args: &Args, invocation: &Invocation) -> Result<Exit, Failure> 
         return plan::dry_run(invocation, request, args.job.output).await;
     }
     let reply = request.idempotent(args.job.idempotency_key.as_deref())?.send().await?;
+    let submitted = reply.value()?["job"]["steps"]
+        .as_array()
+        .is_some_and(|steps| steps.iter().any(|s| s["name"] == "submit"));
+    if submitted {
+        let label = clean(&target.label());
+        invocation.out.note(&format!(
+            "the project publishes only what was reviewed: the old spec is a new revision that waits for `qd approve {label}`"
+        ));
+    }
     let what = format!("rolling {} back to revision {}", target.label(), args.to);
     publish::conclude(invocation, &client, &reply, &args.job, &what).await
 }

@@ -28,7 +28,7 @@ pub struct Args {
 pub async fn run(args: &Args, invocation: &Invocation) -> Result<Exit, Failure> {
     let colour = invocation.out.error_paint() != Paint::for_terminal(false);
     to_stderr(args.log_format, colour)?;
-    let mut hosted = hosting::start(&args.host, &args.part, args.listen).await?;
+    let mut hosted = hosting::start(&args.host, &args.part, args.listen, invocation).await?;
     // Nobody signs in to a process that does not answer.
     let access = match hosted.serves_api() {
         true => hosted.sign_in(invocation, false).await?.context,

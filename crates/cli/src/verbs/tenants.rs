@@ -1,17 +1,18 @@
-//! `qd tenants` and `qd projects`: made, renamed, suspended.
+//! `qd tenants` and `qd projects`: made, renamed, suspended, limited, deleted.
 
 use clap::Subcommand;
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use crate::args::PublishWords;
 use crate::client::segment;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::invocation::Invocation;
 use crate::output::format::Format;
 use crate::output::{clean, records};
-use crate::verbs::get;
-use crate::verbs::publish::without_nulls;
+use crate::verbs::publish::{conclude, without_nulls};
+use crate::verbs::{get, plan};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -31,6 +32,10 @@ enum What {
     Suspend { name: String },
     /// Open a suspended tenant again
     Readmit { name: String },
+    /// Show what it may have and has, or set what it may have
+    Quota(QuotaWords),
+    /// Delete a suspended tenant with all that it has; its audit stays
+    Delete(DeleteWords),
 }
 
 #[derive(Debug, clap::Args)]
@@ -47,6 +52,68 @@ enum ProjectWhat {
     Create(CreateWords),
     /// Give it another name
     Rename(RenameWords),
+    /// Say what is published only after somebody else has approved it
+    Review(ReviewWords),
+    /// Show what it may have and has, or set what it may have, within the tenant's
+    Quota(QuotaWords),
+    /// Delete a project with all that it has; its audit stays
+    Delete(DeleteWords),
+}
+
+#[derive(Debug, clap::Args)]
+struct DeleteWords {
+    name: String,
+    /// The name once more
+    #[arg(long, value_name = "NAME", required_unless_present = "dry_run")]
+    confirm: Option<String>,
+    /// Why; kept in the audit
+    #[arg(long, required_unless_present = "dry_run")]
+    reason: Option<String>,
+    #[command(flatten)]
+    job: PublishWords,
+}
+
+/// What is not named stays as it is.
+#[derive(Debug, clap::Args)]
+struct QuotaWords {
+    name: String,
+    /// Resources that are not archived: a number, or `none` for no limit
+    #[arg(long, value_parser = limit, value_name = "N")]
+    resources: Option<Limit>,
+    /// Runs at once; more wait
+    #[arg(long, value_parser = limit, value_name = "N")]
+    runs: Option<Limit>,
+    /// Bytes of logs that are kept
+    #[arg(long, value_parser = limit, value_name = "N")]
+    log_bytes: Option<Limit>,
+    #[arg(short, long, value_enum, default_value_t)]
+    output: Format,
+}
+
+/// None for no limit.
+#[derive(Debug, Clone, Copy)]
+struct Limit(Option<u64>);
+
+fn limit(word: &str) -> Result<Limit, String> {
+    match word {
+        "none" => Ok(Limit(None)),
+        number => number.parse().map(|n| Limit(Some(n))).map_err(|_| "a limit is a number, or `none`".into()),
+    }
+}
+
+#[derive(Debug, clap::Args)]
+#[command(group = clap::ArgGroup::new("rule").args(["mode", "approval_from"]).multiple(true).required(true))]
+struct ReviewWords {
+    name: String,
+    /// Whether revisions are published only once somebody else than their authors has approved them
+    #[arg(long, value_parser = ["none", "required"])]
+    mode: Option<String>,
+    /// From which risk on any plan wants a second person
+    #[arg(long, value_parser = ["none", "low", "medium", "high"])]
+    approval_from: Option<String>,
+    /// Why; kept in the audit
+    #[arg(long)]
+    reason: String,
 }
 
 #[derive(Debug, clap::Args)]
@@ -79,16 +146,32 @@ pub async fn run(args: &Args, invocation: &Invocation) -> Result<Exit, Failure> 
         What::Create(words) => create(invocation, "tenants", words).await,
         What::Rename(words) => rename(invocation, "tenants", words).await,
         What::Suspend { name } => update(invocation, "tenants", name, &json!({ "state": "suspended" })).await,
+        What::Delete(words) => delete(invocation, "tenants", words).await,
+        What::Quota(words) => quota(invocation, "tenants", words).await,
         What::Readmit { name } => update(invocation, "tenants", name, &json!({ "state": "active" })).await,
     }
 }
 
 pub async fn projects(args: &ProjectArgs, invocation: &Invocation) -> Result<Exit, Failure> {
-    let columns = [("NAME", "name"), ("DISPLAY NAME", "display_name"), ("CREATED", "created_at")];
+    let columns = [
+        ("NAME", "name"),
+        ("DISPLAY NAME", "display_name"),
+        ("REVIEW", "review"),
+        ("APPROVAL FROM", "approval_from"),
+        ("CREATED", "created_at"),
+    ];
     match &args.what {
         ProjectWhat::List(words) => list(invocation, "projects", &columns, words).await,
         ProjectWhat::Create(words) => create(invocation, "projects", words).await,
         ProjectWhat::Rename(words) => rename(invocation, "projects", words).await,
+        ProjectWhat::Delete(words) => delete(invocation, "projects", words).await,
+        ProjectWhat::Quota(words) => quota(invocation, "projects", words).await,
+        ProjectWhat::Review(words) => {
+            let ReviewWords { name, mode, approval_from, reason } = words;
+            let change =
+                without_nulls(json!({ "review": mode, "approval_from": approval_from, "reason": reason }));
+            update(invocation, "projects", name, &change).await
+        }
     }
 }
 
@@ -114,6 +197,40 @@ async fn create(invocation: &Invocation, plural: &str, words: &CreateWords) -> R
 
 async fn rename(invocation: &Invocation, plural: &str, words: &RenameWords) -> Result<Exit, Failure> {
     update(invocation, plural, &words.name, &json!({ "name": words.new_name })).await
+}
+
+async fn delete(invocation: &Invocation, plural: &str, words: &DeleteWords) -> Result<Exit, Failure> {
+    let client = invocation.client()?;
+    let body = without_nulls(json!({ "confirm": words.confirm, "reason": words.reason }));
+    let request = client.post(&format!("/api/v1/{plural}/{}/delete", segment(&words.name))).json(&body);
+    if words.job.dry_run {
+        return plan::dry_run(invocation, request, words.job.output).await;
+    }
+    let reply = request.idempotent(words.job.idempotency_key.as_deref())?.send().await?;
+    conclude(invocation, &client, &reply, &words.job, &format!("deleting {plural}/{}", words.name)).await
+}
+
+async fn quota(invocation: &Invocation, plural: &str, words: &QuotaWords) -> Result<Exit, Failure> {
+    let client = invocation.client()?;
+    let path = format!("/api/v1/{plural}/{}/quotas", segment(&words.name));
+    let mut quotas: Value = client.get(&path).send().await?.json()?;
+    let parts = [("resources", words.resources), ("active_runs", words.runs), ("log_bytes", words.log_bytes)];
+    if parts.iter().any(|(_, limit)| limit.is_some()) {
+        let limits = parts.map(|(name, limit)| {
+            (name.to_owned(), limit.map_or_else(|| quotas[name]["limit"].clone(), |Limit(n)| json!(n)))
+        });
+        let body = without_nulls(Value::Object(limits.into_iter().collect()));
+        let etag = format!("\"{}\"", records::text(&quotas, "version"));
+        let request = client.request(Method::PUT, &path).if_match(&etag)?;
+        quotas = request.json(&body).send().await?.json()?;
+    }
+    let items = parts.map(
+        |(name, _)| json!({ "name": name, "limit": quotas[name]["limit"], "usage": quotas[name]["usage"] }),
+    );
+    let list = get::List { items: items.to_vec(), more: false, filtered: false };
+    let columns = [("QUOTA", "name"), ("LIMIT", "limit"), ("USAGE", "usage")];
+    records::print(invocation, &list, ("quotas", "name"), &columns, words.output)?;
+    Ok(Exit::OK)
 }
 
 /// There is no route for one of them: its version is read from the list.

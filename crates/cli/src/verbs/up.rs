@@ -44,7 +44,7 @@ pub async fn run(args: &Args, invocation: &Invocation) -> Result<Exit, Failure> 
     let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, args.port));
     make_folder(&args.host.data)?;
     let log = log::to_file_later()?;
-    let mut hosted = hosting::start(&args.host, &Part::default(), listen).await?;
+    let mut hosted = hosting::start(&args.host, &Part::default(), listen, invocation).await?;
     // The folder's lock and the port are ours: the log of a server that runs here stays where it is.
     log.open(&args.host.data)?;
     let access = hosted.sign_in(invocation, true).await?;

@@ -6,5 +6,6 @@
 mod apply;
 mod logs;
 mod run;
+mod session;
 mod stand_in;
 mod usage;

@@ -84,7 +84,7 @@ impl StandIn {
 pub fn qd(words: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_qd"));
     command.args(words).stdin(Stdio::null());
-    for name in ["QD_SERVER", "QD_TOKEN", "QD_CONFIG", "XDG_CONFIG_HOME"] {
+    for name in ["QD_SERVER", "QD_TOKEN", "QD_TENANT", "QD_PROJECT", "QD_CONFIG", "XDG_CONFIG_HOME"] {
         command.env_remove(name);
     }
     command

@@ -16,3 +16,4 @@ mod roles;
 mod rolling;
 mod secrets;
 mod support;
+mod tls;

@@ -37,7 +37,7 @@ fn a_secret_goes_in_by_a_file_and_is_used_by_a_connection() {
     let (code, _, said) = run(&["secrets", "rotate", "--data-key", "--reason", "a test"]);
     assert_eq!(code, 0, "{said}");
     let (code, out, said) = run(&["secrets", "rotate", "--master-key", "--dry-run"]);
-    assert!(code == 0 && out.contains("Put the new master key in force"), "{out}{said}");
+    assert!(code == 0 && out.contains("Put the master key"), "{out}{said}");
     let (code, out, said) = run(&["secrets", "keys"]);
     assert!(code == 0 && out.contains("data key              2 since "), "{out}{said}");
     let (_, audit, _) = run(&["audit", "-o", "json"]);

@@ -29,13 +29,14 @@ impl Process {
         Self::with(&["--roles", roles, "--database-url", &db.url, "--nats-url", &nats.url()])
     }
 
-    /// Starts one with these words besides its address, and its data folder where they name none.
+    /// Starts one with these words besides its address, and its data folder, where they name none.
     pub fn with(more: &[&str]) -> Self {
         let port = free_port();
         let listen = format!("127.0.0.1:{port}");
         let data: &[&str] = if more.contains(&"--data") { &[] } else { &["--data", "data"] };
-        let words = ["serve", "--listen", &listen];
-        let words = words.iter().chain(data).chain(more).map(|word| (*word).to_owned()).collect();
+        let listen: &[&str] = if more.contains(&"--listen") { &[] } else { &["--listen", &listen] };
+        let words =
+            ["serve"].iter().chain(listen).chain(data).chain(more).map(|word| (*word).to_owned()).collect();
         let home = TempDir::new().expect("make a folder");
         let mut process = Self { home, port, words, server: None };
         process.restart();
@@ -55,7 +56,7 @@ impl Process {
         let stdout = server.stdout.take().expect("its stdout is piped");
         BufReader::new(stdout).read_line(&mut first).expect("read its first line");
         self.server = Some(server);
-        assert!(first.starts_with("http://"), "qd serve said {first:?}: {}", self.log());
+        assert!(first.starts_with("http"), "qd serve said {first:?}: {}", self.log());
     }
 
     /// SIGTERM.

@@ -11,7 +11,7 @@ use crate::diff::Change;
 /// What stands where something was taken out.
 pub const REDACTED: &str = "[redacted]";
 
-/// Names under which a text is a secret, in lower case and without `-` and `_`.
+/// Names under which a text is a secret, in lower case and without `-` and `_`; also those that end so, as `DB_PASSWORD` does.
 const NAMES: &[&str] = &[
     "accesskey",
     "accesstoken",
@@ -79,7 +79,7 @@ fn walk(name: &str, value: &mut Value) {
 fn is_secret(name: &str) -> bool {
     let plain: String =
         name.chars().filter(|c| !matches!(c, '-' | '_')).map(|c| c.to_ascii_lowercase()).collect();
-    NAMES.binary_search(&plain.as_str()).is_ok()
+    NAMES.iter().any(|known| plain.ends_with(known))
 }
 
 fn is_place(text: &str) -> bool {
@@ -107,11 +107,6 @@ mod tests {
     }
 
     #[test]
-    fn names_are_sorted() {
-        assert!(NAMES.is_sorted());
-    }
-
-    #[test]
     fn what_is_called_a_secret_goes_and_a_place_stays() {
         assert_eq!(after("/spec/password", json!("hunter2")), REDACTED);
         assert_eq!(after("/spec/token", json!("secret://team/token")), "secret://team/token");
@@ -120,6 +115,10 @@ mod tests {
             after("", json!({ "params": [{ "API_KEY": "k", "max_tokens": 5, "name": "n" }] })),
             json!({ "params": [{ "API_KEY": REDACTED, "max_tokens": 5, "name": "n" }] })
         );
+        for name in ["DB_PASSWORD", "AWS_SECRET_ACCESS_KEY", "hf-token", "githubApiKey"] {
+            assert_eq!(after(&format!("/spec/runtime/env/{name}"), json!("hunter2")), REDACTED, "{name}");
+        }
+        assert_eq!(after("/spec/runtime/env/TOKENIZERS_PARALLELISM", json!("false")), "false");
         let both = redact(&[Change::replace("/secret-key", json!("old"), json!("new"))]);
         assert_eq!((&both[0]["before"], &both[0]["after"]), (&json!(REDACTED), &json!(REDACTED)));
     }

@@ -1,8 +1,9 @@
 //! Whether an export is what was sealed: line by line, in bounded memory, and where it is not, where first and why.
 //!
-//! What a signature covers is proved; so an export must end with a checkpoint of its last record by a key that the reader trusts.
-//! What this cannot see: records that were cut off together with the header and the last checkpoint being those of an *older*
-//! export (a checkpoint that was kept outside shows it), and what the holder of the key himself wrote and signed anew.
+//! What a signature covers is proved to be what was signed; so an export must end with a checkpoint of its last record by a key that
+//! the reader trusts. What this cannot see: records that were cut off together with the header and the last checkpoint being those of
+//! an *older* export (a checkpoint that was kept outside shows it), what the holder of the key himself wrote and signed anew, and
+//! what was changed in the database before the signer first vouched for it.
 //!
 //! Behind the first finding the rest is only looked at to tell what happened there (missing, inserted or reordered).
 

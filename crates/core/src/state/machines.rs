@@ -18,7 +18,8 @@ machine!(ResourceState, "resource", "illegal_resource_move", {
 
 words! {
     /// `draft` may be published at once where the project's review is `none`. `in_review` goes back to `draft` when
-    /// its author withdraws it. `superseded` is final: a rollback is a new revision with the old spec.
+    /// its author withdraws it, `approved` when its approval holds no more; that can still be rejected until it is
+    /// published. `superseded` is final: a rollback is a new revision with the old spec.
     RevisionState ("revision state") {
         Draft = "draft",
         InReview = "in_review",
@@ -32,7 +33,7 @@ words! {
 machine!(RevisionState, "revision", "illegal_revision_move", {
     Draft => [InReview, Published],
     InReview => [Draft, Approved, Rejected],
-    Approved => [Published],
+    Approved => [Draft, Published, Rejected],
     Published => [Superseded],
 });
 

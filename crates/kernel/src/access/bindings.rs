@@ -1,6 +1,7 @@
 //! Who holds which role where.
 //!
-//! A binding is a principal, a role and a place: everywhere, a tenant, or a project of one. Nobody grants what they do not
+//! A binding is a holder, a role and a place: everywhere, a tenant, or a project of one. The holder is a principal, or a team,
+//! whose members hold what it holds ([`super::teams`]); nothing is held everywhere through a team. Nobody grants what they do not
 //! hold at least there: a tenant's administrator hands out roles of the tenant, and only the platform's own hands out
 //! those that are held everywhere. The last administrator of the platform keeps the role.
 //!
@@ -9,7 +10,7 @@
 use qd_core::{
     diff::Change,
     error::{Error, Result},
-    id::{PrincipalId, TenantId},
+    id::{PrincipalId, TeamId, TenantId},
     time::Timestamp,
 };
 use schemars::JsonSchema;
@@ -17,7 +18,7 @@ use serde::Serialize;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{PLATFORM_ADMIN, matrix::Level};
+use super::{PLATFORM_ADMIN, matrix::Level, teams};
 use crate::{
     context::{Context, Scope},
     kernel::Kernel,
@@ -37,11 +38,13 @@ pub struct Binding {
     pub object_id: Uuid,
     /// Nil for the platform.
     pub tenant_id: TenantId,
+    /// The team that it is held through.
+    pub team: Option<String>,
 }
 
 impl Binding {
     /// Whether what is done in `scope` is done with this role.
-    fn reaches(&self, scope: Scope) -> bool {
+    pub(crate) fn reaches(&self, scope: Scope) -> bool {
         match self.level {
             Level::Platform => true,
             Level::Tenant => !scope.is_platform() && self.tenant_id == scope.tenant_id,
@@ -67,7 +70,7 @@ pub fn sees_tenant(bindings: &[Binding], tenant_id: TenantId) -> bool {
     bindings.iter().any(|binding| binding.level == Level::Platform || binding.tenant_id == tenant_id)
 }
 
-/// A person or service with a role in a tenant, or everywhere.
+/// A person or service with a role in a tenant, or everywhere; once for each way in which it is held.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Member {
     pub principal_id: PrincipalId,
@@ -78,6 +81,23 @@ pub struct Member {
     pub level: Level,
     /// The project's name, where the role is held in one.
     pub project: Option<String>,
+    /// The team through which it is held; none where it was given to this one.
+    pub team: Option<String>,
+    pub granted_by: String,
+    pub granted_at: Timestamp,
+}
+
+/// A role with the place where somebody holds it.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct HeldRole {
+    pub role: String,
+    pub level: Level,
+    /// The tenant's name, where it is not held everywhere.
+    pub tenant: Option<String>,
+    /// The project's name, where the role is held in one.
+    pub project: Option<String>,
+    /// The team through which it is held; none where it was given to this one.
+    pub team: Option<String>,
     pub granted_by: String,
     pub granted_at: Timestamp,
 }
@@ -85,11 +105,25 @@ pub struct Member {
 /// Where a role is granted: to whom, and in which project if not in all of the scope.
 #[derive(Debug, Clone)]
 pub struct Grant {
+    /// The name of a person or service, or `team:` and a team's name.
     pub principal: String,
     pub role: String,
     /// By name or id, for a scope that is a tenant.
     pub project: Option<String>,
 }
+
+/// Everybody with everything that he holds, by himself and through teams; `place` is the order of the list.
+const MEMBERS: &str = "SELECT m.id, m.name, m.display_name, m.kind, m.role, m.level, m.project, m.team, m.created_by, m.created_at FROM (
+  SELECT p.id, p.name, p.display_name, p.kind, b.role, b.level, j.name AS project, b.team, b.created_by, b.created_at, b.tenant_id,
+    p.name || '/' || b.role || '/' || COALESCE(j.name, '') || '/' || COALESCE(b.team, '') AS place
+  FROM (
+    SELECT principal_id, role, level, object_id, tenant_id, NULL AS team, created_by, created_at FROM role_binding
+    UNION ALL
+    SELECT tm.principal_id, tb.role, tb.level, tb.object_id, tb.tenant_id, t.name AS team, tb.created_by, tb.created_at
+    FROM team_binding tb JOIN team t ON t.id = tb.team_id JOIN team_member tm ON tm.team_id = tb.team_id
+  ) b
+  JOIN principal p ON p.id = b.principal_id LEFT JOIN project j ON j.id = b.object_id
+) m";
 
 impl Kernel {
     /// Who holds what in the tenant of the scope, or everywhere where the scope is the platform; by name.
@@ -98,44 +132,74 @@ impl Kernel {
         let items = self
             .store
             .read(move |tx| -> Result<Vec<Member>> {
-                let mut query = Query::new(
-                    "SELECT p.id, p.name, p.display_name, p.kind, b.role, b.level, j.name, b.created_by, b.created_at
-                     FROM role_binding b JOIN principal p ON p.id = b.principal_id LEFT JOIN project j ON j.id = b.object_id
-                     WHERE",
-                );
-                query.push(" b.tenant_id = ?", scope.tenant_id);
+                let mut query = Query::new(MEMBERS);
+                query.push(" WHERE m.tenant_id = ?", scope.tenant_id);
                 if let Some(after) = &after {
-                    query.push(" AND p.name || '/' || b.role || '/' || COALESCE(j.name, '') > ?", after.clone());
+                    query.push(" AND m.place > ?", after.clone());
                 }
-                query.text(" ORDER BY p.name || '/' || b.role || '/' || COALESCE(j.name, '')").limit(fetch);
+                query.text(" ORDER BY m.place").limit(fetch);
                 Ok(query.rows(tx, member_row)?)
             })
             .await?;
         Ok(page.cut("members", items, |member| {
-            format!("{}/{}/{}", member.name, member.role, member.project.as_deref().unwrap_or_default())
+            let (project, team) = (member.project.as_deref(), member.team.as_deref());
+            let (project, team) = (project.unwrap_or_default(), team.unwrap_or_default());
+            format!("{}/{}/{project}/{team}", member.name, member.role)
         }))
     }
 
-    /// Gives somebody a role; giving it again changes nothing.
+    /// All that somebody holds, by place; 500 at most.
+    pub async fn roles_held(&self, of: PrincipalId) -> Result<Vec<HeldRole>> {
+        self.store
+            .read(move |tx| -> Result<Vec<HeldRole>> {
+                Ok(tx.rows(
+                    "SELECT b.role, b.level, t.name, j.name, b.team, b.created_by, b.created_at FROM (
+                       SELECT role, level, object_id, tenant_id, NULL AS team, created_by, created_at FROM role_binding
+                       WHERE principal_id = $1
+                       UNION ALL
+                       SELECT tb.role, tb.level, tb.object_id, tb.tenant_id, tt.name AS team, tb.created_by, tb.created_at
+                       FROM team_member tm JOIN team_binding tb ON tb.team_id = tm.team_id JOIN team tt ON tt.id = tm.team_id
+                       WHERE tm.principal_id = $1
+                     ) b
+                     LEFT JOIN tenant t ON t.id = b.tenant_id LEFT JOIN project j ON j.id = b.object_id
+                     ORDER BY COALESCE(t.name, ''), COALESCE(j.name, ''), b.role, COALESCE(b.team, '') LIMIT 500",
+                    params![of],
+                    |row| {
+                        Ok(HeldRole {
+                            role: row.get(0)?,
+                            level: row.get(1)?,
+                            tenant: row.get(2)?,
+                            project: row.get(3)?,
+                            team: row.get(4)?,
+                            granted_by: row.get(5)?,
+                            granted_at: row.get(6)?,
+                        })
+                    },
+                )?)
+            })
+            .await
+    }
+
+    /// Gives somebody a role; giving it again changes nothing, unless it was a group that gave it: then it stays without one.
     ///
     /// # Errors
     /// `role_not_found`, `user_not_found`, `project_not_found` (404); `role_not_here` (422) where the role cannot be held at
     /// that level; `own_access` (403) for one's own roles.
     pub async fn role_grant(&self, context: &Context, grant: Grant) -> Result<()> {
         self.role_change(context, "grant", grant, |m, place, role| {
-            let (me, now) = (m.context.principal.name.clone(), m.now);
+            let sql = format!(
+                "INSERT INTO {0}_binding ({1}, role, level, object_id, tenant_id, created_by, created_at)
+                 VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT ({1}, role, object_id)
+                   DO UPDATE SET created_by = excluded.created_by, created_at = excluded.created_at
+                   WHERE {0}_binding.created_by LIKE 'oidc:%'",
+                place.holder.table(),
+                place.holder.column()
+            );
+            let me = m.context.principal.name.clone();
+            let (role, level) = (role.to_owned(), place.level.as_str());
             let granted = m.tx.exec(
-                "INSERT INTO role_binding (principal_id, role, level, object_id, tenant_id, created_by, created_at)
-                 VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (principal_id, role, object_id) DO NOTHING",
-                params![
-                    place.principal_id,
-                    role.to_owned(),
-                    place.level.as_str(),
-                    place.object_id,
-                    place.tenant_id,
-                    me,
-                    now
-                ],
+                &sql,
+                params![place.holder.id(), role, level, place.object_id, place.tenant_id, me, m.now],
             )?;
             Ok(granted == 1)
         })
@@ -148,10 +212,12 @@ impl Kernel {
     /// As [`Self::role_grant`]; `role_not_held` (404); `last_administrator` (409).
     pub async fn role_revoke(&self, context: &Context, grant: Grant) -> Result<()> {
         self.role_change(context, "revoke", grant, |m, place, role| {
-            let gone = m.tx.exec(
-                "DELETE FROM role_binding WHERE principal_id = $1 AND role = $2 AND object_id = $3",
-                params![place.principal_id, role.to_owned(), place.object_id],
-            )?;
+            let sql = format!(
+                "DELETE FROM {}_binding WHERE {} = $1 AND role = $2 AND object_id = $3",
+                place.holder.table(),
+                place.holder.column()
+            );
+            let gone = m.tx.exec(&sql, params![place.holder.id(), role.to_owned(), place.object_id])?;
             if gone == 0 {
                 let detail = format!("{} does not hold the role {role} there", place.name);
                 return Err(Error::not_found("role_not_held", detail));
@@ -193,11 +259,12 @@ impl Kernel {
         }
         self.mutate(context, Act::new("members", verb), move |m| {
             let place = place(m, &grant, level)?;
-            if place.principal_id == m.context.principal.id {
-                return Err(Error::forbidden(
-                    "own_access",
-                    "nobody changes what they may do themselves; ask another administrator",
-                ));
+            let own = match place.holder {
+                Holder::Principal(id) => id == m.context.principal.id,
+                Holder::Team(id) => teams::has(m.tx, id, m.context.principal.id)?,
+            };
+            if own {
+                return Err(own_access());
             }
             if !change(m, &place, role.name)? {
                 m.unchanged();
@@ -218,11 +285,9 @@ impl Kernel {
                 "grant" => Change::add("/roles/-", held),
                 _ => Change::remove("/roles", held),
             };
-            m.audit(
-                &Object { kind: "Principal", id: place.principal_id.uuid(), name: &place.name },
-                &[change],
-                None,
-            )
+            let kind = if matches!(place.holder, Holder::Team(_)) { "Team" } else { "Principal" };
+            let name = place.name.trim_start_matches(TEAM);
+            m.audit(&Object { kind, id: place.holder.id(), name }, &[change], None)
         })
         .await?;
         self.callers.clear();
@@ -230,23 +295,62 @@ impl Kernel {
     }
 }
 
+/// What a team's name has before it where a person's could stand as well.
+pub const TEAM: &str = "team:";
+
+/// Who is given a role.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Holder {
+    Principal(PrincipalId),
+    Team(TeamId),
+}
+
+impl Holder {
+    fn id(self) -> Uuid {
+        match self {
+            Self::Principal(id) => id.uuid(),
+            Self::Team(id) => id.uuid(),
+        }
+    }
+
+    fn table(self) -> &'static str {
+        if matches!(self, Self::Team(_)) { "team" } else { "role" }
+    }
+
+    fn column(self) -> &'static str {
+        if matches!(self, Self::Team(_)) { "team_id" } else { "principal_id" }
+    }
+}
+
 struct Place {
-    principal_id: PrincipalId,
+    holder: Holder,
+    /// As it was given, with `team:` before a team's.
     name: String,
     level: Level,
     object_id: Uuid,
     tenant_id: TenantId,
 }
 
+pub(crate) fn own_access() -> Error {
+    Error::forbidden("own_access", "nobody changes what they may do themselves; ask another administrator")
+}
+
+/// A person or service by name.
+pub(crate) fn principal_named(tx: &mut Tx<'_>, name: &str) -> Result<PrincipalId> {
+    tx.opt("SELECT id FROM principal WHERE name = $1", params![name.to_owned()], |row| row.get(0))?
+        .ok_or_else(|| Error::not_found("user_not_found", format!("there is nobody named {name:?}")))
+}
+
 fn place(m: &mut Mutation<'_, '_>, grant: &Grant, level: Level) -> Result<Place> {
-    let (principal_id, name) = m
-        .tx
-        .opt("SELECT id, name FROM principal WHERE name = $1", params![grant.principal.clone()], |row| {
-            Ok((row.get(0)?, row.get(1)?))
-        })?
-        .ok_or_else(|| {
-            Error::not_found("user_not_found", format!("there is nobody named {:?}", grant.principal))
-        })?;
+    let holder = match grant.principal.strip_prefix(TEAM) {
+        Some(_) if level == Level::Platform => {
+            let detail =
+                "a team belongs to a tenant and holds nothing everywhere; give the role to its members";
+            return Err(Error::invalid("role_not_here", detail));
+        }
+        Some(team) => Holder::Team(teams::find(m.tx, m.context.scope, team, "")?.id),
+        None => Holder::Principal(principal_named(m.tx, &grant.principal)?),
+    };
     let tenant_id = m.context.scope.tenant_id;
     let object_id = match (level, &grant.project) {
         (Level::Platform, _) => Uuid::nil(),
@@ -262,7 +366,7 @@ fn place(m: &mut Mutation<'_, '_>, grant: &Grant, level: Level) -> Result<Place>
             })?
         }
     };
-    Ok(Place { principal_id, name, level, object_id, tenant_id })
+    Ok(Place { holder, name: grant.principal.clone(), level, object_id, tenant_id })
 }
 
 /// Somebody who can sign in or call must be left who may do everything.
@@ -286,10 +390,15 @@ pub(crate) fn administrators_left(tx: &mut Tx<'_>) -> Result<()> {
     Ok(())
 }
 
-/// All that somebody holds.
+/// All that somebody holds, by himself and through teams.
 pub(crate) fn of(tx: &mut Tx<'_>, principal_id: PrincipalId) -> Result<Vec<Binding>> {
     Ok(tx.rows(
-        "SELECT role, level, object_id, tenant_id FROM role_binding WHERE principal_id = $1 ORDER BY role, object_id",
+        "SELECT role, level, object_id, tenant_id, NULL AS team FROM role_binding WHERE principal_id = $1
+         UNION ALL
+         SELECT b.role, b.level, b.object_id, b.tenant_id, t.name
+         FROM team_member m JOIN team_binding b ON b.team_id = m.team_id JOIN team t ON t.id = m.team_id
+         WHERE m.principal_id = $1
+         ORDER BY 1, 3, 5",
         params![principal_id],
         |row| {
             Ok(Binding {
@@ -297,6 +406,7 @@ pub(crate) fn of(tx: &mut Tx<'_>, principal_id: PrincipalId) -> Result<Vec<Bindi
                 level: row.get(1)?,
                 object_id: row.get(2)?,
                 tenant_id: row.get(3)?,
+                team: row.get(4)?,
             })
         },
     )?)
@@ -311,8 +421,9 @@ fn member_row(row: &Row<'_>) -> StoreResult<Member> {
         role: row.get(4)?,
         level: row.get(5)?,
         project: row.get(6)?,
-        granted_by: row.get(7)?,
-        granted_at: row.get(8)?,
+        team: row.get(7)?,
+        granted_by: row.get(8)?,
+        granted_at: row.get(9)?,
     })
 }
 

@@ -95,6 +95,7 @@ const BUILT_IN: &[BuiltIn] = &[
             "schedules.*",
             "secrets.delete",
             "secrets.write",
+            "subscriptions.*",
         ],
     ),
     (
@@ -157,8 +158,8 @@ pub fn actions(registry: &Registry) -> Vec<String> {
 
 /// What can be done with a resource of any kind.
 const OF_A_KIND: &[&str] = &[
-    "archive", "create", "edit", "list", "publish", "read", "restore", "revise", "rollback", "update",
-    "validate",
+    "archive", "comment", "create", "edit", "list", "publish", "read", "restore", "review", "revise",
+    "rollback", "share", "submit", "update", "validate", "withdraw",
 ];
 
 /// What does not depend on kinds.
@@ -188,9 +189,12 @@ const FIXED: &[&str] = &[
     "plans.read",
     "plans.reject",
     "projects.create",
+    "projects.delete",
+    "projects.limit",
     "projects.list",
     "projects.read",
     "projects.update",
+    "quotas.read",
     "roles.list",
     "runs.list",
     "runs.read",
@@ -200,8 +204,16 @@ const FIXED: &[&str] = &[
     "secrets.rotate",
     "secrets.rotate-master",
     "secrets.write",
+    "signing-keys.rotate",
     "system.read",
+    "teams.create",
+    "teams.delete",
+    "teams.list",
+    "teams.read",
+    "teams.update",
     "tenants.create",
+    "tenants.delete",
+    "tenants.limit",
     "tenants.list",
     "tenants.read",
     "tenants.update",

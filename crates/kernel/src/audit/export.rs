@@ -1,6 +1,6 @@
 //! An export of a chain: page by page, as it stands in the database. Whether that is what was sealed is for the verifier to say,
 //! so nothing is left out here because it looks wrong; only the last line, a fresh signature, is not given where the seals do not
-//! follow from one another.
+//! follow from one another, or from what this process vouched for before ([`super::marks`]).
 
 use std::collections::VecDeque;
 
@@ -12,7 +12,12 @@ use qd_core::error::{Error, Result};
 use qd_core::id::TenantId;
 use uuid::Uuid;
 
-use super::{COLUMNS, list::hash, read, row_of};
+use super::{
+    COLUMNS,
+    list::hash,
+    marks::{BROKEN, Mark},
+    read, row_of,
+};
 use crate::{kernel::Kernel, params, store::Row, store::StoreResult};
 
 /// Records read at once.
@@ -29,6 +34,8 @@ pub struct AuditExport {
     after: i64,
     hash: Hash,
     whole: bool,
+    /// The chain hash at `to` that follows from what this process vouched for; none where the database's does not.
+    vouched: Option<Hash>,
     /// Checkpoints up to this one were there when it began.
     newest: i64,
     first: Option<String>,
@@ -40,6 +47,8 @@ struct Bounds {
     from: i64,
     to: i64,
     prev_hash: Option<Hash>,
+    /// The chain hash at `to`, as the database has it.
+    end_hash: Option<Hash>,
     pruned: Option<String>,
     checkpoints: i64,
     newest: i64,
@@ -76,7 +85,7 @@ impl Kernel {
             (_, Some(hash)) => hash,
             (from, None) => {
                 return Err(Error::conflict(
-                    "audit_chain_broken",
+                    BROKEN,
                     format!(
                         "the seal of record {} is gone from the database: export from another record on",
                         from - 1
@@ -84,13 +93,18 @@ impl Kernel {
                 ));
             }
         };
+        let through = Mark { seq: bounds.from - 1, chain_hash: prev_hash };
+        let end = Mark { seq: bounds.to, chain_hash: bounds.end_hash.unwrap_or(prev_hash) };
+        let vouched =
+            match self.audit.found(&chain, self.audit_follows(&key, &chain, Some(through), end).await) {
+                Ok(()) => Some(end.chain_hash),
+                Err(error) if error.code == BROKEN => None,
+                Err(error) => return Err(error),
+            };
         let pruned = match &bounds.pruned {
             None => None,
             Some(body) => Some(Signed::<Pruning>::read(body.as_bytes()).map_err(|why| {
-                Error::conflict(
-                    "audit_chain_broken",
-                    format!("the pruning record of the chain was changed: {why}"),
-                )
+                Error::conflict(BROKEN, format!("the pruning record of the chain was changed: {why}"))
             })?),
         };
         let header = Header {
@@ -114,6 +128,7 @@ impl Kernel {
             after: bounds.from - 1,
             hash: prev_hash,
             whole: true,
+            vouched,
             newest: bounds.newest,
             first: Some(first),
             ended: false,
@@ -170,9 +185,11 @@ impl AuditExport {
             return Ok(Some(lines));
         }
         self.ended = true;
-        if !self.whole || self.after != self.to {
+        if !self.whole || self.after != self.to || self.vouched != Some(self.hash) {
             return Ok(None);
         }
+        let mark = Mark { seq: self.to, chain_hash: self.hash };
+        self.kernel.audit.marks.put(&self.chain, mark);
         let checkpoint = Checkpoint {
             chain: self.chain,
             seq: self.to,
@@ -254,6 +271,11 @@ fn bounds(tx: &mut crate::store::Tx<'_>, chain: Uuid, from: Option<i64>, to: Opt
     {
         prev_hash = Signed::<Pruning>::read(body.as_bytes()).ok().map(|pruned| pruned.statement.chain_hash);
     }
+    let end_hash = tx.opt(
+        "SELECT chain_hash FROM audit_seal WHERE chain = $1 AND seq = $2",
+        params![chain, to],
+        |row| hash(row, 0),
+    )?;
     let newest = tx
         .opt("SELECT number FROM audit_signer WHERE one = 1", &[], |row| row.get::<i64>(0))?
         .unwrap_or_default();
@@ -262,7 +284,7 @@ fn bounds(tx: &mut crate::store::Tx<'_>, chain: Uuid, from: Option<i64>, to: Opt
         params![chain, from, to, newest],
         |row| row.get(0),
     )?;
-    Ok(Bounds { from, to, prev_hash, pruned, checkpoints, newest })
+    Ok(Bounds { from, to, prev_hash, end_hash, pruned, checkpoints, newest })
 }
 
 fn sealed(row: &Row<'_>) -> StoreResult<Sealed> {

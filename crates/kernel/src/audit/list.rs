@@ -14,11 +14,12 @@ use uuid::Uuid;
 
 use super::{COLUMN_COUNT, COLUMNS, read};
 use crate::{
+    access::sight::Sight,
     context::Scope,
     kernel::Kernel,
     page::{Page, PageRequest},
     query::Query,
-    store::{Row, StoreError, StoreResult},
+    store::{Backend, Row, StoreError, StoreResult},
 };
 
 /// A record as it is shown: with its place in the chain, once it has one.
@@ -71,6 +72,8 @@ pub struct AuditFilter {
     pub request_id: Option<String>,
     pub correlation_id: Option<String>,
     pub trace_id: Option<String>,
+    /// About which resources.
+    pub sight: Sight,
     /// From then on.
     pub since: Option<Timestamp>,
     /// Before then.
@@ -100,6 +103,7 @@ impl Kernel {
             .store
             .read(move |tx| -> Result<Vec<AuditRecord>> {
                 let mut query = select(reach, &filter);
+                narrow(&mut query, tx.backend(), &filter.sight);
                 if let Some(before) = before {
                     query.push(" AND a.id < ?", before);
                 }
@@ -143,6 +147,17 @@ fn select(reach: AuditReach, filter: &AuditFilter) -> Query {
     push(" AND a.at >= ?", boxed(filter.since));
     push(" AND a.at < ?", boxed(filter.until));
     query
+}
+
+/// To what is about resources that are shown: of them, their runs, and what their jobs did.
+fn narrow(query: &mut Query, backend: Backend, sight: &Sight) {
+    let Some(ids) = sight.ids() else { return };
+    query.text(if matches!(sight, Sight::Only(_)) { " AND (" } else { " AND NOT (" });
+    // What names no object is about none of them.
+    query.text("COALESCE(").among(backend, "a.object_id", ids.iter());
+    query.text(" OR a.object_id IN (SELECT id FROM run WHERE ").among(backend, "resource_id", ids.iter());
+    query.text("), false) OR COALESCE(a.job_id IN (SELECT id FROM job WHERE ");
+    query.among(backend, "resource_id", ids.iter()).text("), false))");
 }
 
 fn boxed<P: crate::store::Param + Send + 'static>(

@@ -11,7 +11,12 @@ use qd_core::error::Result;
 use qd_core::time::Timestamp;
 use uuid::Uuid;
 
-use super::{list::hash, signing::signer_is, tenant_of};
+use super::{
+    list::hash,
+    marks::{BROKEN, Mark},
+    signing::signer_is,
+    tenant_of,
+};
 use crate::{kernel::Kernel, params, store::in_list};
 
 /// Seals looked at by one read, and records removed by one transaction.
@@ -21,7 +26,7 @@ impl Kernel {
     /// Prunes every chain of what is older than the retention; answers how many records it removed.
     pub(crate) async fn audit_prune(&self) -> Result<u64> {
         let Some(age) = self.options.audit.retention else { return Ok(0) };
-        let before = self.source.now().checked_sub(age).unwrap_or(Timestamp::MIN);
+        let before = self.reckoning.now().checked_sub(age).unwrap_or(Timestamp::MIN);
         let chains: Vec<Uuid> = self
             .store
             .read(|tx| -> Result<Vec<Uuid>> {
@@ -31,7 +36,11 @@ impl Kernel {
         let mut removed = 0;
         for chain in chains {
             if let Some(up_to) = self.audit_old(chain, before).await? {
-                self.audit_pruning(chain, up_to, age).await?;
+                match self.audit_pruning(chain, up_to, age).await {
+                    // Said by whoever found it; the other chains are pruned.
+                    Err(error) if error.code == BROKEN => continue,
+                    done => done?,
+                }
             }
             removed += self.audit_remove(chain).await?;
         }
@@ -80,6 +89,12 @@ impl Kernel {
         let now = self.source.now();
         let why = format!("older than {} hours, the retention of the audit", age.as_secs() / 3600);
         let key_id = key.public().key_id;
+        let chain_hash = self.store.read(move |tx| -> Result<_> {
+            let sql = "SELECT chain_hash FROM audit_seal WHERE chain = $1 AND seq = $2";
+            Ok(tx.one(sql, params![row, seq], |row| hash(row, 0))?)
+        });
+        let mark = Mark { seq, chain_hash: chain_hash.await? };
+        self.audit.found(&chain, self.audit_follows(&key, &chain, None, mark).await)?;
         self.store
             .write(move |tx| -> Result<()> {
                 let for_update = tx.backend().for_update();
@@ -91,13 +106,9 @@ impl Kernel {
                 if pruned >= seq {
                     return Ok(());
                 }
-                let chain_hash = tx.one(
-                    "SELECT chain_hash FROM audit_seal WHERE chain = $1 AND seq = $2",
-                    params![row, seq],
-                    |row| hash(row, 0),
-                )?;
                 let count = seq - pruned;
-                let statement = Pruning { chain, seq, chain_hash, count, why: why.clone(), at: now };
+                let statement =
+                    Pruning { chain, seq, chain_hash: mark.chain_hash, count, why: why.clone(), at: now };
                 let body = line_text(&Signed::sign(statement, &key)?)?;
                 tx.exec(
                     "INSERT INTO audit_pruning (chain, seq, body) VALUES ($1, $2, $3)",

@@ -129,7 +129,7 @@ fn seal(tx: &mut Tx<'_>, installation: Uuid, batch: &[Unsealed], now: Timestamp)
     let (list, args) = in_list(&queued, 1);
     let taken = tx.exec(&format!("DELETE FROM audit_unsealed WHERE seq IN ({list})"), &args)?;
     if taken != batch.len() as u64 {
-        return Err(Error::conflict("audit_sealed_elsewhere", "another process sealed these audit records"));
+        return Err(Error::conflict(ELSEWHERE, "another process sealed these audit records"));
     }
     // In the order of their keys, as whoever takes several locks does.
     let mut heads = BTreeMap::new();
@@ -177,12 +177,12 @@ type SealRow = (Uuid, i64, Uuid, Vec<u8>, Vec<u8>);
 
 /// In as few statements as there are powers of two in their number: each has a text of its own.
 fn insert(tx: &mut Tx<'_>, mut seals: &[SealRow]) -> Result<()> {
-    const TYPES: [&str; 5] = [""; 5];
+    // The columns of the table say the types, so none is written, as for SQLite, whichever database it is.
+    const UNTYPED: (Backend, [&str; 5]) = (Backend::Sqlite, [""; 5]);
     while !seals.is_empty() {
         let (now_these, later) = seals.split_at(1 << seals.len().min(64).ilog2());
         seals = later;
-        // The columns of the table say the types.
-        let rows = rows_of(Backend::Sqlite, &TYPES, now_these.len(), 1);
+        let rows = rows_of(UNTYPED.0, &UNTYPED.1, now_these.len(), 1);
         let args: Vec<&dyn Param> = now_these
             .iter()
             .flat_map(|(chain, seq, id, record, link)| [chain as &dyn Param, seq, id, record, link])

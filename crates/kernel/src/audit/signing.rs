@@ -5,29 +5,33 @@
 //! yet, and else seals without signing, which `/ready` shows. That is the least that is safe: nobody must hand a key around before
 //! a second process can start, and no secret lies in the database, whose owner is the one who must not be able to sign. Another key
 //! takes over by `--audit-key-rotate` alone; whoever still has the old one notices at its next signature, by the row that every
-//! signature is made under, and stops.
+//! checkpoint and pruning is made under, and stops.
 //!
-//! Before it signs, the signer folds the seals since its last checkpoint, so that it does not vouch for a chain that does not
-//! follow from what it vouched for before.
+//! Before it signs, the signer folds the seals since what it vouched for last, by its own memory ([`super::marks`]), so that it does
+//! not vouch for a chain that does not follow from that. A chain that does not is left alone, and the others are signed.
 
 use std::fs;
-use std::io::{ErrorKind, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::time::Duration;
 
-use qd_core::audit::{Chain, Checkpoint, Hash, PublicKey, Signed, SigningKey, genesis, line_text, link};
+use qd_core::audit::{Checkpoint, Hash, PublicKey, Signed, SigningKey, line_text};
 use qd_core::error::{Error, Result};
 use qd_core::time::Timestamp;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::{KeySource, NewRecord, SYSTEM, append_record, list::hash, object, tenant_of};
+use super::{
+    KeySource, NewRecord, SYSTEM, append_record,
+    list::hash,
+    marks::{BROKEN, Mark},
+    object, tenant_of,
+};
 use crate::{
     context::RequestIds,
     kernel::Kernel,
-    params,
-    store::{Row, StoreError, StoreResult, Tx},
+    params, private_file,
+    store::{Row, StoreResult, Tx},
 };
 
 /// The file in the data folder.
@@ -35,8 +39,6 @@ pub const KEY_FILE: &str = "audit.key";
 const DUTY: &str = "audit_checkpoints";
 /// The longest sleep, so that a stop is never waited for and a new chain is not forgotten.
 const LOOK: Duration = Duration::from_secs(1);
-/// Seals folded by one read.
-const FOLD: i64 = 5000;
 
 /// Whether a key is the one that signs.
 enum Agreed {
@@ -50,7 +52,6 @@ struct Unchecked {
     chain: Uuid,
     seq: i64,
     hash: Hash,
-    checked: i64,
 }
 
 impl Kernel {
@@ -215,26 +216,26 @@ impl Kernel {
     }
 
     async fn audit_checkpoint_due(&self, every: Duration) -> Result<usize> {
-        let mut made = 0;
+        let (mut made, mut broken) = (0, None);
         for grown in self.audit_unchecked(every).await? {
-            made += usize::from(self.checkpoint_make(&grown).await?);
+            match self.checkpoint_make(&grown).await {
+                Ok(new) => made += usize::from(new),
+                // The others are not left unsigned for it. Tried again at each look: the database may be put right from a copy.
+                Err(error) if error.code == BROKEN => broken = Some(error),
+                Err(error) => return Err(error),
+            }
         }
         if made > 0 {
             self.audit.checked.notify_waiters();
         }
-        Ok(made)
+        broken.map_or(Ok(made), Err)
     }
 
     async fn checkpoint_make(&self, grown: &Unchecked) -> Result<bool> {
         let Some(key) = self.audit.signer() else { return Ok(false) };
         let chain = self.audit_chain(tenant_of(grown.chain)).await?;
-        if let Err(error) = self.chain_fold(&chain, grown).await {
-            if error.code == BROKEN {
-                // Tried again at each look: the database may be put right from a copy.
-                self.audit.falls_silent(error.detail.clone());
-            }
-            return Err(error);
-        }
+        let mark = Mark { seq: grown.seq, chain_hash: grown.hash };
+        self.audit.found(&chain, self.audit_follows(&key, &chain, None, mark).await)?;
         let (row, seq, now) = (grown.chain, grown.seq, self.source.now());
         let checkpoint = Checkpoint { chain, seq, chain_hash: grown.hash, at: now };
         let body = line_text(&Signed::sign(checkpoint, &key)?)?;
@@ -274,12 +275,11 @@ impl Kernel {
                 self.audit.falls_silent(error.detail.clone());
                 Err(error)
             }
-            made => {
-                if made.is_ok() {
-                    self.audit.signs(key);
-                }
-                made
+            Ok(true) => {
+                self.audit.marks.put(&chain, mark);
+                Ok(true)
             }
+            made => made,
         }
     }
 
@@ -290,60 +290,16 @@ impl Kernel {
         self.store
             .read(move |tx| -> Result<Vec<Unchecked>> {
                 Ok(tx.rows(
-                    "SELECT chain, seq, chain_hash, checked_seq FROM audit_chain
+                    "SELECT chain, seq, chain_hash FROM audit_chain
                      WHERE seq > checked_seq AND (checked_at IS NULL OR checked_at <= $1 OR checked_at > $2) ORDER BY chain",
                     params![before, now],
                     |row| {
                         let hash = hash(row, 2)?;
-                        Ok(Unchecked { chain: row.get(0)?, seq: row.get(1)?, hash, checked: row.get(3)? })
+                        Ok(Unchecked { chain: row.get(0)?, seq: row.get(1)?, hash })
                     },
                 )?)
             })
             .await
-    }
-
-    /// Whether the chain's end follows from its last checkpoint.
-    async fn chain_fold(&self, chain: &Chain, grown: &Unchecked) -> Result<()> {
-        let (row, checked, end) = (grown.chain, grown.checked, grown.seq);
-        let broken = |seq: i64| {
-            let detail = format!(
-                "the audit chain {chain} does not follow from what was signed before (record {seq}): its seals were changed in the \
-                 database, and nothing more is signed"
-            );
-            Error::conflict("audit_chain_broken", detail)
-        };
-        let start =
-            self.store.read(move |tx| -> Result<Option<Hash>> { checked_hash(tx, row, checked) }).await?;
-        let mut hash = match (checked, start) {
-            (0, _) => genesis(chain),
-            (_, Some(hash)) => hash,
-            (_, None) => return Err(broken(checked)),
-        };
-        let mut after = checked;
-        while after < end {
-            let seals = self
-                .store
-                .read(move |tx| -> Result<Vec<(i64, Hash)>> {
-                    let sql = format!(
-                        "SELECT seq, record_hash FROM audit_seal WHERE chain = $1 AND seq > $2 AND seq <= $3 ORDER BY seq LIMIT {FOLD}"
-                    );
-                    Ok(tx.rows(&sql, params![row, after, end], |row| {
-                        Ok((row.get(0)?, super::list::hash(row, 1)?))
-                    })?)
-                })
-                .await?;
-            if seals.is_empty() {
-                return Err(broken(after + 1));
-            }
-            for (seq, record) in seals {
-                if seq != after + 1 {
-                    return Err(broken(after + 1));
-                }
-                hash = link(hash, record, seq);
-                after = seq;
-            }
-        }
-        if hash == grown.hash { Ok(()) } else { Err(broken(end)) }
     }
 
     /// Every key that ever signed, the oldest first.
@@ -354,25 +310,6 @@ impl Kernel {
             })
             .await
     }
-}
-
-const BROKEN: &str = "audit_chain_broken";
-
-/// What was signed at `seq`: from the checkpoint itself, or, where that was pruned, from the pruning that took its place.
-fn checked_hash(tx: &mut Tx<'_>, chain: Uuid, seq: i64) -> Result<Option<Hash>> {
-    let body = |row: &Row<'_>| -> StoreResult<Hash> {
-        let text: String = row.get(0)?;
-        let read: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
-        let hash = read.get("chain_hash").and_then(serde_json::Value::as_str).unwrap_or_default();
-        hash.parse().map_err(|error: Error| StoreError::Decode { column: 0, detail: error.detail })
-    };
-    for table in ["audit_checkpoint", "audit_pruning"] {
-        let sql = format!("SELECT body FROM {table} WHERE chain = $1 AND seq = $2");
-        if let Some(hash) = tx.opt(&sql, params![chain, seq], body)? {
-            return Ok(Some(hash));
-        }
-    }
-    Ok(None)
 }
 
 /// Whether this key signs, with the row held until the end of the transaction.
@@ -422,20 +359,5 @@ fn key_in(path: &Path) -> Result<SigningKey> {
 /// `audit_key` where the file is there already, or cannot be written.
 pub fn key_write(path: &Path, key: &SigningKey) -> Result<()> {
     let pem = key.to_pem().map_err(|error| no_key(path, &error))?;
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".new");
-    let new = path.with_file_name(name);
-    let write = || -> std::io::Result<()> {
-        let mut file =
-            fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
-        file.write_all(pem.as_bytes())?;
-        file.sync_all()?;
-        // A link is not made over what is there, a rename would be.
-        let linked = fs::hard_link(&new, path);
-        fs::remove_file(&new)?;
-        linked?;
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        fs::File::open(folder)?.sync_all()
-    };
-    write().map_err(|error| no_key(path, &error))
+    private_file::create(path, pem.as_bytes()).map_err(|error| no_key(path, &error))
 }

@@ -1,14 +1,15 @@
 //! Checkpoints on their way outside, where whoever owns the database cannot reach them: a folder, a bucket, a web address.
 //!
-//! Each sink is a position in the checkpoints, in the database, and goes on behind what it took; a repeat puts the same bytes under
-//! the same name. A new one begins with the newest checkpoint of each chain. What is away is tried again with growing pauses and
+//! Each sink is a position in the checkpoints, in the database, and goes on behind what it took. Nothing is sent that a listed key
+//! did not sign, and nothing is put over what is there: a repeat finds the same bytes under the same name, and other bytes are an
+//! alarm, at which that sink stands still. A new one begins with the newest checkpoint of each chain. What is away is tried again with growing pauses and
 //! holds nothing up: its age and its reason stand in `/ready` and `/metrics`.
 
 use std::net::IpAddr;
 use std::time::Duration;
 
-use object_store::ObjectStoreExt as _;
-use qd_core::audit::{Checkpoint, Signed};
+use object_store::{ObjectStoreExt as _, PutMode};
+use qd_core::audit::{Checkpoint, PublicKey, Signed};
 use qd_core::error::{Error, Result};
 use reqwest::{Client, Url, redirect};
 use tokio_util::sync::CancellationToken;
@@ -26,6 +27,8 @@ const RETRY_MOST: Duration = Duration::from_mins(5);
 const LIMIT: Duration = Duration::from_secs(10);
 /// Checkpoints read at once.
 const BATCH: i64 = 100;
+/// Bytes of what lies under a checkpoint's name that are compared with it.
+const LONGEST: u64 = 16 * 1024;
 
 /// A place outside.
 pub(crate) struct Sink {
@@ -72,16 +75,34 @@ impl Sink {
         Ok(sink.into())
     }
 
-    /// Hands one checkpoint over. A repeat changes nothing.
-    async fn deliver(&self, body: &str) -> Result<(), String> {
+    /// Hands one checkpoint over, if one of these keys signed it. A repeat changes nothing, and what is there stays.
+    async fn deliver(&self, body: &str, keys: &[PublicKey]) -> Result<(), String> {
+        let signed = Signed::<Checkpoint>::read(body.as_bytes())?;
+        if !keys.iter().any(|key| signed.is_by(key)) {
+            return Err(format!(
+                "the checkpoint of record {} of {} is not what was signed: it was changed in the database",
+                signed.statement.seq, signed.statement.chain
+            ));
+        }
         match &self.place {
             Place::Objects(objects) => {
-                let checkpoint = Signed::<Checkpoint>::read(body.as_bytes())?.statement;
-                let (chain, seq) = (checkpoint.chain.to_string(), checkpoint.seq);
+                let (chain, seq) = (signed.statement.chain.to_string(), signed.statement.seq);
                 let path = chain.split('/').fold(objects.prefix.clone(), |path, part| path.join(part));
                 let path = path.join(format!("{seq:012}.json"));
-                let put = objects.store.put(&path, format!("{body}\n").into_bytes().into()).await;
-                put.map(drop).map_err(|error| said_shortly(&error))
+                let line = format!("{body}\n").into_bytes();
+                match objects.store.put_opts(&path, line.clone().into(), PutMode::Create.into()).await {
+                    Ok(_) => Ok(()),
+                    Err(object_store::Error::AlreadyExists { .. }) => {
+                        let there = objects.store.get_range(&path, 0..LONGEST).await;
+                        match there.map_err(|error| said_shortly(&error))? == line {
+                            true => Ok(()),
+                            false => Err(format!(
+                                "{path} is there already and says something else: the database or that place was changed"
+                            )),
+                        }
+                    }
+                    Err(error) => Err(said_shortly(&error)),
+                }
             }
             Place::Web { client, url } => {
                 let request =
@@ -167,13 +188,14 @@ impl Kernel {
 
     /// Sends what the sink does not have; false where it does not take it now.
     async fn audit_send(&self, sink: &Sink) -> Result<bool> {
+        let keys = self.audit_keys().await?;
         loop {
             let parcels = self.audit_parcels(&sink.name).await?;
             if parcels.is_empty() {
                 return Ok(true);
             }
             for parcel in parcels {
-                match sink.deliver(&parcel.body).await {
+                match sink.deliver(&parcel.body, &keys).await {
                     Ok(()) => self.audit_sent(&sink.name, parcel.number).await?,
                     Err(why) => {
                         self.audit_unsent(&sink.name, &why).await?;

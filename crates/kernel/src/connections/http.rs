@@ -15,6 +15,9 @@ use serde_json::{Value, json};
 use super::{Call, ConnectionType, Probe, SecretRef, shape};
 use crate::{outbound, secrets::Secret};
 
+/// Bytes that are read of an answer that is no success.
+const SAID: usize = 8 * 1024;
+
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct HttpConnection {
@@ -95,12 +98,23 @@ impl Probe for Http {
             )),
             _ => {
                 // A short answer says why; it may repeat what was sent, which is taken out.
-                let said = answer.text().await.unwrap_or_default();
+                let said = beginning(answer).await;
                 let said = said.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
                 Err(Error::unavailable("connection_refused", format!("it answers {status}: {said}")))
             }
         }
     }
+}
+
+/// The first of what it says; somebody may say more than there is memory for.
+async fn beginning(mut answer: reqwest::Response) -> String {
+    let mut read = vec![];
+    while read.len() < SAID
+        && let Ok(Some(part)) = answer.chunk().await
+    {
+        read.extend_from_slice(&part[..part.len().min(SAID - read.len())]);
+    }
+    String::from_utf8_lossy(&read).into_owned()
 }
 
 pub(super) fn header(before: &str, secret: &Secret) -> Result<HeaderValue> {

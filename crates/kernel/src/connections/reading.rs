@@ -14,7 +14,7 @@ use serde_json::json;
 
 use super::{CONNECTION, Call};
 use crate::{
-    access,
+    access::objects::On,
     context::Context,
     kernel::Kernel,
     mutation::{Act, Object},
@@ -52,7 +52,8 @@ impl Kernel {
         revision: Option<i64>,
     ) -> Result<ConnectionReading> {
         const ACTION: &str = "connections.test";
-        access::check(context, ACTION)?;
+        let on = On::resource(CONNECTION, name);
+        self.permit(context, ACTION, on.clone()).await?;
         let scope = context.scope;
         let resource = self.resource_get(scope, CONNECTION, name).await?;
         let number = revision
@@ -75,12 +76,25 @@ impl Kernel {
         let usage = SecretUse {
             scope,
             by: context.principal.name.clone(),
+            principal_id: Some(context.principal.id),
             purpose: format!("test of connections/{}, revision {number}", resource.name),
             source: context.source.clone(),
             correlation_id: context.ids.correlation_id.clone(),
             job_id: None,
             covers: false,
         };
+        // Whoever asked may go away while it is called: that it is called is written down before.
+        let asked = Act { action: ACTION.into(), reason: String::new(), on: on.clone() };
+        let (id, named) = (resource.id, resource.name.clone());
+        self.mutate(context, asked, move |m| {
+            m.audit(
+                &Object { kind: CONNECTION, id: id.uuid(), name: &named },
+                &[Change::add("/asked", json!({ "revision": number }))],
+                None,
+            )?;
+            m.event("connection.test_asked", subject(CONNECTION, id, &named), &json!({ "revision": number }))
+        })
+        .await?;
         let began = Instant::now();
         let call = Call::new(&spec, &self.outbound, LIMIT, &self.secrets, &usage, &self.source);
         let late =
@@ -102,7 +116,7 @@ impl Kernel {
         };
         let kept = reading.clone();
         let latency_us = i64::try_from(latency.as_micros()).unwrap_or(i64::MAX);
-        let act = Act { action: ACTION.into(), reason: String::new() };
+        let act = Act { action: ACTION.into(), reason: String::new(), on };
         self.mutate(context, act, move |m| {
             let told = json!({ "revision": number, "ok": kept.ok, "code": kept.code, "detail": kept.detail });
             m.tx.exec(

@@ -10,7 +10,7 @@ use futures::TryStreamExt as _;
 use object_store::{
     ClientOptions, ObjectStore as _, RetryConfig,
     aws::AmazonS3Builder,
-    client::{HttpClient, HttpConnector},
+    client::{HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpService},
     path::Path,
 };
 use qd_core::{
@@ -23,6 +23,9 @@ use serde_json::{Value, json};
 
 use super::{Call, ConnectionType, Probe, SecretRef, shape};
 use crate::outbound;
+
+/// Longest answer that is read, bytes: a page of a list has a thousand keys of a kilobyte at most.
+const ANSWER: usize = 4 * 1024 * 1024;
 
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -94,17 +97,43 @@ fn parse(spec: &Value) -> std::result::Result<Value, Vec<Violation>> {
             "a path without empty parts is wanted",
         ));
     }
+    if !is_region(&read.region) {
+        let detail = "1 to 32 of a-z, 0-9 and '-' are wanted";
+        found.push(Violation::new(at.key("region"), "invalid_name", detail));
+    }
     found.extend(shape::secrets([(at.key("secret_access_key"), &read.secret_access_key)]));
     shape::written(&read, found)
 }
 
+/// Part of a host's name, and nothing that leads elsewhere.
+fn is_region(text: &str) -> bool {
+    (1..=32).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+}
+
 /// Hands the guarded client to the store.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Guarded(reqwest::Client);
 
 impl HttpConnector for Guarded {
     fn connect(&self, _options: &ClientOptions) -> object_store::Result<HttpClient> {
-        Ok(HttpClient::new(self.0.clone()))
+        Ok(HttpClient::new(self.clone()))
+    }
+}
+
+#[async_trait]
+impl HttpService for Guarded {
+    async fn call(&self, request: HttpRequest) -> std::result::Result<HttpResponse, HttpError> {
+        let (head, body) = HttpService::call(&self.0, request).await?.into_parts();
+        let (mut parts, mut read) = (body.bytes_stream(), vec![]);
+        while let Some(part) = parts.try_next().await? {
+            if read.len() + part.len() > ANSWER {
+                let why = std::io::Error::other("the answer is longer than a list of a bucket");
+                return Err(HttpError::new(HttpErrorKind::Decode, why));
+            }
+            read.extend_from_slice(&part);
+        }
+        Ok(HttpResponse::from_parts(head, read.into()))
     }
 }
 
@@ -114,18 +143,23 @@ struct S3;
 impl Probe for S3 {
     async fn probe(&self, call: &Call<'_>) -> Result<String> {
         let spec: S3Connection = shape::read(call.spec).map_err(Error::from_violations)?;
+        // One that an older server took.
+        if !is_region(&spec.region) {
+            return Err(Error::forbidden("address_refused", "the region is no part of a host's name"));
+        }
+        let endpoint = spec.address.clone();
+        let endpoint = endpoint.unwrap_or_else(|| format!("https://s3.{}.amazonaws.com", spec.region));
+        call.outbound.url(&endpoint)?;
         let key = call.secret(&spec.secret_access_key).await?;
-        let mut builder = AmazonS3Builder::new()
+        let builder = AmazonS3Builder::new()
             .with_bucket_name(&spec.bucket)
             .with_region(&spec.region)
             .with_access_key_id(&spec.access_key_id)
             .with_secret_access_key(key.expose())
             .with_retry(RetryConfig { max_retries: 0, retry_timeout: call.within, ..RetryConfig::default() })
+            .with_endpoint(&endpoint)
+            .with_allow_http(spec.address.is_some())
             .with_http_connector(Guarded(call.outbound.client()?));
-        if let Some(address) = &spec.address {
-            call.outbound.url(address)?;
-            builder = builder.with_endpoint(address).with_allow_http(true);
-        }
         let store = builder.build().map_err(|error| failure(&error))?;
         let prefix = Path::parse(&spec.prefix)
             .map_err(|error| Error::unavailable("unreachable", error.to_string()))?;
@@ -149,4 +183,28 @@ fn failure(error: &object_store::Error) -> Error {
         "connection_refused"
     };
     Error::unavailable(code, text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_region_is_part_of_a_name_and_leads_nowhere_else() {
+        let with = |region: &str| {
+            parse(&json!({
+                "type": "s3", "bucket": "models", "region": region, "access_key_id": "k", "secret_access_key": "secret://k",
+            }))
+        };
+        assert!(with("eu-central-1").is_ok());
+        let long = "a".repeat(33);
+        for wrong in ["", "x@10.0.0.5:8443/?", "a%00b", "a.b", "A", "a/b", &long] {
+            let found = with(wrong).unwrap_err();
+            assert_eq!(
+                (found[0].pointer.as_str(), found[0].code.as_str()),
+                ("/region", "invalid_name"),
+                "{wrong}"
+            );
+        }
+    }
 }

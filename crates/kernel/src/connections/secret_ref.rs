@@ -5,21 +5,19 @@
 
 use std::{
     borrow::Cow,
-    env, fmt,
+    fmt,
     path::{Component, Path, PathBuf},
 };
 
 use qd_core::{
-    error::{Error, Result},
+    error::Result,
     violation::{Pointer, Violation},
 };
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize, de};
 use serde_json::Value;
-use tokio::io::AsyncReadExt as _;
-use zeroize::Zeroizing;
 
-use crate::secrets::{LONGEST, Secret, SecretUse, Secrets, StoredRef};
+use crate::secrets::{Secret, SecretUse, Secrets, StoredRef};
 
 /// What a person reads who wrote something else where a reference is wanted. Nothing of it is repeated: it may be the secret.
 pub const WANTED: &str =
@@ -40,27 +38,13 @@ impl SecretRef {
     /// What is there now, without the line's end of a file.
     ///
     /// # Errors
-    /// `secret_missing`: there is nothing there now; it may come. Of a stored one also what [`Secrets::resolve`] says.
+    /// `secret_missing`: there is nothing there now; it may come. `secret_place_refused`: the operator does not let connections name
+    /// it. Of a stored one also what [`Secrets::resolve`] says.
     pub async fn read(&self, secrets: &Secrets, usage: &SecretUse) -> Result<Secret> {
-        let missing = |why: String| Error::unavailable("secret_missing", format!("{self} {why}"));
-        let text = match self {
-            Self::Stored(reference) => return secrets.resolve(reference, usage).await,
-            Self::Env(name) => {
-                env::var(name).map(Zeroizing::new).map_err(|_| missing("is not set".into()))?
-            }
-            Self::File(path) => {
-                let file = tokio::fs::File::open(path).await.map_err(|error| missing(unread(&error)))?;
-                let mut text = Zeroizing::new(String::new());
-                let read = file.take(LONGEST as u64 + 1).read_to_string(&mut text).await;
-                if read.map_err(|error| missing(unread(&error)))? > LONGEST {
-                    return Err(missing(format!("is longer than {LONGEST} bytes")));
-                }
-                text
-            }
-        };
-        match text.trim() {
-            "" => Err(missing("is empty".into())),
-            secret => Ok(Secret::new(secret)),
+        match self {
+            Self::Stored(reference) => secrets.resolve(reference, usage).await,
+            Self::Env(name) => secrets.resolve_variable(name, usage).await,
+            Self::File(path) => secrets.resolve_file(path, usage).await,
         }
     }
 
@@ -96,11 +80,6 @@ fn is_variable(name: &str) -> bool {
 pub fn is_plain_absolute(path: &Path) -> bool {
     let plain = |part: Component<'_>| matches!(part, Component::RootDir | Component::Normal(_));
     path.is_absolute() && path.components().all(plain)
-}
-
-/// Without what was read: an error of decoding would quote it.
-fn unread(error: &std::io::Error) -> String {
-    format!("cannot be read ({})", error.kind())
 }
 
 impl fmt::Display for SecretRef {

@@ -10,7 +10,7 @@ use url::Url;
 use super::{SecretRef, WANTED};
 
 /// JSON Schema of a whole spec.
-pub(super) fn schema<T: JsonSchema>() -> Value {
+pub(crate) fn schema<T: JsonSchema>() -> Value {
     let mut schema = schemars::schema_for!(T).to_value();
     if let Some(members) = schema.as_object_mut() {
         members.remove("$schema");
@@ -19,7 +19,7 @@ pub(super) fn schema<T: JsonSchema>() -> Value {
 }
 
 /// The spec as its type, or the first thing that does not fit.
-pub(super) fn read<T: DeserializeOwned>(spec: &Value) -> Result<T, Vec<Violation>> {
+pub(crate) fn read<T: DeserializeOwned>(spec: &Value) -> Result<T, Vec<Violation>> {
     serde_path_to_error::deserialize(spec).map_err(|error| {
         let at = error.path().iter().fold(Pointer::root(), |at, segment| match segment {
             serde_path_to_error::Segment::Seq { index } => at.index(*index),

@@ -1,9 +1,10 @@
 //! The connection type `webhook`: an address that is told of things, each time signed with a secret that both sides know.
 //!
 //! The signature is that of Standard Webhooks: HMAC-SHA256 over the message's id, its time and its body, so that who receives it knows
-//! who sent it, and refuses one that was recorded and sent again. Sending things over it is for whoever has something to tell.
+//! who sent it, and refuses one that was recorded and sent again. [`send`] is how a message goes out; who has
+//! something to tell, and tries again, is another's matter ([`crate::subscriptions`]).
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -18,7 +19,16 @@ use serde_json::{Value, json};
 use sha2::Sha256;
 
 use super::{Call, ConnectionType, Probe, SecretRef, shape};
-use crate::{outbound, secrets::Secret};
+use crate::{
+    kernel::Kernel,
+    outbound,
+    secrets::{Secret, SecretUse, redact},
+};
+
+/// As in `type`.
+pub(crate) const TYPE: &str = "webhook";
+/// A receiver that takes longer has not taken the message.
+const WITHIN: Duration = Duration::from_secs(4);
 
 pub const ID_HEADER: &str = "webhook-id";
 pub const TIME_HEADER: &str = "webhook-timestamp";
@@ -46,7 +56,7 @@ enum WebhookKind {
 
 pub(crate) fn connection_type() -> ConnectionType {
     ConnectionType {
-        name: "webhook",
+        name: TYPE,
         schema: shape::schema::<WebhookConnection>(),
         example: json!({ "type": "webhook", "address": "https://example.org/hooks/quarterdeck", "secret": "secret://hooks/signing" }),
         parse,
@@ -72,6 +82,44 @@ pub fn sign(secret: &Secret, id: &str, seconds: i64, body: &str) -> String {
     let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(&key) else { return String::new() };
     mac.update(format!("{id}.{seconds}.{body}").as_bytes());
     format!("v1,{}", STANDARD.encode(mac.finalize().into_bytes()))
+}
+
+/// What is sent, the same each time.
+pub(crate) struct Message {
+    /// By which a receiver knows a repeat.
+    pub id: String,
+    pub body: String,
+}
+
+/// Sends a message over a published connection, signed as of now. Done is what the receiver answers with 2xx.
+///
+/// # Errors
+/// `webhook_refused` where it answers something else; what the secret and the address are refused for. Nothing that the receiver said is
+/// repeated.
+pub(crate) async fn send(kernel: &Kernel, spec: &Value, usage: &SecretUse, message: &Message) -> Result<()> {
+    let spec: WebhookConnection = shape::read(spec).map_err(Error::from_violations)?;
+    let url = kernel.outbound.url(&spec.address)?;
+    let secret = spec.secret.read(&kernel.secrets, usage).await?;
+    let seconds = kernel.source.now().micros().div_euclid(1_000_000);
+    let request = kernel
+        .outbound
+        .client()?
+        .post(url)
+        .timeout(WITHIN)
+        .header("content-type", "application/json")
+        .header(ID_HEADER, &message.id)
+        .header(TIME_HEADER, seconds)
+        .header(SIGNATURE_HEADER, sign(&secret, &message.id, seconds, &message.body))
+        .body(message.body.clone());
+    let answer = request.send().await.map_err(|error| {
+        let error = outbound::failure(&error);
+        Error::new(error.kind, error.code, redact(&error.detail, std::slice::from_ref(&secret)))
+    })?;
+    let status = answer.status();
+    if status.is_success() {
+        return Ok(());
+    }
+    Err(Error::unavailable("webhook_refused", format!("the receiver answers {status}")))
 }
 
 struct Webhook;

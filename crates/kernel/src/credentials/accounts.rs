@@ -1,7 +1,8 @@
 //! People and services: made, looked at, suspended, invited again.
 //!
 //! A person gets an invitation, shown once, with which to choose a password; a service gets tokens. Both hold no role until
-//! one is granted. A suspended account is recognised by nothing: neither password, session nor token.
+//! one is granted. A suspended account is recognised by nothing: neither password, session nor token. Its sessions have ended
+//! for good; its tokens work again when it is readmitted.
 
 use qd_core::{
     diff::Change,
@@ -24,6 +25,7 @@ use crate::{
     page::{Page, PageRequest},
     params,
     query::Query,
+    reviews::authors,
     store::{self, Column, Row, StoreResult},
 };
 
@@ -111,6 +113,9 @@ impl Kernel {
                 )?;
                 if made == 0 {
                     return Err(Error::conflict("already_exists", format!("there is a user {name} already")));
+                }
+                if new.service {
+                    authors::answers_for(m, id)?;
                 }
                 if let Some(written) = &written {
                     let credential: Uuid = m.id();
@@ -202,6 +207,10 @@ impl Kernel {
                     params![old.id, display_name, state.as_str()],
                 )?;
                 if state == AccountState::Suspended {
+                    m.tx.exec(
+                        "DELETE FROM credential WHERE principal_id = $1 AND kind IN ('session', 'refresh', 'link')",
+                        params![old.id],
+                    )?;
                     bindings::administrators_left(m.tx)?;
                 }
                 let new = m.tx.one(

@@ -20,14 +20,15 @@ const MOST: usize = 10_000;
 pub(crate) struct Callers(Mutex<HashMap<String, (Identity, Timestamp)>>);
 
 impl Callers {
-    pub(super) fn get(&self, secret: &str, now: Timestamp) -> Option<Identity> {
+    pub(crate) fn get(&self, secret: &str, now: Timestamp) -> Option<Identity> {
         let map = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let (identity, until) = map.get(&key(secret))?;
         (now < *until).then(|| identity.clone())
     }
 
-    pub(super) fn put(&self, secret: &str, identity: &Identity, now: Timestamp) {
-        let Some(until) = now.checked_add(LIFE) else { return };
+    /// Remembers it no longer than until `end`.
+    pub(crate) fn put(&self, secret: &str, identity: &Identity, now: Timestamp, end: Timestamp) {
+        let Some(until) = now.checked_add(LIFE).map(|until| until.min(end)) else { return };
         let mut map = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if map.len() >= MOST {
             map.clear();
@@ -38,10 +39,6 @@ impl Callers {
     /// What somebody may do has changed, or ended.
     pub(crate) fn clear(&self) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
-    }
-
-    pub(super) fn forget(&self, secret: &str) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&key(secret));
     }
 }
 

@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::hash;
+use super::Identity;
 use crate::{
     context::Context,
     kernel::Kernel,
@@ -22,7 +22,7 @@ use crate::{
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Credential {
     pub id: Uuid,
-    /// `token` or `session`.
+    /// `token`, `session` of a browser, or `refresh`: a session of access and refresh tokens.
     pub kind: String,
     /// What a token is for, or what the browser called itself.
     pub label: String,
@@ -43,7 +43,7 @@ impl Kernel {
             .read(move |tx| -> Result<Vec<Credential>> {
                 Ok(tx.rows(
                     "SELECT id, kind, label, source, allows, created_at, expires_at FROM credential
-                     WHERE principal_id = $1 AND kind IN ('token', 'session') AND (expires_at IS NULL OR expires_at > $2)
+                     WHERE principal_id = $1 AND kind IN ('token', 'session', 'refresh') AND (expires_at IS NULL OR expires_at > $2)
                      ORDER BY created_at DESC, id LIMIT 200",
                     params![of, now],
                     |row| {
@@ -70,7 +70,7 @@ impl Kernel {
         let me = context.principal.clone();
         self.mutate(context, Act::new("own", "end-session"), move |m| {
             let gone = m.tx.exec(
-                "DELETE FROM credential WHERE id = $1 AND principal_id = $2 AND kind IN ('token', 'session')",
+                "DELETE FROM credential WHERE id = $1 AND principal_id = $2 AND kind IN ('token', 'session', 'refresh')",
                 params![id, me.id],
             )?;
             if gone == 0 {
@@ -90,10 +90,10 @@ impl Kernel {
     }
 
     /// Ends the session or token that the caller came with.
-    pub async fn credential_revoke(&self, context: &Context, secret: &str) -> Result<()> {
-        let (digest, me) = (hash(secret), context.principal.clone());
+    pub async fn credential_revoke(&self, context: &Context, identity: &Identity) -> Result<()> {
+        let (id, me) = (identity.credential_id, context.principal.clone());
         self.mutate(context, Act::new("own", "sign-out"), move |m| {
-            if m.tx.exec("DELETE FROM credential WHERE hash = $1", params![digest.clone()])? == 0 {
+            if m.tx.exec("DELETE FROM credential WHERE id = $1", params![id])? == 0 {
                 m.unchanged();
                 return Ok(());
             }
@@ -101,7 +101,7 @@ impl Kernel {
             m.audit(&Object { kind: "Principal", id: me.id.uuid(), name: &me.name }, &[], None)
         })
         .await?;
-        self.callers.forget(secret);
+        self.callers.clear();
         Ok(())
     }
 }

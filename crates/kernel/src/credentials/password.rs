@@ -4,7 +4,10 @@
 //! Work is done off the runtime's threads and by few at a time, so that many sign-ins at once cost time and not memory.
 //! A name that nobody has costs the same work as a wrong password.
 
-use std::sync::LazyLock;
+use std::sync::{
+    LazyLock,
+    atomic::{AtomicU64, Ordering},
+};
 
 use argon2::{Argon2, PasswordHasher as _, PasswordVerifier as _, password_hash::phc::PasswordHash};
 use qd_core::error::{Error, Result};
@@ -18,6 +21,13 @@ pub(crate) const SHORTEST: usize = 12;
 const LONGEST: usize = 1024;
 /// Of 19 MiB each.
 static AT_ONCE: Semaphore = Semaphore::const_new(2);
+
+static HASHES: AtomicU64 = AtomicU64::new(0);
+
+/// Passwords that were hashed in this process, to be kept or to be held against one that is.
+pub fn password_hashes() -> u64 {
+    HASHES.load(Ordering::Relaxed)
+}
 
 /// Whether the password is one that may be chosen by `name`.
 ///
@@ -95,6 +105,7 @@ pub(crate) fn outdated(stored: &str) -> bool {
 async fn work<T: Send + 'static>(job: impl FnOnce() -> T + Send + 'static) -> Result<T> {
     let failed = |error: String| Error::internal("password_hash", format!("hash a password: {error}"));
     let _turn = AT_ONCE.acquire().await.map_err(|error| failed(error.to_string()))?;
+    HASHES.fetch_add(1, Ordering::Relaxed);
     tokio::task::spawn_blocking(job).await.map_err(|error| failed(error.to_string()))
 }
 

@@ -45,6 +45,13 @@ impl Kernel {
     /// `bad_sign_in` (401), the same for a wrong name, a wrong password and an account that is suspended; `too_many_tries`
     /// (429) while the name is locked.
     pub async fn sign_in(&self, asked: SignIn, ids: RequestIds) -> Result<(Identity, Secret)> {
+        let origin = asked.origin.clone();
+        let id = self.password_proved(asked, &ids).await?;
+        self.session_open(id, origin, ids).await
+    }
+
+    /// Who has this name and this password.
+    pub(super) async fn password_proved(&self, asked: SignIn, ids: &RequestIds) -> Result<PrincipalId> {
         let tried = hash(&format!("sign-in {}", asked.name));
         let name = asked.name;
         let stored = self.try_count(tried.clone(), name.clone()).await?;
@@ -52,7 +59,7 @@ impl Kernel {
         let known = stored.as_ref().map(|(_, password)| password.as_str());
         let right = password::verify(&asked.password, known).await?;
         let Some((id, old)) = stored.filter(|_| right) else {
-            self.sign_in_failed(known_name, &asked.origin, ids).await?;
+            self.sign_in_failed(known_name, &asked.origin, ids.clone()).await?;
             return Err(Error::unauthenticated("bad_sign_in", "the name or the password is wrong"));
         };
         let anew = match password::outdated(&old) {
@@ -72,7 +79,7 @@ impl Kernel {
                 Ok(())
             })
             .await?;
-        self.session_open(id, asked.origin, ids).await
+        Ok(id)
     }
 
     /// Uses an invitation up, sets the password, and opens a session. All other sessions of the account end.
@@ -222,7 +229,7 @@ impl Kernel {
 fn password_set(tx: &mut Tx<'_>, id: PrincipalId, stored: &str) -> Result<()> {
     tx.exec("UPDATE principal SET password = $2 WHERE id = $1", params![id, stored.to_owned()])?;
     tx.exec(
-        "DELETE FROM credential WHERE principal_id = $1 AND (kind IN ('session', 'link') OR (kind = $2 AND used_at IS NULL))",
+        "DELETE FROM credential WHERE principal_id = $1 AND (kind IN ('session', 'link', 'refresh') OR (kind = $2 AND used_at IS NULL))",
         params![id, CredentialKind::Invite.as_str()],
     )?;
     Ok(())

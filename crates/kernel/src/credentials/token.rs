@@ -3,7 +3,7 @@
 //! Only the owner makes another principal with a role that is held everywhere by making it a token; within a tenant, roles
 //! are granted ([`crate::access::bindings`]).
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use qd_core::{
     error::{Error, Result},
@@ -20,6 +20,7 @@ use crate::{
     kernel::Kernel,
     mutation::{Act, Object, Subject},
     params,
+    reviews::authors,
 };
 
 /// Years are no expiry.
@@ -115,6 +116,9 @@ impl Kernel {
             };
             let id: Uuid = m.id();
             new.insert(m.tx, id, m.now)?;
+            if principal_id != m.context.principal.id {
+                authors::answers_for(m, principal_id)?;
+            }
             let data = json!({ "principal": name, "label": origin.label, "allows": request.allows, "expires_at": expires_at });
             m.event("token.created", Subject::default(), &data)?;
             m.audit(&Object { kind: "Principal", id: principal_id.uuid(), name: &name }, &[], None)
@@ -182,7 +186,15 @@ impl Kernel {
                 new.insert(m.tx, credential, m.now)?;
                 m.event("token.created", Subject::default(), &json!({ "principal": name, "roles": roles }))?;
                 m.audit(&Object { kind: "Principal", id: id.uuid(), name: name.as_str() }, &[], None)?;
-                Ok(Principal { id, name: name.to_string(), kind, roles, limits: None })
+                Ok(Principal {
+                    id,
+                    name: name.to_string(),
+                    kind,
+                    roles,
+                    teams: vec![],
+                    held: Arc::default(),
+                    limits: None,
+                })
             })
             .await?;
         Ok((principal, secret))

@@ -50,8 +50,8 @@ impl Default for Patience {
 /// What a plane registers to get events.
 #[async_trait]
 pub trait Consumer: Send + Sync + 'static {
-    /// `[a-z][a-z0-9-]*`, never another one's: the position is kept under it.
-    fn name(&self) -> &'static str;
+    /// Never another one's: the position is kept under it.
+    fn name(&self) -> &str;
 
     /// Whether it gets events of this type.
     fn wants(&self, _event_type: &str) -> bool {
@@ -98,8 +98,14 @@ enum Pass {
 }
 
 impl Kernel {
-    /// Serves one consumer until cancelled.
+    /// Serves one consumer until cancelled, and leaves the duties of this process.
     pub(crate) async fn consumer_run(self, consumer: Arc<dyn Consumer>, stop: CancellationToken) {
+        self.consumer_serve(consumer, &stop).await;
+        self.duties_leave().await;
+    }
+
+    /// Serves one consumer until cancelled.
+    pub(crate) async fn consumer_serve(&self, consumer: Arc<dyn Consumer>, stop: &CancellationToken) {
         let mut news = self.bus.follow_events();
         let mut failing = false;
         loop {
@@ -128,7 +134,6 @@ impl Kernel {
                 _ = news.changed(), if !failing => {}
             }
         }
-        self.duties_leave().await;
     }
 
     async fn consumer_pass(&self, consumer: &dyn Consumer) -> Result<Pass> {
@@ -173,13 +178,13 @@ impl Kernel {
     }
 
     /// Made behind what there is when the consumer is first seen.
-    async fn consumer_place(&self, name: &'static str) -> Result<Place> {
-        let now = self.reckoning.now();
+    async fn consumer_place(&self, name: &str) -> Result<Place> {
+        let (now, name, asked) = (self.reckoning.now(), name.to_owned(), name.to_owned());
         let find = "SELECT pos, failures, due_at FROM consumer WHERE name = $1";
         let found = self
             .store
             .read(move |tx| -> Result<Option<Place>> {
-                Ok(tx.opt(find, params![name], |row| {
+                Ok(tx.opt(find, params![asked], |row| {
                     Ok(Place { pos: row.get(0)?, failures: row.get(1)?, due_at: row.get(2)? })
                 })?)
             })
@@ -203,7 +208,8 @@ impl Kernel {
     }
 
     /// Where another process got ahead nothing is written.
-    async fn consumer_moved(&self, name: &'static str, from: i64, to: i64) -> Result<()> {
+    async fn consumer_moved(&self, name: &str, from: i64, to: i64) -> Result<()> {
+        let name = name.to_owned();
         self.store
             .write(move |tx| -> Result<()> {
                 tx.exec(
@@ -226,19 +232,19 @@ impl Kernel {
         event: &Event,
         error: Error,
     ) -> Result<()> {
-        let (name, patience, now) = (consumer.name(), consumer.patience(), self.reckoning.now());
+        let (name, patience, now) = (consumer.name().to_owned(), consumer.patience(), self.reckoning.now());
         let dead = failures >= i64::from(patience.attempts);
         let doublings = u32::try_from(failures - 1).unwrap_or(u32::MAX).min(20);
         let pause = patience.first.saturating_mul(1 << doublings).min(patience.most);
         let due_at = now.checked_add(pause).unwrap_or(Timestamp::MAX);
         if dead {
-            tracing::warn!(consumer = name, pos = event.pos, %error, "an event is not taken, and is set aside");
+            tracing::warn!(consumer = %name, pos = event.pos, %error, "an event is not taken, and is set aside");
         }
         let error = JobError { code: error.code.into(), message: error.detail };
         let letter = dead.then(|| dead_letters::NewLetter {
             id: self.source.uuid(),
             scope,
-            consumer: name,
+            consumer: name.clone(),
             event: event.clone(),
             attempts: failures,
             error: error.clone(),

@@ -22,6 +22,7 @@ use super::{
     consumers::{Consumer, deliver},
 };
 use crate::{
+    access::sight::{Sight, sifted},
     bus::nats::Nats,
     context::{Context, Scope},
     jobs::JobError,
@@ -55,13 +56,15 @@ pub struct DeadLetterFilter {
     pub consumer: Option<String>,
     /// Also those that were delivered since.
     pub delivered: bool,
+    /// About which resources.
+    pub sight: Sight,
 }
 
 /// One about to be written.
 pub(super) struct NewLetter {
     pub id: Uuid,
     pub scope: Scope,
-    pub consumer: &'static str,
+    pub consumer: String,
     pub event: Event,
     pub attempts: i64,
     pub error: JobError,
@@ -108,19 +111,23 @@ impl Kernel {
         let items = self
             .store
             .read(move |tx| -> Result<Vec<DeadLetter>> {
-                let mut query = Query::new(&format!("SELECT {COLUMNS} FROM dead_letter WHERE"));
-                query.push(" project_id = ?", scope.project_id);
-                if let Some(consumer) = &filter.consumer {
-                    query.push(" AND consumer = ?", consumer.clone());
-                }
-                if !filter.delivered {
-                    query.text(" AND state <> 'delivered'");
-                }
-                if let Some(before) = before {
-                    query.push(" AND id < ?", before);
-                }
-                query.text(" ORDER BY id DESC").limit(fetch);
-                Ok(query.rows(tx, row)?)
+                let read = |tx: &mut Tx<'_>, before: Option<Uuid>| -> Result<Vec<DeadLetter>> {
+                    let mut query = Query::new(&format!("SELECT {COLUMNS} FROM dead_letter WHERE"));
+                    query.push(" project_id = ?", scope.project_id);
+                    if let Some(consumer) = &filter.consumer {
+                        query.push(" AND consumer = ?", consumer.clone());
+                    }
+                    if !filter.delivered {
+                        query.text(" AND state <> 'delivered'");
+                    }
+                    if let Some(before) = before {
+                        query.push(" AND id < ?", before);
+                    }
+                    query.text(" ORDER BY id DESC").limit(fetch);
+                    Ok(query.rows(tx, row)?)
+                };
+                let shown = |letter: &DeadLetter| filter.sight.shows(letter.event.resource_id);
+                sifted(tx, (fetch, before), read, |letter| letter.id, |_, letter| Ok(shown(letter)))
             })
             .await?;
         Ok(page.cut("dead-letters", items, |letter| letter.id.to_string()))
@@ -162,7 +169,7 @@ impl Kernel {
 
     /// Sends one that is due to its consumer; false where none is.
     pub(super) async fn dead_letter_redeliver(&self, consumer: &dyn Consumer) -> Result<bool> {
-        let name = consumer.name();
+        let name = consumer.name().to_owned();
         let due = self
             .store
             .read(move |tx| -> Result<Option<(Scope, DeadLetter)>> {

@@ -24,6 +24,8 @@ struct Place {
     due_at: Timestamp,
     /// Jobs of the tenant that come before it.
     before: i64,
+    /// The tenant is suspended.
+    held: bool,
 }
 
 /// What is known of it beyond its row.
@@ -55,7 +57,13 @@ pub(super) async fn explain(kernel: &Kernel, scope: Scope, id: &str) -> Result<S
     } else {
         ""
     };
-    Ok(said.say(format!("{sentence}{asked}")))
+    let held = match &facts.place {
+        Some(place) if place.held && job.state != JobState::Running => {
+            " Its tenant is suspended: it goes on when the tenant is readmitted."
+        }
+        _ => "",
+    };
+    Ok(said.say(format!("{sentence}{asked}{held}")))
 }
 
 /// The state in one clause, for whoever waits for the job: `it waits for …`.
@@ -77,6 +85,11 @@ async fn facts(kernel: &Kernel, scope: Scope, id: JobId) -> Result<Facts> {
             )?;
             let place = match place {
                 Some((prio, tenant_id, due_at)) => {
+                    let held = tx.one(
+                        "SELECT count(*) FROM tenant WHERE id = $1 AND state = 'suspended'",
+                        params![tenant_id],
+                        |row| Ok(row.get::<i64>(0)? > 0),
+                    )?;
                     let before = tx.one(
                         "SELECT count(*) FROM job_queue q JOIN job j ON j.id = q.job_id
                          WHERE q.tenant_id = $1 AND q.due_at <= $2 AND j.state = 'queued' AND q.job_id <> $3
@@ -84,7 +97,7 @@ async fn facts(kernel: &Kernel, scope: Scope, id: JobId) -> Result<Facts> {
                         params![tenant_id, now, id, prio, due_at],
                         |row| row.get(0),
                     )?;
-                    Some(Place { due_at: shown_at(due_at), before })
+                    Some(Place { due_at: shown_at(due_at), before, held })
                 }
                 None => None,
             };

@@ -10,6 +10,7 @@ use serde_json::json;
 
 use super::Job;
 use crate::{
+    access::{self, objects::On},
     context::{Context, Scope},
     kernel::Kernel,
     mutation::{Act, Mutation, Object, Subject},
@@ -18,7 +19,9 @@ use crate::{
 
 impl Kernel {
     pub async fn job_cancel(&self, context: &Context, id: JobId, reason: String) -> Result<Job> {
-        self.mutate(context, Act::new("jobs", "cancel").because(reason), move |m| {
+        let kernel = self.clone();
+        let act = Act::new("jobs", "cancel").because(reason).on(On::Job(id));
+        self.mutate(context, act, move |m| {
             let scope: Scope = m.context.scope;
             queue_lock(m, id)?;
             let found: Option<(JobState, String)> = m.tx.opt(
@@ -29,6 +32,9 @@ impl Kernel {
             let Some((state, operation)) = found else {
                 return Err(Error::not_found("job_not_found", format!("there is no job {id} here")));
             };
+            if kernel.operation(&operation).is_ok_and(|operation| operation.is_platforms()) {
+                access::check_on_platform(m.context, "jobs.cancel")?;
+            }
             if state.is_terminal() {
                 return Err(Error::conflict("job_ended", format!("the job is {state} already")));
             }

@@ -1,7 +1,8 @@
 //! Claiming: a worker takes due jobs in a batch and holds each by a lease with a new fencing token.
 //!
 //! A batch is shared out among the tenants that have something due, so that one with ten thousand queued jobs leaves the
-//! next one its turn; the most urgent priority of all of them comes first.
+//! next one its turn; the most urgent priority of all of them comes first. The jobs of a suspended tenant are held where they are:
+//! none is taken until the tenant is readmitted, and one that a worker has goes on until its lease is given back.
 
 use std::collections::BTreeMap;
 
@@ -27,13 +28,17 @@ use crate::{
 /// How long a job that waits for a lock sleeps if nobody wakes it.
 const LOCK_LOOK: std::time::Duration = std::time::Duration::from_secs(5);
 
-/// The places in the queue where anything stands: one row a priority and tenant, found by steps along the index.
+/// The places in the queue where anything stands, one row a priority and tenant, found by steps along the index; and those of
+/// them that are not held.
 const PLACES: &str = "WITH RECURSIVE place (prio, tenant_id) AS (
   SELECT p.prio, (SELECT q.tenant_id FROM job_queue q WHERE q.prio = p.prio ORDER BY q.tenant_id LIMIT 1)
   FROM (SELECT 0 AS prio UNION ALL SELECT 1 UNION ALL SELECT 2) p
   UNION ALL
   SELECT t.prio, (SELECT q.tenant_id FROM job_queue q WHERE q.prio = t.prio AND q.tenant_id > t.tenant_id ORDER BY q.tenant_id LIMIT 1)
   FROM place t WHERE t.tenant_id IS NOT NULL
+), admitted (prio, tenant_id) AS (
+  SELECT t.prio, t.tenant_id FROM place t WHERE t.tenant_id IS NOT NULL
+    AND NOT EXISTS (SELECT 1 FROM tenant h WHERE h.id = t.tenant_id AND h.state = 'suspended' AND h.deleting IS NULL)
 )";
 
 /// A job held under a lease.
@@ -142,7 +147,7 @@ impl Kernel {
     pub(super) async fn jobs_next_due(&self) -> Result<Option<Timestamp>> {
         let sql = format!(
             "{PLACES} SELECT MIN((SELECT q.due_at FROM job_queue q WHERE q.prio = t.prio AND q.tenant_id = t.tenant_id
-               ORDER BY q.due_at LIMIT 1)) FROM place t WHERE t.tenant_id IS NOT NULL"
+               ORDER BY q.due_at LIMIT 1)) FROM admitted t"
         );
         self.store.read(move |tx| -> Result<_> { Ok(tx.one(&sql, &[], |row| row.get(0))?) }).await
     }
@@ -172,9 +177,7 @@ fn held_row(row: &Row<'_>) -> StoreResult<(JobId, (i64, i64))> {
 
 /// SQLite has no LATERAL, and a statement costs it next to nothing: each place is asked for itself.
 fn hold_one_by_one(tx: &mut Tx<'_>, mut share: Share, lease_end: Timestamp, now: Timestamp) -> Result<Held> {
-    let sql = format!(
-        "{PLACES} SELECT t.prio, t.tenant_id FROM place t WHERE t.tenant_id IS NOT NULL ORDER BY t.prio, t.tenant_id"
-    );
+    let sql = format!("{PLACES} SELECT t.prio, t.tenant_id FROM admitted t ORDER BY t.prio, t.tenant_id");
     let places: Vec<(i64, TenantId)> = tx.rows(&sql, &[], |row| Ok((row.get(0)?, row.get(1)?)))?;
     let mut held = Held::new();
     for prio in 0..=2 {
@@ -221,15 +224,15 @@ fn hold_together(tx: &mut Tx<'_>, mut share: Share, lease_end: Timestamp, now: T
         // An array, because Postgres may run a subquery of IN again for each row and so take more than the limit.
         let sql = format!(
             "{PLACES}, used (tenant_id, jobs) AS (VALUES {rows}), part AS (
-               SELECT GREATEST(1, $3 / GREATEST(1, (SELECT count(DISTINCT t.tenant_id) FROM place t WHERE t.tenant_id IS NOT NULL))) AS jobs
+               SELECT GREATEST(1, $3 / GREATEST(1, (SELECT count(DISTINCT t.tenant_id) FROM admitted t))) AS jobs
              ), due AS (
-               SELECT d.job_id FROM place t CROSS JOIN LATERAL (
+               SELECT d.job_id FROM admitted t CROSS JOIN LATERAL (
                  SELECT q.job_id FROM job_queue q WHERE q.prio = t.prio AND q.tenant_id = t.tenant_id AND q.due_at <= $2
                  ORDER BY q.due_at, q.job_id LIMIT LEAST(
                    CASE WHEN $4 THEN (SELECT jobs FROM part) ELSE $3 END,
                    (SELECT GREATEST(0, $5 - COALESCE(MAX(u.jobs), 0)) FROM used u WHERE u.tenant_id = t.tenant_id)
                  ) FOR UPDATE SKIP LOCKED
-               ) d WHERE t.tenant_id IS NOT NULL ORDER BY t.prio LIMIT (SELECT $3)
+               ) d ORDER BY t.prio LIMIT (SELECT $3)
              )
              UPDATE job_queue SET due_at = $1, set_at = $2, token = token + 1 WHERE job_id = ANY(ARRAY(SELECT job_id FROM due))
              RETURNING job_id, token, step, tenant_id, (SELECT jobs FROM part)"

@@ -48,9 +48,11 @@ struct Lock {
     holder: Option<JobId>,
 }
 
-/// The key as stored: of the job's project, or of its tenant where it begins with `tenant:`.
+/// The key as stored: of the job's project, of its tenant where it begins with `tenant:`, or of all with `platform:`.
 fn stored(scope: Scope, key: &str) -> String {
-    if key.starts_with("tenant:") {
+    if key.starts_with("platform:") {
+        key.to_owned()
+    } else if key.starts_with("tenant:") {
         format!("{}/{key}", scope.tenant_id)
     } else {
         format!("{}/{key}", scope.project_id)

@@ -1,11 +1,16 @@
-//! Appending lines to a run's log, and keeping it bounded.
+//! Appending lines to a run's log, and keeping it bounded: by its own size, and by the quotas of its project and tenant.
 
 use std::collections::BTreeSet;
 
 use qd_core::{error::Result, id::RunId, time::Timestamp};
 
 use super::{StoredLine, ship::garbage};
-use crate::{engine::LogLine, params, store::Tx};
+use crate::{
+    context::Scope,
+    engine::{LogLevel, LogLine, LogStream},
+    params, quotas,
+    store::Tx,
+};
 
 /// A tail chunk smaller than this takes the next lines in, so that a slow log is not a row per line.
 pub(super) const MERGE_BELOW: i64 = 8 * 1024;
@@ -24,9 +29,11 @@ struct Tail {
 }
 
 /// Appends within the transaction that moves the reader's cursor and holds the run's row, so that each line is kept once.
-/// The log of a run that has grown beyond `max_bytes` loses its oldest chunks.
+/// The log of a run that has grown beyond `max_bytes` loses its oldest chunks. Once a quota is used up, no further line of the attempt
+/// is kept, and the last one says so.
 pub(crate) fn append(
     tx: &mut Tx<'_>,
+    scope: Scope,
     run_id: RunId,
     attempt: i64,
     lines: &[LogLine],
@@ -54,12 +61,17 @@ pub(crate) fn append(
         },
     )?;
     // From the run: the chunk that was the newest may be gone since.
-    let (known, mut bytes): (i64, i64) =
-        tx.one("SELECT log_lines, log_bytes FROM run WHERE id = $1", params![run_id], |row| {
-            Ok((row.get(0)?, row.get(1)?))
+    let (known, mut bytes, full): (i64, i64, Option<i64>) =
+        tx.one("SELECT log_lines, log_bytes, log_full FROM run WHERE id = $1", params![run_id], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
         })?;
+    if full == Some(attempt) {
+        return Ok(());
+    }
+    let within = within_quota(tx, scope, run_id, attempt, lines)?;
+    let before = bytes;
     let mut next = known + 1;
-    let mut rest = lines;
+    let mut rest = within.as_deref().unwrap_or(lines);
     let goes_on = |tail: &Tail| {
         tail.attempt == attempt
             && !tail.moved
@@ -104,7 +116,42 @@ pub(crate) fn append(
         "UPDATE run SET log_lines = $2, log_bytes = $3 WHERE id = $1",
         params![run_id, next - 1, bytes],
     )?;
-    Ok(())
+    quotas::log_count(tx, scope, run_id, bytes - before)
+}
+
+/// Those of the lines that there is room for, with one behind them that says that there is no more; none where all may stay.
+fn within_quota(
+    tx: &mut Tx<'_>,
+    scope: Scope,
+    run_id: RunId,
+    attempt: i64,
+    lines: &[LogLine],
+) -> Result<Option<Vec<LogLine>>> {
+    let Some((room, why)) = quotas::log_room(tx, scope)? else { return Ok(None) };
+    let (room, mut used) = (usize::try_from(room).unwrap_or(0), 0);
+    let fits = |line: &&LogLine| {
+        used += stored(line).len() + 1;
+        used <= room
+    };
+    let mut kept: Vec<LogLine> = lines.iter().take_while(fits).cloned().collect();
+    let Some(first_gone) = lines.get(kept.len()) else { return Ok(None) };
+    kept.push(LogLine {
+        at: first_gone.at,
+        stage: None,
+        stream: LogStream::Driver,
+        level: LogLevel::Warning,
+        text: format!("further lines of this attempt are not kept: {why}"),
+    });
+    tx.exec_later("UPDATE run SET log_full = $2 WHERE id = $1", params![run_id, attempt])?;
+    Ok(Some(kept))
+}
+
+/// A line as a chunk holds it.
+fn stored(line: &LogLine) -> String {
+    let level = line.level as i64;
+    let stored =
+        StoredLine(line.at.micros(), line.stage.clone(), line.stream.letter(), level, line.text.clone());
+    serde_json::to_string(&stored).unwrap_or_else(|_| "[0,null,\"d\",20,\"\"]".into())
 }
 
 struct Chunk {
@@ -141,11 +188,7 @@ fn cut(lines: &[LogLine]) -> (Chunk, &[LogLine]) {
             break;
         }
         let level = line.level as i64;
-        let stored =
-            StoredLine(line.at.micros(), line.stage.clone(), line.stream.letter(), level, line.text.clone());
-        chunk
-            .body
-            .push_str(&serde_json::to_string(&stored).unwrap_or_else(|_| "[0,null,\"d\",20,\"\"]".into()));
+        chunk.body.push_str(&stored(line));
         chunk.body.push('\n');
         chunk.stages.extend(line.stage.clone());
         chunk.streams.insert(line.stream.letter().to_string());

@@ -95,7 +95,7 @@ fn write(
         "UPDATE run_attempt SET cursor = $3 WHERE run_id = $1 AND attempt = $2",
         params![run_id, attempt, seen.cursor],
     )?;
-    logs::append(m.tx, run_id, attempt, &seen.logs, max_log_bytes, m.now)?;
+    logs::append(m.tx, m.context.scope, run_id, attempt, &seen.logs, max_log_bytes, m.now)?;
     charts::append(m.tx, run_id, attempt, &seen.points)?;
     numbers(m, run_id, seen)?;
     let mut state = run.state;
@@ -174,7 +174,7 @@ fn finish(
         "UPDATE run_attempt SET state = $3, code = $4, message = $5, exit_code = $6, ended_at = $7 WHERE run_id = $1 AND attempt = $2",
         params![run.id, run.attempt, end.state.as_str(), end.code, end.message, end.exit_code, end.at],
     )?;
-    if slots::release(m.tx, run, m.due_now)? {
+    if slots::release(m.tx, m.context.scope, run, m.due_now)? {
         m.wake_jobs();
     }
     // Nobody follows it any more, also where its observer does not live to say so.

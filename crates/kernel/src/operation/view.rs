@@ -19,6 +19,7 @@ use crate::{
     params,
     registry::Registry,
     resources::{self, described},
+    reviews::{self, ReviewMode},
     revisions::{no_revision, require_active},
     runs,
     store::{Param, Row, StoreResult, Tx},
@@ -32,6 +33,8 @@ pub struct View<'v, 't> {
     /// What [`super::Operation::preflight`] answered.
     pub preflight: &'v Value,
     locking: bool,
+    /// The plan is made for who reviews it, and may not be carried out yet.
+    reviewing: bool,
     looked: BTreeMap<String, Value>,
 }
 
@@ -85,7 +88,12 @@ impl<'v, 't> View<'v, 't> {
         preflight: &'v Value,
         locking: bool,
     ) -> Self {
-        Self { tx, registry, scope, preflight, locking, looked: BTreeMap::new() }
+        Self { tx, registry, scope, preflight, locking, reviewing: false, looked: BTreeMap::new() }
+    }
+
+    pub(crate) fn reviewing(mut self) -> Self {
+        self.reviewing = true;
+        self
     }
 
     /// Writes down what was found, by which a later look is compared.
@@ -167,11 +175,42 @@ impl<'v, 't> View<'v, 't> {
             },
         )?;
         let found = found.ok_or_else(|| no_revision(&resource.name, number))?;
+        // An approval changes nothing of what was approved.
+        let state = match found.state {
+            RevisionState::InReview | RevisionState::Approved => "submitted",
+            RevisionState::Draft if self.reviewing => "submitted",
+            state => state.as_str(),
+        };
         self.look(
             format!("{} revision {number}", resource.path),
-            json!({ "state": found.state, "spec_hash": found.spec_hash }),
+            json!({ "state": state, "spec_hash": found.spec_hash }),
         );
         Ok(found)
+    }
+
+    /// Whether the project publishes only what was reviewed.
+    pub(crate) fn review_required(&mut self) -> Result<bool> {
+        let mode = reviews::mode(self.tx, self.scope)?;
+        if mode == ReviewMode::Required {
+            self.look("review of the project", json!(mode));
+        }
+        Ok(mode == ReviewMode::Required)
+    }
+
+    /// Refuses to publish what still has to be reviewed, or cannot be published any more.
+    ///
+    /// # Errors
+    /// `review_required`, `illegal_revision_move` (409).
+    pub(crate) fn publishable(&mut self, resource: &SeenResource, revision: &SeenRevision) -> Result<()> {
+        match revision.state {
+            RevisionState::Approved => Ok(()),
+            RevisionState::InReview | RevisionState::Draft if self.reviewing => Ok(()),
+            RevisionState::InReview => Err(reviews::refusal(&resource.path, revision.number, revision.state)),
+            RevisionState::Draft if reviews::mode(self.tx, self.scope)? == ReviewMode::Required => {
+                Err(reviews::refusal(&resource.path, revision.number, revision.state))
+            }
+            state => Ok(state.step(RevisionState::Published).map(drop)?),
+        }
     }
 
     pub fn run(&mut self, id: RunId) -> Result<SeenRun> {

@@ -11,7 +11,7 @@ use qd_core::{
     document::Document,
     error::{Error, Result},
     plan::{Affected, Risk},
-    state::ResourceState,
+    state::{ResourceState, RevisionState},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -21,23 +21,25 @@ use super::{
     read,
 };
 use crate::{
-    access,
+    access::objects::{self, On},
     apply::{Applied, ApplyOutcome, Newest, Pinned, apply_one, described},
     changes::STALE_PREFLIGHT,
     context::Context,
     kernel::Kernel,
-    mutation::Mutation,
+    mutation::{Mutation, Object},
     operation::{
         Apply, Intended, Intent, Operation, Outcome, Planned, SeenResource, Step, View, plan_of, step,
     },
     params,
     registry::Registry,
-    resources,
+    resources, reviews,
 };
 
 pub const APPLY: &str = "documents.apply";
 /// What the name of a step begins with that cuts a revision and publishes nothing. A request has such steps or publishing ones.
 const REVISE: &str = "revise:";
+/// The same of a step that submits a revision for review, where the project publishes nothing else.
+const SUBMIT: &str = "submit:";
 
 pub(crate) struct Documents;
 
@@ -65,6 +67,15 @@ struct Seen {
     applied: Applied,
     /// The number of the revision that it has afterwards.
     number: i64,
+    /// Of that revision, where it is there already.
+    state: Option<RevisionState>,
+}
+
+impl Seen {
+    /// Somebody submitted it before.
+    fn waits(&self) -> bool {
+        matches!(self.state, Some(RevisionState::InReview | RevisionState::Approved))
+    }
 }
 
 #[async_trait]
@@ -76,6 +87,10 @@ impl Operation for Documents {
     /// Finds the kinds, pins and validates every spec.
     async fn preflight(&self, kernel: &Kernel, context: &Context, input: &Value) -> Result<Value> {
         let wanted: DocumentsRequest = read(input)?;
+        for document in &wanted.documents {
+            // A plan shows what it would change.
+            kernel.seen(context, On::resource(&document.kind, document.metadata.name.as_ref())).await?;
+        }
         Ok(json!(kernel.documents_pin(context.scope, &wanted.documents, wanted.publish).await?))
     }
 
@@ -91,14 +106,24 @@ impl Operation for Documents {
             input.remove("message");
         }
         let mut plan = plan_of(APPLY, &input, vec![])?;
+        let review = wanted.publish && view.review_required()?;
         for pinned in pinned {
             let Some(document) = wanted.documents.get(pinned.document) else {
                 return Err(Error::stale(STALE_PREFLIGHT, "the documents are others"));
             };
-            let seen = look(view, document, &pinned, wanted.publish)?;
+            let mut seen = look(view, document, &pinned, wanted.publish)?;
             let name = document.metadata.name.to_string();
             let path = view.path(&document.kind, &name);
-            if wanted.publish && seen.published != Some(seen.number) {
+            let unpublished = wanted.publish && seen.published != Some(seen.number);
+            seen.applied.waits_for_review = unpublished && review;
+            if unpublished && seen.waits() && review {
+                let why = format!(
+                    "revision {} is {} already",
+                    seen.number,
+                    seen.state.map_or("there", RevisionState::as_str)
+                );
+                plan.affected.push(Affected { kind: document.kind.clone(), name, why });
+            } else if unpublished {
                 let mut changes: Vec<Change> = seen
                     .applied
                     .changes
@@ -107,6 +132,16 @@ impl Operation for Documents {
                     .cloned()
                     .collect();
                 changes.extend(against_published(view, &seen, &pinned.spec)?);
+                if !review && seen.state == Some(RevisionState::InReview) {
+                    return Err(reviews::refusal(&path, seen.number, RevisionState::InReview));
+                }
+                if review {
+                    let title = format!("Submit revision {} for review", seen.number);
+                    steps.push(step(&format!("{SUBMIT}{path}"), &title, &path, changes, Risk::Low));
+                    publish::describe_submitted(&mut plan, &path, seen.number);
+                    items.push((pinned.document, seen.applied));
+                    continue;
+                }
                 let title = format!("Publish revision {}", seen.number);
                 steps.push(step(&format!("publish:{path}"), &title, &path, changes, Risk::Medium));
                 plan.postconditions.push(format!("revision {} of {path} is the published one", seen.number));
@@ -127,7 +162,7 @@ impl Operation for Documents {
         items.sort_by_key(|(document, _)| *document);
         let items: Vec<Applied> = items.into_iter().map(|(_, applied)| applied).collect();
         plan.steps = steps;
-        Ok(Planned { plan, resolved: json!(items) })
+        Ok(Planned { plan, resolved: json!(items), reviewed: review })
     }
 
     fn intend(&self, m: &mut Mutation<'_, '_>, intent: &Intent<'_>) -> Result<Intended> {
@@ -141,8 +176,8 @@ impl Operation for Documents {
             let Some(document) = wanted.documents.get(pinned.document) else { continue };
             let plural =
                 intent.kernel.registry.find_kind(&document.kind).map_or("documents", |k| k.info().plural);
-            access::check(m.context, &format!("{plural}.revise"))?;
-            let (number, created) = apply_one(m, plural, document, &pinned.spec, &wanted)?;
+            let (number, created) =
+                apply_one(m, &intent.kernel.registry, plural, document, &pinned.spec, &wanted)?;
             // A row that is not there cannot be locked: somebody may have made it since the plan looked.
             let planned = items.get(pinned.document).map(|item| item.outcome);
             if created != (planned == Some(ApplyOutcome::Created)) {
@@ -154,11 +189,26 @@ impl Operation for Documents {
             if !wanted.publish {
                 continue;
             }
-            access::check(m.context, &format!("{plural}.publish"))?;
             let name = document.metadata.name.as_ref();
+            let path = format!("{plural}/{name}");
+            let on = On::revision(&document.kind, name, Some(number));
+            let may = |m: &mut Mutation<'_, '_>, verb: &str| {
+                objects::check(m.tx, &intent.kernel.registry, m.context, &format!("{plural}.{verb}"), &on)
+            };
             let resource = resources::lock(m.tx, m.context.scope, &document.kind, name)?;
-            if resource.published_number != Some(number) {
-                publishes.push(publish::intend(m, intent.job_id, &document.kind, &resource, number)?);
+            let waits = items.get(pinned.document).is_some_and(|item| item.waits_for_review);
+            if intent.planned.plan.steps.iter().any(|step| step.name == format!("{SUBMIT}{path}")) {
+                may(m, "submit")?;
+                let change =
+                    reviews::submit(m, (&document.kind, plural), &resource, number, &wanted.message)?;
+                let object = Object { kind: &document.kind, id: resource.id.uuid(), name };
+                m.audit(&object, &[change], Some(intent.job_id))?;
+                continue;
+            }
+            may(m, "publish")?;
+            if !waits && resource.published_number != Some(number) {
+                let kind = (&*document.kind, &*path);
+                publishes.push(publish::intend(m, intent, kind, &resource, number, None)?);
             }
         }
         let resource = match &publishes[..] {
@@ -173,8 +223,8 @@ impl Operation for Documents {
     }
 
     async fn run(&self, step: &Step<'_>) -> Outcome {
-        if is_revise(step.name) {
-            // Cut with the job; there is nothing left to do.
+        if is_written(step.name) {
+            // Cut or submitted with the job; there is nothing left to do.
             return Outcome::done(Value::Null);
         }
         let input = match published_by(step) {
@@ -199,7 +249,7 @@ impl Operation for Documents {
     }
 
     fn undoable(&self, step: &str) -> bool {
-        !is_revise(step)
+        !is_written(step)
     }
 
     /// What was published before is published again, as a new revision; what was never published is no more.
@@ -211,8 +261,9 @@ impl Operation for Documents {
     }
 }
 
-fn is_revise(step: &str) -> bool {
-    step.starts_with(REVISE)
+/// Whether the step was done when its job was made.
+fn is_written(step: &str) -> bool {
+    step.starts_with(REVISE) || step.starts_with(SUBMIT)
 }
 
 /// The entry that this step carries out.
@@ -235,28 +286,37 @@ fn look(view: &mut View<'_, '_>, document: &Document, pinned: &Pinned, publish: 
             outcome: ApplyOutcome::Created,
             revision: Some(1),
             changes: diff(&json!({}), &after),
+            waits_for_review: false,
         };
-        return Ok(Seen { resource: None, published: None, applied, number: 1 });
+        return Ok(Seen { resource: None, published: None, applied, number: 1, state: None });
     };
     let newest = view.newest(&resource);
     if newest != pinned.newest {
         return Err(moved_on(&name));
     }
     let published = view.published(&resource);
-    let (number, spec) = match newest {
-        0 => (1, json!({})),
+    let (number, spec, state) = match newest {
+        0 => (1, json!({}), None),
         _ => {
             let found = view.revision(&resource, newest)?;
             let newest = Newest { number: newest, spec: found.spec, state: found.state };
-            (newest.number_for(&pinned.spec, publish), newest.spec)
+            (newest.number_for(&pinned.spec, publish), newest.spec, Some(newest.state))
         }
     };
-    let changed = number != newest;
+    let changed_number = number != newest;
     let changes = diff(&json!({ "metadata": resource.described, "spec": spec }), &after);
     let outcome =
-        if changed || !changes.is_empty() { ApplyOutcome::Changed } else { ApplyOutcome::Unchanged };
-    let applied = Applied { kind: document.kind.clone(), name, outcome, revision: Some(number), changes };
-    Ok(Seen { resource: Some(resource), published, applied, number })
+        if changed_number || !changes.is_empty() { ApplyOutcome::Changed } else { ApplyOutcome::Unchanged };
+    let applied = Applied {
+        kind: document.kind.clone(),
+        name,
+        outcome,
+        revision: Some(number),
+        changes,
+        waits_for_review: false,
+    };
+    let state = state.filter(|_| !changed_number);
+    Ok(Seen { resource: Some(resource), published, applied, number, state })
 }
 
 fn against_published(view: &mut View<'_, '_>, seen: &Seen, spec: &Value) -> Result<Vec<Change>> {
@@ -286,7 +346,7 @@ fn unpublish(
     if let Some(before) = before.filter(|before| *before != input.revision) {
         let why = format!("revision {} was applied together with one that failed", input.revision);
         let revision = cut_again(m, &input.kind, &resource, before, &why)?;
-        return publish::publish(m, registry, &PublishInput { revision, ..input.clone() }).map(drop);
+        return publish::restore(m, registry, &PublishInput { revision, ..input.clone() });
     }
     if before == Some(input.revision) {
         return Ok(());
@@ -299,6 +359,7 @@ fn unpublish(
         "UPDATE resource SET published_number = NULL, version = version + 1, updated_at = $2 WHERE id = $1",
         params![resource.id, m.now],
     )?;
+    reviews::published(m, &input.kind, &resource, None)?;
     let data = json!({ "revision": input.revision });
     m.event("revision.unpublished", resources::subject(&input.kind, resource.id, &resource.name), &data)
 }

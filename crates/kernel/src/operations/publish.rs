@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use qd_core::{
     error::{Error, ErrorKind, Result},
-    id::{JobId, ResourceId},
+    id::{PrincipalId, ResourceId},
     plan::{Affected, Gate, GateState, Plan, Risk},
     state::RevisionState,
 };
@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 
 use super::read;
 use crate::{
+    access::objects::{self, On},
     changes::STALE_PREFLIGHT,
     context::Context,
     jobs::JobResource,
@@ -25,6 +26,7 @@ use crate::{
     params,
     registry::Registry,
     resources::{self, Locked},
+    reviews,
     revisions::{Cut, Origin, insert, no_revision, publish_changes, require_active},
 };
 
@@ -52,6 +54,9 @@ pub(crate) struct PublishInput {
     pub revision: i64,
     /// Which of the requests to publish the resource it is, from 1: one that was made later stands.
     pub request: i64,
+    /// Who asked; not known of a job that is older than this field.
+    #[serde(default)]
+    pub by: Option<PrincipalId>,
 }
 
 impl PublishInput {
@@ -60,25 +65,61 @@ impl PublishInput {
     }
 }
 
-/// Notes that a revision of a locked resource is asked for, with the audit record.
+/// The step of a request in a project that publishes only what was reviewed: what it asks for waits for somebody else.
+pub(crate) const SUBMIT: &str = "submit";
+
+/// Says in a plan that a revision waits for review afterwards.
+pub(crate) fn describe_submitted(plan: &mut Plan, path: &str, revision: i64) {
+    plan.postconditions.push(format!(
+        "revision {revision} of {path} is in review; once somebody else has approved it, it can be published"
+    ));
+    plan.locks.push(path.to_owned());
+}
+
+/// Notes that a revision of a locked resource is asked for, with the audit record. `plan` is the one that publishes it alone: what an
+/// approval was given to.
 pub(crate) fn intend(
     m: &mut Mutation<'_, '_>,
-    job_id: JobId,
+    intent: &Intent<'_>,
+    (kind, path): (&str, &str),
+    resource: &Locked,
+    revision: i64,
+    plan: Option<&Plan>,
+) -> Result<PublishInput> {
+    if resource.published_number != Some(revision) {
+        reviews::approved(m, (resource, path), revision, plan)?;
+    }
+    ask(m, intent, kind, resource, revision)
+}
+
+fn ask(
+    m: &mut Mutation<'_, '_>,
+    intent: &Intent<'_>,
     kind: &str,
     resource: &Locked,
     revision: i64,
 ) -> Result<PublishInput> {
+    let known = intent.kernel.registry.find_kind(kind);
+    if let Some(known) = known {
+        let spec: Value = m.tx.one(
+            "SELECT spec FROM revision WHERE resource_id = $1 AND number = $2",
+            params![resource.id, revision],
+            |row| row.get(0),
+        )?;
+        known.may_publish(m.context, &spec)?;
+    }
     let changes =
         publish_changes(m.tx, (resource.id, &resource.name), resource.published_number, revision, revision)?;
     let request = resource.publish_asked + 1;
     m.tx.exec_later("UPDATE resource SET publish_asked = $2 WHERE id = $1", params![resource.id, request])?;
-    m.audit(&Object { kind, id: resource.id.uuid(), name: &resource.name }, &changes, Some(job_id))?;
+    m.audit(&Object { kind, id: resource.id.uuid(), name: &resource.name }, &changes, Some(intent.job_id))?;
     Ok(PublishInput {
         kind: kind.into(),
         resource_id: resource.id,
         name: resource.name.clone(),
         revision,
         request,
+        by: Some(m.context.principal.id),
     })
 }
 
@@ -148,6 +189,15 @@ impl Operation for Publish {
         let after = view.revision(&resource, source)?;
         let published = view.published(&resource);
         let changes = publish_changes(view.tx(), (resource.id, &resource.name), published, source, number)?;
+        if self.name == ROLLBACK && view.review_required()? {
+            let title = format!("Submit revision {number}, with the spec of revision {source}, for review");
+            let step = step(SUBMIT, &title, &resource.path, changes, Risk::Low);
+            let mut plan = plan_of(self.name, input, vec![step])?;
+            describe_submitted(&mut plan, &resource.path, number);
+            let resolved =
+                json!({ "source": source, "revision": number, "path": resource.path, "submit": true });
+            return Ok(Planned { plan, resolved, reviewed: true });
+        }
         let title = match self.name {
             ROLLBACK => format!("Publish revision {number}, with the spec of revision {source}"),
             _ => {
@@ -159,7 +209,7 @@ impl Operation for Publish {
                     return Err(Error::conflict("illegal_revision_move", detail));
                 }
                 if published != Some(number) {
-                    after.state.step(RevisionState::Published)?;
+                    view.publishable(&resource, &after)?;
                 }
                 format!("Publish revision {number}")
             }
@@ -172,7 +222,9 @@ impl Operation for Publish {
         let mut plan = plan_of(self.name, input, steps)?;
         plan.gates.push(spec_gate(&violations));
         describe(&mut plan, &resource, number);
-        Ok(Planned { plan, resolved: json!({ "source": source, "revision": number }) })
+        let resolved = json!({ "source": source, "revision": number, "path": resource.path });
+        let reviewed = self.name == PUBLISH && after.state == RevisionState::Approved;
+        Ok(Planned { plan, resolved, reviewed })
     }
 
     fn intend(&self, m: &mut Mutation<'_, '_>, intent: &Intent<'_>) -> Result<Intended> {
@@ -184,7 +236,18 @@ impl Operation for Publish {
             let why = m.reason().to_owned();
             cut_again(m, &wanted.kind, &resource, source, &why)?;
         }
-        let input = self::intend(m, intent.job_id, &wanted.kind, &resource, number)?;
+        let resolved = &intent.planned.resolved;
+        let path = resolved["path"].as_str().unwrap_or_default();
+        if resolved["submit"] == true {
+            return submit(m, intent, (&wanted.kind, path), &resource, number);
+        }
+        let input = match self.name {
+            // Its revision is made here, so nobody can have approved it: in a project that wants that it was submitted.
+            ROLLBACK => ask(m, intent, &wanted.kind, &resource, number)?,
+            _ => {
+                self::intend(m, intent, (&wanted.kind, path), &resource, number, Some(&intent.planned.plan))?
+            }
+        };
         Ok(Intended { input: json!(input), resource: Some(input.resource()), run_id: None })
     }
 
@@ -199,6 +262,8 @@ impl Operation for Publish {
         };
         match step.name {
             "check" => check(step, &input).await,
+            // Submitted with the job; what publishes it is asked for later.
+            SUBMIT => Outcome::done(json!({ "revision": input.revision, "state": RevisionState::InReview })),
             _ => {
                 let registry = step.kernel.registry.clone();
                 Outcome::done_with(json!({ "revision": input.revision }), move |m| {
@@ -207,6 +272,32 @@ impl Operation for Publish {
             }
         }
     }
+}
+
+/// Puts the revision of a rollback into review instead of publishing it.
+fn submit(
+    m: &mut Mutation<'_, '_>,
+    intent: &Intent<'_>,
+    (kind, path): (&str, &str),
+    resource: &Locked,
+    revision: i64,
+) -> Result<Intended> {
+    let plural = path.split('/').next().unwrap_or_default();
+    let on = On::resource(kind, &resource.name);
+    objects::check(m.tx, &intent.kernel.registry, m.context, &format!("{plural}.submit"), &on)?;
+    let why = m.reason().to_owned();
+    let change = reviews::submit(m, (kind, plural), resource, revision, &why)?;
+    let object = Object { kind, id: resource.id.uuid(), name: &resource.name };
+    m.audit(&object, &[change], Some(intent.job_id))?;
+    let input = PublishInput {
+        kind: kind.to_owned(),
+        resource_id: resource.id,
+        name: resource.name.clone(),
+        revision,
+        request: resource.publish_asked,
+        by: Some(m.context.principal.id),
+    };
+    Ok(Intended { input: json!(input), resource: Some(input.resource()), run_id: None })
 }
 
 /// Cuts the next revision with the spec of an old one.
@@ -225,8 +316,14 @@ pub(crate) fn cut_again(
     let spec = spec.ok_or_else(|| no_revision(&resource.name, old))?;
     let number = resource.last_revision + 1;
     let message = format!("Roll back to revision {old}: {why}");
-    let cut =
-        Cut { resource_id: resource.id, number, origin: Origin::Rollback, spec: &spec, message: &message };
+    let cut = Cut {
+        resource_id: resource.id,
+        number,
+        origin: Origin::Rollback,
+        source: Some(old),
+        spec: &spec,
+        message: &message,
+    };
     insert(m, kind, &resource.name, &cut)?;
     Ok(number)
 }
@@ -265,6 +362,20 @@ pub(crate) fn publish(
     registry: &Registry,
     input: &PublishInput,
 ) -> Result<Option<i64>> {
+    put(m, registry, input, reviews::may_publish)
+}
+
+/// Publishes what was published before, in place of what could not be published with the rest: nobody is asked again.
+pub(crate) fn restore(m: &mut Mutation<'_, '_>, registry: &Registry, input: &PublishInput) -> Result<()> {
+    put(m, registry, input, |_, _, _, state| Ok(state.step(RevisionState::Published).map(drop)?)).map(drop)
+}
+
+fn put(
+    m: &mut Mutation<'_, '_>,
+    registry: &Registry,
+    input: &PublishInput,
+    check: fn(&mut Mutation<'_, '_>, &str, i64, RevisionState) -> Result<()>,
+) -> Result<Option<i64>> {
     let resource = resources::resource_by_id(m.tx, m.context.scope, input.resource_id)?;
     if resource.published_number == Some(input.revision) {
         m.tx.exec_later(
@@ -284,7 +395,7 @@ pub(crate) fn publish(
         |row| row.get(0),
     )?;
     let state = state.ok_or_else(|| no_revision(&resource.name, input.revision))?;
-    state.step(RevisionState::Published)?;
+    check(m, &resource.name, input.revision, state)?;
     if let Some(old) = resource.published_number {
         m.tx.exec(
             "UPDATE revision SET state = 'superseded' WHERE resource_id = $1 AND number = $2 AND state = 'published'",
@@ -299,8 +410,9 @@ pub(crate) fn publish(
         "UPDATE resource SET published_number = $2, publish_done = $3, version = version + 1, updated_at = $4 WHERE id = $1",
         params![resource.id, input.revision, input.request, m.now],
     )?;
+    reviews::published(m, &input.kind, &resource, Some(input.revision))?;
     if let Some(kind) = registry.find_kind(&input.kind) {
-        kind.published(m, resource.id, input.revision)?;
+        kind.published(m, resource.id, input.revision, input.by)?;
     }
     let data = json!({ "revision": input.revision, "before": resource.published_number });
     m.event("revision.published", resources::subject(&input.kind, resource.id, &resource.name), &data)?;

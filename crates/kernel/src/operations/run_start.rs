@@ -95,7 +95,7 @@ fn plan_start(input: &Value, view: &mut View<'_, '_>) -> Result<Planned> {
         params,
         engine: engine.to_owned(),
     };
-    Ok(Planned { plan, resolved: json!(resolved) })
+    Ok(Planned { plan, resolved: json!(resolved), reviewed: false })
 }
 
 fn plan_retry(input: &Value, view: &mut View<'_, '_>) -> Result<Planned> {
@@ -242,7 +242,7 @@ fn not_started(m: &mut Mutation<'_, '_>, input: RunInput, ending: &Ending) -> Re
         "UPDATE run_attempt SET state = $3, code = $4, message = $5, ended_at = $6 WHERE run_id = $1 AND attempt = $2",
         params![run.id, run.attempt, state.as_str(), code, message, m.now],
     )?;
-    if slots::release(m.tx, &run, m.due_now)? {
+    if slots::release(m.tx, m.context.scope, &run, m.due_now)? {
         m.wake_jobs();
     }
     let subject = Subject {

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use qd_core::{
+    diff::Change,
     error::{Error, ErrorKind, Result},
     id::TenantId,
     plan::{Gate, GateState, Risk},
@@ -15,9 +16,12 @@ use qd_core::{
 use serde_json::{Value, json};
 
 use crate::{
+    access,
     context::Context,
+    credentials::signing::forget_sealed_by_others,
     kernel::Kernel,
-    operation::{Operation, Outcome, Planned, Step, View, plan_of, step},
+    mutation::{Mutation, Object},
+    operation::{Intended, Intent, Operation, Outcome, Planned, Step, View, plan_of, step},
     params,
     secrets::rotate::{keys_retire, master_put},
 };
@@ -25,8 +29,11 @@ use crate::{
 pub const DATA_KEY: &str = "secrets.rotate_data_key";
 pub const MASTER_KEY: &str = "secrets.rotate_master_key";
 
-/// What locks and refusals call it.
+/// What plans and refusals call it.
 const SUBJECT: &str = "secret-keys";
+/// Whose keys are exchanged: one job at a time for a tenant, and one for all where it is the master key.
+const TENANT_LOCK: &str = "tenant:secret-keys";
+const PLATFORM_LOCK: &str = "platform:secret-keys";
 /// How long a step works before it gives its slot back.
 const STINT: Duration = Duration::from_secs(20);
 /// A server that dies while it seals is no fault of the step, and each attempt leaves less to do.
@@ -67,7 +74,7 @@ impl Operation for RotateDataKey {
         ];
         let mut plan = plan_of(DATA_KEY, input, steps)?;
         plan.postconditions.push("no value of the tenant is sealed with an older data key".into());
-        plan.locks.push(SUBJECT.into());
+        plan.locks.push(TENANT_LOCK.into());
         Ok(plan.into())
     }
 
@@ -133,8 +140,10 @@ impl Operation for RotateMasterKey {
             Some(to) => (GateState::Pass, format!("this server holds both {in_force} and {to}")),
             None => (GateState::Fail, preflight["why"].as_str().unwrap_or_default().to_owned()),
         };
+        let begin =
+            format!("Put the master key {} in force", preflight["to"].as_str().unwrap_or("that is to come"));
         let steps = vec![
-            step("begin", "Put the new master key in force", SUBJECT, vec![], Risk::Medium),
+            step("begin", &begin, SUBJECT, vec![], Risk::Medium),
             step(
                 "seal",
                 "Give every tenant a new data key under it, and seal every value anew",
@@ -152,11 +161,10 @@ impl Operation for RotateMasterKey {
         ];
         let mut plan = plan_of(MASTER_KEY, input, steps)?;
         plan.gates.push(Gate { name: "master_keys".into(), state, evidence });
-        plan.postconditions.push(
-            "nothing is sealed under another master key than the first that the servers were given".into(),
-        );
-        plan.locks.push(SUBJECT.into());
-        Ok(Planned { plan, resolved: preflight })
+        plan.postconditions
+            .push("nothing is sealed under another master key than the one that this puts in force".into());
+        plan.locks.push(PLATFORM_LOCK.into());
+        Ok(Planned { plan, resolved: preflight, reviewed: false })
     }
 
     fn priority(&self) -> i64 {
@@ -171,15 +179,38 @@ impl Operation for RotateMasterKey {
         ATTEMPTS
     }
 
+    /// The key that the plan names goes with the job: whichever server carries it out may have been given another first.
+    fn intend(&self, m: &mut Mutation<'_, '_>, intent: &Intent<'_>) -> Result<Intended> {
+        access::check_on_platform(m.context, "secrets.rotate-master")?;
+        let input = json!({ "to": intent.planned.resolved["to"] });
+        let object = Object { kind: "Job", id: intent.job_id.uuid(), name: self.name() };
+        m.audit(&object, &[Change::add("/input", input.clone())], Some(intent.job_id))?;
+        Ok(Intended { input, resource: None, run_id: None })
+    }
+
+    fn is_platforms(&self) -> bool {
+        true
+    }
+
     async fn run(&self, step: &Step<'_>) -> Outcome {
         match step.name {
-            "begin" => match step.kernel.secrets.master_change().await {
-                Ok(to) => {
-                    let output = json!({ "master": to });
-                    Outcome::done_with(output, move |m| master_put(m, &to))
+            "begin" => {
+                let Some(to) = step.input["to"].as_str().map(str::to_owned) else {
+                    let detail =
+                        "the job does not say which master key it is for: ask for the exchange again";
+                    return Outcome::Fatal(Error::conflict("gate_closed", detail));
+                };
+                match step.kernel.secrets.master_ready(&to).await {
+                    Ok(()) => {
+                        let output = json!({ "master": to });
+                        Outcome::done_with(output, move |m| {
+                            master_put(m, &to)?;
+                            forget_sealed_by_others(m.tx, &to, m.now)
+                        })
+                    }
+                    Err(error) => away(error),
                 }
-                Err(error) => away(error),
-            },
+            }
             "seal" => tenants(step).await,
             _ => verify(step).await,
         }
@@ -221,7 +252,13 @@ async fn verify(step: &Step<'_>) -> Outcome {
         )?)
     });
     match strays.await {
-        Ok(0) => Outcome::done(json!({ "data_keys_under_another": 0 })),
+        Ok(0) => match step.kernel.secrets.in_force().await {
+            // What another sealed for the platform meanwhile is made anew when it is needed.
+            Ok(id) => Outcome::done_with(json!({ "data_keys_under_another": 0 }), move |m| {
+                forget_sealed_by_others(m.tx, id.as_deref().unwrap_or_default(), m.now)
+            }),
+            Err(error) => Outcome::Retry(error),
+        },
         Ok(_) => match tenants(step).await {
             Outcome::Done { .. } => Outcome::Wait {
                 after: LOOK_AGAIN,

@@ -12,12 +12,14 @@ use serde_json::{Value, json};
 
 use super::{StoredPlan, find, with_id};
 use crate::{
+    access::objects::On,
     changes::{PREFLIGHTS, STALE_PREFLIGHT, canonical},
     context::Context,
     idempotency::IdempotencyKey,
     jobs::Job,
     kernel::Kernel,
     mutation::{Act, Mutation, Object, Subject},
+    operations::documents::APPLY,
     params,
 };
 
@@ -33,9 +35,13 @@ impl Kernel {
         id: PlanId,
         key: IdempotencyKey,
     ) -> Result<Option<Job>> {
+        self.permit(context, "plans.read", On::Plan(id)).await?;
         let plan = self.plan_get(context.scope, id).await?;
-        let act = Act { action: plan.action.clone(), reason: plan.reason.clone() };
-        crate::access::check(context, &act.action)?;
+        let act = Act { action: plan.action.clone(), reason: plan.reason.clone(), on: On::Plan(id) };
+        // What is applied by documents is looked at one by one, as they are written.
+        let act = if plan.operation == APPLY { act.on(On::Scope) } else { act };
+        self.permit(context, "plans.apply", act.on.clone()).await?;
+        self.permit(context, &act.action, act.on.clone()).await?;
         if let Some(job_id) = self.job_of_key(context, &key).await? {
             return self.job_if_any(context, job_id).await;
         }
@@ -169,7 +175,7 @@ fn subject(plan: &StoredPlan) -> String {
 }
 
 /// Says of each thing that moved from what to what.
-fn stale_error(moved: &[Moved]) -> Error {
+pub(crate) fn stale_error(moved: &[Moved]) -> Error {
     let said: Vec<String> = moved.iter().map(one).collect();
     let violations = moved
         .iter()

@@ -10,17 +10,19 @@ use serde_json::json;
 
 use super::{StoredPlan, find, with_id};
 use crate::{
+    access::objects::On,
     context::Context,
     kernel::Kernel,
     mutation::{Act, Object, Subject},
     params,
+    reviews::only_people,
 };
 
 impl Kernel {
     /// `hash`: of the plan that was seen.
     ///
     /// # Errors
-    /// `own_plan` (403) to its author; `plan_hash_mismatch` (409) for another hash; `illegal_plan_move` (409) when the plan
+    /// `own_plan` (403) to its author, `persons_only` (403) to a service; `plan_hash_mismatch` (409) for another hash; `illegal_plan_move` (409) when the plan
     /// is no longer open.
     pub async fn plan_approve(
         &self,
@@ -53,9 +55,13 @@ impl Kernel {
     ) -> Result<StoredPlan> {
         let verb = if to == PlanState::Approved { "approve" } else { "reject" };
         let kernel = self.clone();
-        self.mutate(context, Act::new("plans", verb).because(reason), move |m| {
+        let act = Act::new("plans", verb).because(reason).on(On::Plan(id));
+        self.mutate(context, act, move |m| {
             let for_update = m.tx.backend().for_update();
             let plan = find(m.tx, &kernel, m.context.scope, id, for_update)?;
+            if to == PlanState::Approved {
+                only_people(m.context)?;
+            }
             if to == PlanState::Approved && plan.created_by == m.context.principal.name {
                 return Err(Error::forbidden(
                     "own_plan",

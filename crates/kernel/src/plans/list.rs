@@ -9,19 +9,26 @@ use qd_core::{
 };
 use schemars::JsonSchema;
 use serde::Serialize;
+use uuid::Uuid;
 
 use crate::{
+    access::{
+        objects,
+        sight::{Sight, sifted},
+    },
     context::Scope,
     kernel::Kernel,
     page::{Page, PageRequest},
     query::Query,
-    store::{Json, Row, StoreResult},
+    store::{Json, Row, StoreResult, Tx},
 };
 
 /// Which plans to list; empty means all of the scope.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct PlanFilter {
     pub state: Option<PlanState>,
+    /// About which resources.
+    pub sight: Sight,
 }
 
 /// A plan as lists show it.
@@ -46,7 +53,7 @@ pub struct PlanSummary {
     pub job_id: Option<JobId>,
 }
 
-const COLUMNS: &str = "id, operation, state, hash, body, reason, created_by, created_at, expires_at, decided_by, decided_at, stale, job_id";
+const COLUMNS: &str = "id, operation, state, hash, body, reason, created_by, created_at, expires_at, decided_by, decided_at, stale, job_id, (SELECT j.approval_from FROM project j WHERE j.id = plan.project_id)";
 
 impl Kernel {
     /// Newest first.
@@ -61,37 +68,52 @@ impl Kernel {
         let items = self
             .store
             .read(move |tx| -> Result<Vec<PlanSummary>> {
-                let mut query = Query::new(&format!("SELECT {COLUMNS} FROM plan WHERE"));
-                query.push(" project_id = ?", scope.project_id);
-                match filter.state {
-                    Some(PlanState::Expired) => {
-                        query.push(
+                let read = |tx: &mut Tx<'_>, before: Option<Uuid>| -> Result<Vec<(PlanSummary, Plan)>> {
+                    let mut query = Query::new(&format!("SELECT {COLUMNS} FROM plan WHERE"));
+                    query.push(" project_id = ?", scope.project_id);
+                    match filter.state {
+                        Some(PlanState::Expired) => {
+                            query.push(
                             " AND (state = 'expired' OR (state IN ('open', 'approved') AND expires_at <= ?))",
                             now,
                         );
+                        }
+                        Some(state @ (PlanState::Open | PlanState::Approved)) => {
+                            query
+                                .push(" AND state = ?", state.as_str().to_owned())
+                                .push(" AND expires_at > ?", now);
+                        }
+                        Some(state) => {
+                            query.push(" AND state = ?", state.as_str().to_owned());
+                        }
+                        None => {}
                     }
-                    Some(state @ (PlanState::Open | PlanState::Approved)) => {
-                        query
-                            .push(" AND state = ?", state.as_str().to_owned())
-                            .push(" AND expires_at > ?", now);
+                    if let Some(before) = before {
+                        query.push(" AND id < ?", before);
                     }
-                    Some(state) => {
-                        query.push(" AND state = ?", state.as_str().to_owned());
-                    }
-                    None => {}
-                }
-                if let Some(before) = before {
-                    query.push(" AND id < ?", before);
-                }
-                query.text(" ORDER BY id DESC").limit(fetch);
-                Ok(query.rows(tx, |row| read(row, &kernel, now))?)
+                    query.text(" ORDER BY id DESC").limit(fetch);
+                    Ok(query.rows(tx, |row| summary(row, &kernel, now))?)
+                };
+                let sight = filter.sight.clone();
+                let kept = sifted(
+                    tx,
+                    (fetch, before),
+                    read,
+                    |(plan, _)| plan.id.uuid(),
+                    |tx, (_, plan)| {
+                        Ok(sight.is_all()
+                            || sight.shows_all(&objects::of_plan(tx, &kernel.registry, scope, plan)?))
+                    },
+                )?;
+                Ok(kept.into_iter().map(|(summary, _)| summary).collect())
             })
             .await?;
         Ok(page.cut("plans", items, |plan| plan.id.to_string()))
     }
 }
 
-fn read(row: &Row<'_>, kernel: &Kernel, now: Timestamp) -> StoreResult<PlanSummary> {
+/// With the plan that it is of.
+fn summary(row: &Row<'_>, kernel: &Kernel, now: Timestamp) -> StoreResult<(PlanSummary, Plan)> {
     let Json(plan): Json<Plan> = row.get(4)?;
     let mut targets: Vec<String> = vec![];
     for step in &plan.steps {
@@ -100,7 +122,7 @@ fn read(row: &Row<'_>, kernel: &Kernel, now: Timestamp) -> StoreResult<PlanSumma
         }
     }
     let (risk, expires_at) = (plan.risk(), row.get(8)?);
-    Ok(PlanSummary {
+    let summary = PlanSummary {
         id: row.get(0)?,
         operation: row.get(1)?,
         state: super::shown(row.get(2)?, expires_at, now),
@@ -112,10 +134,11 @@ fn read(row: &Row<'_>, kernel: &Kernel, now: Timestamp) -> StoreResult<PlanSumma
         created_by: row.get(6)?,
         created_at: row.get(7)?,
         expires_at,
-        needs_approval: kernel.needs_approval(risk),
+        needs_approval: kernel.needs_approval(row.get(13)?, risk),
         decided_by: row.get(9)?,
         decided_at: row.get(10)?,
         stale: row.get(11)?,
         job_id: row.get(12)?,
-    })
+    };
+    Ok((summary, plan))
 }

@@ -12,11 +12,15 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::{
+    access::{
+        objects::{self, On},
+        sharing,
+    },
     context::Context,
     kernel::Kernel,
     kind::Kind,
     mutation::{Act, Mutation, Object, Subject},
-    params,
+    params, quotas,
     resources::{Resource, StoredMetadata, read, working_copy},
 };
 
@@ -59,7 +63,8 @@ impl Kernel {
         working_copy::check_draft(kind, &document.spec)?;
         let name = document.metadata.name.to_string();
         let wanted = name.clone();
-        self.mutate(context, Act::new(plural, "create"), move |m| {
+        let act = Act::new(plural, "create").on(On::document(&self.registry, &document));
+        self.mutate(context, act, move |m| {
             insert(m, &NewResource { kind: kind_name, metadata: &document.metadata, spec: &document.spec })?;
             Ok(())
         })
@@ -78,11 +83,13 @@ impl Kernel {
         patch: MetadataPatch,
     ) -> Result<Resource> {
         let (kind_name, plural, wanted) = (kind.info().kind, kind.info().plural, name.to_owned());
-        self.mutate(context, Act::new(plural, "update"), move |m| {
+        let registry = self.registry.clone();
+        let act = Act::new(plural, "update").on(On::resource(kind_name, name));
+        self.mutate(context, act, move |m| {
             let old = read::lock(m.tx, m.context.scope, kind_name, &wanted)?;
             expect_version(old.version, version)?;
             let before = described(&old.display_name, &old.description, &old.metadata);
-            let patch = patch.clone();
+            let (patch, was) = (patch.clone(), old.metadata.clone());
             let after_metadata = StoredMetadata {
                 labels: patch.labels.unwrap_or(old.metadata.labels),
                 tags: patch.tags.unwrap_or(old.metadata.tags),
@@ -98,6 +105,12 @@ impl Kernel {
                 m.unchanged();
                 return Ok(());
             }
+            if sharing::owners(&was) != sharing::owners(&after_metadata) {
+                // Whoever names the owners gives the resource away.
+                let share = format!("{plural}.share");
+                objects::check(m.tx, &registry, m.context, &share, &On::resource(kind_name, &old.name))?;
+            }
+            sharing::own(m, old.id, &was, &after_metadata)?;
             m.tx.exec(
                 "UPDATE resource SET display_name = $2, description = $3, metadata = $4, version = version + 1, updated_at = $5
                  WHERE id = $1",
@@ -122,7 +135,7 @@ impl Kernel {
         let (kind_name, plural, wanted) = (kind.info().kind, kind.info().plural, name.to_owned());
         let verb = if to == ResourceState::Archived { "archive" } else { "restore" };
         let registry = self.registry.clone();
-        self.mutate(context, Act::new(plural, verb), move |m| {
+        self.mutate(context, Act::new(plural, verb).on(On::resource(kind_name, name)), move |m| {
             let old = read::lock(m.tx, m.context.scope, kind_name, &wanted)?;
             if let Some(version) = version {
                 expect_version(old.version, version)?;
@@ -136,10 +149,13 @@ impl Kernel {
                 "UPDATE resource SET state = $2, version = version + 1, updated_at = $3 WHERE id = $1",
                 params![old.id, to.as_str(), m.now],
             )?;
+            if to == ResourceState::Active {
+                quotas::resources_within(m.tx, m.context.scope)?;
+            }
             if let (ResourceState::Active, Some(published), Some(kind)) =
                 (to, old.published_number, registry.find_kind(kind_name))
             {
-                kind.published(m, old.id, published)?;
+                kind.published(m, old.id, published, None)?;
             }
             let changes = diff(&json!({ "state": old.state.as_str() }), &json!({ "state": to.as_str() }));
             m.audit(&Object { kind: kind_name, id: old.id.uuid(), name: &old.name }, &changes, None)?;
@@ -172,6 +188,8 @@ pub(crate) fn insert(m: &mut Mutation<'_, '_>, new: &NewResource<'_>) -> Result<
             m.now
         ],
     )?;
+    quotas::resources_within(m.tx, m.context.scope)?;
+    sharing::own(m, id, &StoredMetadata::default(), &metadata)?;
     working_copy::insert(m, id, new.spec)?;
     let after = json!({ "metadata": new.metadata, "spec": new.spec });
     let changes = diff(&json!({}), &after);
@@ -190,6 +208,7 @@ pub(crate) fn describe(
     let before = described(&old.display_name, &old.description, &old.metadata);
     let changes = diff(&before, &described(&metadata.display_name, &metadata.description, &new));
     if !changes.is_empty() {
+        sharing::own(m, old.id, &old.metadata, &new)?;
         m.tx.exec(
             "UPDATE resource SET display_name = $2, description = $3, metadata = $4, version = version + 1, updated_at = $5
              WHERE id = $1",

@@ -10,6 +10,7 @@ use qd_core::{
 use serde_json::Value;
 
 use crate::{
+    access::sight::Sight,
     context::Scope,
     kernel::Kernel,
     page::{Page, PageRequest},
@@ -39,6 +40,8 @@ pub struct ResourceFilter {
     pub text: Option<String>,
     /// Labels that must all be there.
     pub labels: Vec<(String, String)>,
+    /// Which of them.
+    pub sight: Sight,
 }
 
 /// A resource as its row is locked for a change.
@@ -93,6 +96,7 @@ impl Kernel {
                     let pair = format!("{}:{}", Value::from(key.as_str()), Value::from(value.as_str()));
                     query.push(&format!(" AND {position}(r.metadata, ?) > 0"), pair);
                 }
+                filter.sight.narrow(&mut query, tx.backend(), "r.id");
                 query.text(" ORDER BY r.name").limit(fetch);
                 let rows = query.rows(tx, row)?;
                 with_runs(tx, rows)

@@ -15,12 +15,14 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::{
+    access::objects::On,
     context::{Context, Scope},
     kernel::Kernel,
     kind::Kind,
     mutation::{Act, Mutation, Object},
     params,
     resources::{change::subject, read},
+    reviews::authors,
     revisions::{require_active, spec_invalid},
     store::Row,
 };
@@ -78,7 +80,8 @@ impl Kernel {
         check_body(&spec)?;
         check_draft(kind, &spec)?;
         let (kind_name, plural, wanted) = (kind.info().kind, kind.info().plural, name.to_owned());
-        self.mutate(context, Act::new(plural, "edit"), move |m| {
+        let act = Act::new(plural, "edit").on(On::resource(kind_name, name));
+        self.mutate(context, act, move |m| {
             let resource = read::lock(m.tx, m.context.scope, kind_name, &wanted)?;
             require_active(resource.state, &resource.name)?;
             let (old, actual): (Value, i64) = m.tx.one(
@@ -141,7 +144,7 @@ pub(super) fn insert(m: &mut Mutation<'_, '_>, id: ResourceId, spec: &Value) -> 
         "INSERT INTO working_copy (resource_id, spec, spec_hash, version, updated_by, updated_at) VALUES ($1, $2, $3, 1, $4, $5)",
         params![id, spec.to_string(), hash_json(spec)?.to_string(), m.context.principal.name, m.now],
     )?;
-    Ok(())
+    authors::drafted(m, id)
 }
 
 /// Replaces the spec; `cut` is the revision that is being cut from exactly this spec.
@@ -154,5 +157,8 @@ pub(crate) fn write(m: &mut Mutation<'_, '_>, id: ResourceId, spec: &Value, cut:
          WHERE resource_id = $1",
         params![id, spec.to_string(), hash, cut_hash, cut, m.context.principal.name, m.now],
     )?;
-    Ok(())
+    match cut {
+        Some(_) => Ok(()),
+        None => authors::drafted(m, id),
+    }
 }

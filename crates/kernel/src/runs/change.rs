@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::{Run, StoredRun, read::run_lock};
 use crate::{
+    access::objects::On,
     changes::{Changed, Request},
     context::Context,
     idempotency::IdempotencyKey,
@@ -69,9 +70,11 @@ impl Kernel {
 
     /// To end a run.
     pub async fn stop_request(&self, context: &Context, id: &str, reason: String) -> Result<Request> {
+        let on = On::Run(id.to_owned());
+        self.permit(context, "runs.read", on.clone()).await?;
         let run = self.run_get(context.scope, id).await?;
         Ok(Request {
-            act: Act::new(self.plural_of(&run.kind), "stop").because(reason),
+            act: Act::new(self.plural_of(&run.kind), "stop").because(reason).on(on),
             operation: run_stop::STOP.into(),
             input: json!(StopRequest { run_id: run.id }),
         })
@@ -79,9 +82,11 @@ impl Kernel {
 
     /// To try a run again.
     pub async fn retry_request(&self, context: &Context, id: &str, reason: String) -> Result<Request> {
+        let on = On::Run(id.to_owned());
+        self.permit(context, "runs.read", on.clone()).await?;
         let run = self.run_get(context.scope, id).await?;
         Ok(Request {
-            act: Act::new(self.plural_of(&run.kind), "retry").because(reason),
+            act: Act::new(self.plural_of(&run.kind), "retry").because(reason).on(on),
             operation: run_start::RETRY.into(),
             input: json!(RetryRequest { run_id: run.id }),
         })
@@ -111,7 +116,7 @@ pub fn start_request(kind: &dyn Kind, name: &str, params: Value, revision: Optio
     }
     let wanted = StartRequest { kind: info.kind.into(), name: name.into(), params, revision };
     Ok(Request {
-        act: Act::new(info.plural, "run"),
+        act: Act::new(info.plural, "run").on(On::revision(info.kind, name, revision)),
         operation: run_start::START.into(),
         input: json!(wanted),
     })

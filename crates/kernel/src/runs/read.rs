@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::{Raw, Run, RunAttempt, RunResource};
 use crate::{
+    access::sight::Sight,
     context::Scope,
     engine::RunTicket,
     jobs::JobResource,
@@ -27,6 +28,8 @@ pub struct RunFilter {
     pub resource_id: Option<ResourceId>,
     pub state: Option<RunState>,
     pub kind: Option<String>,
+    /// Of which resources.
+    pub sight: Sight,
 }
 
 /// What a log's reader wants to know of its run.
@@ -69,6 +72,7 @@ impl Kernel {
                 if let Some(kind) = &filter.kind {
                     query.push(" AND u.kind = ?", kind.clone());
                 }
+                filter.sight.narrow(&mut query, tx.backend(), "u.resource_id");
                 if let Some(before) = before_number {
                     query.push(" AND u.number < ?", before);
                 }
@@ -247,6 +251,16 @@ fn stored_row(row: &Row<'_>) -> StoreResult<StoredRun> {
         resource_name: row.get(12)?,
         engine_detail: row.get(13)?,
     })
+}
+
+/// The resource of a run, by the run's id or reference; those of all kinds where a reference fits several.
+pub(crate) fn resource_of(tx: &mut Tx<'_>, scope: Scope, id: &str) -> Result<Vec<ResourceId>> {
+    let wanted = Wanted::parse(id)?;
+    let mut query =
+        Query::new("SELECT u.resource_id FROM run u JOIN resource r ON r.id = u.resource_id WHERE");
+    query.push(" u.project_id = ?", scope.project_id);
+    wanted.add(&mut query);
+    Ok(query.rows(tx, |row| row.get(0))?)
 }
 
 pub(crate) fn not_found(id: &str) -> Error {

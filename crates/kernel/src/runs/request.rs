@@ -9,7 +9,7 @@ use qd_core::{
 use serde_json::Value;
 
 use crate::{
-    access,
+    access::objects::On,
     context::{Context, Scope},
     kernel::Kernel,
 };
@@ -23,8 +23,10 @@ impl Kernel {
         item: Value,
         timeout: Duration,
     ) -> Result<Value> {
+        let on = On::Run(id.to_owned());
+        self.permit(context, "runs.read", on.clone()).await?;
         let run = self.run_get(context.scope, id).await?;
-        access::check(context, &format!("{}.request", self.plural_of(&run.kind)))?;
+        self.permit(context, &format!("{}.request", self.plural_of(&run.kind)), on).await?;
         if run.state != RunState::Running {
             return Err(Error::conflict(
                 "run_not_running",

@@ -5,20 +5,22 @@
 
 use qd_core::{
     error::{Error, ErrorKind, Result},
-    id::{JobId, ProjectId, ResourceId, RunId, TenantId},
+    id::{JobId, PrincipalId, ProjectId, ResourceId, RunId, TenantId},
     state::ResourceState,
     time::Timestamp,
 };
 use serde_json::{Value, json};
 
 use super::{
-    FiringOutcome, PLURAL, acting,
+    FiringOutcome, PLURAL, SCHEDULE, acting,
     misfire::{Decision, decide},
     spec::{Concurrency, ScheduleSpec},
     subject,
     times::Times,
 };
 use crate::{
+    access::{self, bindings},
+    audit::{self, NewRecord},
     context::{Context, Scope},
     kernel::Kernel,
     mutation::Mutation,
@@ -37,8 +39,12 @@ pub(super) struct Due {
     revision: i64,
     /// None where it is archived, or nothing is published any more.
     spec: Option<Value>,
-    /// Of the published revision.
-    author: Option<String>,
+    /// Who published it.
+    publisher: Option<PrincipalId>,
+    /// His name, or where nobody is known the name of who wrote what is published.
+    publisher_name: Option<String>,
+    /// It rests ([`HELD`]).
+    held: bool,
 }
 
 /// What an instant came to, before it is written.
@@ -49,10 +55,20 @@ struct Came<'a> {
     why: Option<(&'a str, &'a str)>,
 }
 
-const DUE: &str =
-    "SELECT s.resource_id, s.tenant_id, s.project_id, r.name, s.cursor_at, s.revision, r.state, v.spec, v.created_by
-  FROM schedule s JOIN resource r ON r.id = s.resource_id
-  LEFT JOIN revision v ON v.resource_id = r.id AND v.number = r.published_number";
+/// Whether the schedule `s` rests: its tenant is suspended, or its project is being deleted.
+const HELD: &str = "(EXISTS (SELECT 1 FROM tenant t WHERE t.id = s.tenant_id AND t.state = 'suspended')
+  OR EXISTS (SELECT 1 FROM project p WHERE p.id = s.project_id AND p.deleting IS NOT NULL))";
+
+/// Schedules as they stand, before a WHERE.
+fn schedules() -> String {
+    format!(
+        "SELECT s.resource_id, s.tenant_id, s.project_id, r.name, s.cursor_at, s.revision, r.state, v.spec, p.id,
+           COALESCE(p.name, v.created_by), {HELD}
+         FROM schedule s JOIN resource r ON r.id = s.resource_id
+         LEFT JOIN revision v ON v.resource_id = r.id AND v.number = r.published_number
+         LEFT JOIN principal p ON p.id = s.published_by"
+    )
+}
 
 impl Kernel {
     /// Decides every instant that is due now; answers how many. Harmless where several processes do it at once.
@@ -64,7 +80,7 @@ impl Kernel {
             let due = self
                 .store
                 .read(move |tx| -> Result<Vec<Due>> {
-                    let sql = format!("{DUE} WHERE s.due_at <= $1 ORDER BY s.due_at LIMIT 50");
+                    let sql = format!("{} WHERE s.due_at <= $1 ORDER BY s.due_at LIMIT 50", schedules());
                     Ok(tx.rows(&sql, params![now], due_row)?)
                 })
                 .await?;
@@ -102,7 +118,8 @@ impl Kernel {
         let schedules = self
             .store
             .read(move |tx| -> Result<Vec<Due>> {
-                Ok(tx.rows(&format!("{DUE} WHERE s.cursor_at > $1 LIMIT 500"), params![ahead], due_row)?)
+                let sql = format!("{} WHERE s.cursor_at > $1 LIMIT 500", schedules());
+                Ok(tx.rows(&sql, params![ahead], due_row)?)
             })
             .await?;
         for schedule in schedules {
@@ -124,6 +141,9 @@ impl Kernel {
 
     /// True where this process moved the schedule's cursor.
     async fn schedule_decide(&self, schedule: &Due, now: Timestamp) -> Result<bool> {
+        if schedule.held {
+            return self.schedule_hold(schedule).await;
+        }
         let Some((spec, times)) = schedule.read().filter(|(spec, _)| !spec.paused) else {
             return self.schedule_park(schedule).await;
         };
@@ -135,7 +155,8 @@ impl Kernel {
             schedule.scope,
             schedule.id,
             &schedule.name,
-            schedule.author.clone(),
+            (schedule.publisher_name.clone(), self.schedule_roles(schedule).await?),
+            self.authority.clone(),
             self.source.uuid().to_string(),
         );
         let (due, missed) = match decision {
@@ -196,6 +217,13 @@ impl Kernel {
         let (cron, zone) = (&spec.cron, &spec.time_zone);
         request.act =
             request.act.because(format!("{PLURAL}/{}: {cron:?} in {zone}, due at {due}", schedule.name));
+        access::check(context, &request.act.action).map_err(|error| {
+            let who = schedule.publisher_name.as_deref().unwrap_or("somebody who is not known");
+            Error::forbidden(
+                error.code,
+                format!("{who}, who published it, may not do that here now: {}", error.detail),
+            )
+        })?;
         let operation = self.operation(&request.operation)?;
         let next = times.after(due);
         self.preflighted(context, &*operation, &request.input, |preflight| {
@@ -244,9 +272,18 @@ impl Kernel {
         let (due, missed, outcome) = (came.due, came.missed, came.outcome);
         let why = came.why.map(|(code, message)| (code.to_owned(), message.to_owned()));
         let (schedule, next) = (schedule.held(), times.after(due));
+        let denied = context.denials.take();
         self.carry_out(context, move |m| {
             if !advance(m, &schedule, due, next)? {
                 return Ok(false);
+            }
+            for action in &denied {
+                let about = audit::object(SCHEDULE, Some(schedule.id.uuid()), &schedule.name);
+                let why = why.as_ref().map_or("", |(_, message)| message.as_str());
+                let record = NewRecord::of(m.context, action, about).denied(why);
+                let id = m.id();
+                audit::append_record(m.tx, m.now, id, &record)?;
+                m.wake.audit = true;
             }
             let why = why.as_ref().map(|(code, message)| (&**code, &**message));
             if write(m, &schedule, &Came { due, missed, outcome, why }, None)? {
@@ -263,6 +300,22 @@ impl Kernel {
         .await
     }
 
+    /// What the one who published it holds here now; nothing where he is suspended.
+    async fn schedule_roles(&self, schedule: &Due) -> Result<Vec<String>> {
+        let (publisher, scope) = (schedule.publisher, schedule.scope);
+        self.store
+            .read(move |tx| -> Result<Vec<String>> {
+                let active: Option<PrincipalId> = tx.opt(
+                    "SELECT id FROM principal WHERE id = $1 AND state = 'active'",
+                    params![publisher],
+                    |row| row.get(0),
+                )?;
+                let held = active.map(|id| bindings::of(tx, id)).transpose()?;
+                Ok(bindings::roles_in(&held.unwrap_or_default(), scope))
+            })
+            .await
+    }
+
     /// The reference of the run that the schedule started last, while it is active.
     async fn schedule_active(&self, schedule: &Due) -> Result<Option<String>> {
         let id = schedule.id;
@@ -275,6 +328,26 @@ impl Kernel {
                     params![id],
                     |row| Ok(format!("{}#{}", row.get::<String>(0)?, row.get::<i64>(1)?)),
                 )?)
+            })
+            .await
+    }
+
+    /// Nothing is due until the tenant is readmitted, which makes all its schedules due to be decided ([`resume`]).
+    async fn schedule_hold(&self, schedule: &Due) -> Result<bool> {
+        let (tenant, schedule) = (schedule.scope.tenant_id, schedule.held());
+        self.store
+            .write(move |tx| -> Result<bool> {
+                // With the row held that readmitting changes, so that neither overlooks the other.
+                let sql = format!("SELECT id FROM tenant WHERE id = $1{}", tx.backend().for_update());
+                tx.opt(&sql, params![tenant], |row| row.get::<TenantId>(0))?;
+                let held = tx.exec(
+                    &format!(
+                        "UPDATE schedule AS s SET due_at = NULL
+                         WHERE s.resource_id = $1 AND s.cursor_at = $2 AND s.revision = $3 AND {HELD}"
+                    ),
+                    params![schedule.id, schedule.cursor, schedule.revision],
+                )?;
+                Ok(held == 1)
             })
             .await
     }
@@ -319,7 +392,13 @@ impl Due {
     }
 }
 
-/// False where somebody moved the cursor since it was read, or published another revision.
+/// The tenant is readmitted: what its schedules missed is for each to decide, by its own policy, from its cursor on.
+pub(crate) fn resume(m: &mut Mutation<'_, '_>, tenant: TenantId) -> Result<()> {
+    m.tx.exec("UPDATE schedule SET due_at = $2 WHERE tenant_id = $1", params![tenant, m.due_now])?;
+    Ok(())
+}
+
+/// False where somebody moved the cursor since it was read, or published another revision, or suspended the tenant.
 fn advance(
     m: &mut Mutation<'_, '_>,
     schedule: &Held,
@@ -327,7 +406,10 @@ fn advance(
     next: Option<Timestamp>,
 ) -> Result<bool> {
     let moved = m.tx.exec(
-        "UPDATE schedule SET cursor_at = $4, due_at = $5 WHERE resource_id = $1 AND cursor_at = $2 AND revision = $3",
+        &format!(
+            "UPDATE schedule AS s SET cursor_at = $4, due_at = $5
+             WHERE s.resource_id = $1 AND s.cursor_at = $2 AND s.revision = $3 AND NOT {HELD}"
+        ),
         params![schedule.id, schedule.cursor, schedule.revision, due, next],
     )?;
     Ok(moved == 1)
@@ -365,6 +447,8 @@ fn due_row(row: &Row<'_>) -> StoreResult<Due> {
         cursor: row.get(4)?,
         revision: row.get(5)?,
         spec: spec.filter(|_| state == ResourceState::Active),
-        author: row.get(8)?,
+        publisher: row.get(8)?,
+        publisher_name: row.get(9)?,
+        held: row.get(10)?,
     })
 }

@@ -3,12 +3,17 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use qd_core::{error::Result, id::ResourceId, violation::Violation};
+use qd_core::{
+    error::Result,
+    id::{PrincipalId, ResourceId},
+    violation::Violation,
+};
 use serde_json::{Value, json};
 
-use super::{PLURAL, SCHEDULE, ScheduleStatus, spec::ScheduleSpec, status, times::Times};
+use super::{PLURAL, SCHEDULE, ScheduleStatus, run_action, spec::ScheduleSpec, status, times::Times};
 use crate::{
-    context::Scope,
+    access,
+    context::{Context, Scope},
     kernel::Kernel,
     kind::{Kind, KindInfo, KindScope, SpecView},
     mutation::Mutation,
@@ -88,8 +93,20 @@ impl Kind for Schedules {
         Ok(kind.run_params(&published, &params).err().unwrap_or_default())
     }
 
+    /// Who publishes a schedule starts what it starts.
+    fn may_publish(&self, context: &Context, spec: &Value) -> Result<()> {
+        let kind = spec["target"]["kind"].as_str().and_then(|kind| self.target(kind));
+        kind.map_or(Ok(()), |kind| access::check(context, &run_action(&**kind)))
+    }
+
     /// A published schedule counts from that moment on: what was due before it is nobody's.
-    fn published(&self, m: &mut Mutation<'_, '_>, id: ResourceId, revision: i64) -> Result<()> {
+    fn published(
+        &self,
+        m: &mut Mutation<'_, '_>,
+        id: ResourceId,
+        revision: i64,
+        by: Option<PrincipalId>,
+    ) -> Result<()> {
         let spec: Value = m.tx.one(
             "SELECT spec FROM revision WHERE resource_id = $1 AND number = $2",
             params![id, revision],
@@ -101,10 +118,11 @@ impl Kind for Schedules {
             .and_then(|spec| Times::new(&spec.cron, &spec.time_zone).ok()?.after(m.due_now));
         let scope = m.context.scope;
         m.tx.exec(
-            "INSERT INTO schedule (resource_id, tenant_id, project_id, revision, cursor_at, due_at) VALUES ($1, $2, $3, $4, $5, $6)
+            "INSERT INTO schedule (resource_id, tenant_id, project_id, revision, cursor_at, due_at, published_by)
+             VALUES ($1, $2, $3, $4, $5, $6, $7)
              ON CONFLICT (resource_id) DO UPDATE SET revision = excluded.revision, cursor_at = excluded.cursor_at,
-               due_at = excluded.due_at",
-            params![id, scope.tenant_id, scope.project_id, revision, m.due_now, due],
+               due_at = excluded.due_at, published_by = COALESCE(excluded.published_by, schedule.published_by)",
+            params![id, scope.tenant_id, scope.project_id, revision, m.due_now, due, by],
         )?;
         Ok(())
     }

@@ -4,9 +4,6 @@
 //! and seals nothing, instead of beginning a second set. A data key is unwrapped once and remembered for a few minutes.
 
 use std::{
-    fs,
-    io::Write as _,
-    os::unix::fs::OpenOptionsExt as _,
     path::Path,
     sync::Arc,
     time::{Duration, Instant},
@@ -26,7 +23,7 @@ use super::{
     master::{KEY_VARIABLE, Master, MasterKey},
     seal::{Key, bound},
 };
-use crate::{params, store::Tx};
+use crate::{params, private_file, store::Tx};
 
 /// The key that a process made for itself, in its data folder.
 const KEY_FILE: &str = "secret.key";
@@ -217,17 +214,8 @@ impl Secrets {
             return MasterKey::read(file);
         }
         let key = MasterKey::of(Key::draw(&self.0.source));
-        let part = file.with_extension(format!("part-{}", self.0.source.uuid()));
-        let mut options = fs::OpenOptions::new();
-        let written = options.write(true).create_new(true).mode(0o600).open(&part).and_then(|mut out| {
-            out.write_all(key.text().as_bytes())?;
-            out.sync_all()
-        });
-        // Whole or not at all, and never in place of another's.
-        let linked = written.and_then(|()| fs::hard_link(&part, file));
-        // What is left of it is another try's litter.
-        let _ = fs::remove_file(&part);
-        match linked {
+        // Never in place of another's.
+        match private_file::create(file, &key.text()) {
             Ok(()) => Ok(key),
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => MasterKey::read(file),
             Err(error) => Err(failed(error)),
@@ -292,6 +280,14 @@ impl Secrets {
             keys.clear();
         }
         keys.insert((tenant, number), (now, key.clone()));
+        let inner = Arc::downgrade(&self.0);
+        // Also where nobody asks for one again.
+        tokio::spawn(async move {
+            tokio::time::sleep(REMEMBERED).await;
+            if let Some(inner) = inner.upgrade() {
+                held(&inner.keys).retain(|_, (since, _)| since.elapsed() < REMEMBERED);
+            }
+        });
         Ok(key)
     }
 
@@ -361,6 +357,8 @@ pub(super) fn put_in_force(tx: &mut Tx<'_>, id: &str, now: Timestamp) -> Result<
         "INSERT INTO secret_master (one, id, since) VALUES (1, $1, $2) ON CONFLICT (one) DO NOTHING",
         params![id, now],
     )?;
-    let in_force: String = tx.one("SELECT id FROM secret_master WHERE one = 1", &[], |row| row.get(0))?;
+    // Held: a key that is wrapped under the one in force is written before another is put in force, or not at all.
+    let sql = format!("SELECT id FROM secret_master WHERE one = 1{}", tx.backend().for_update());
+    let in_force: String = tx.one(&sql, &[], |row| row.get(0))?;
     Ok(in_force == id)
 }

@@ -13,13 +13,12 @@ use base64::{
     Engine as _,
     engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD},
 };
-use qd_core::{
-    canonical::sha256_hex,
-    error::{Error, Result},
-};
+use qd_core::error::{Error, Result};
+use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
 use super::{
+    place::ServerPlaces,
     seal::Key,
     vault::{Vault, VaultOptions},
 };
@@ -63,11 +62,10 @@ impl MasterKey {
     }
 
     pub(super) fn of(key: Key) -> Self {
-        let id: String = sha256_hex([b"quarterdeck master key ".as_slice(), key.bytes()].concat())
-            .chars()
-            .take(16)
-            .collect();
-        Self { id, key }
+        // In parts: no copy of the key is left behind.
+        let hash =
+            Sha256::new().chain_update(b"quarterdeck master key ").chain_update(key.bytes()).finalize();
+        Self { id: hex::encode(&hash[..8]), key }
     }
 
     pub fn id(&self) -> &str {
@@ -75,8 +73,12 @@ impl MasterKey {
     }
 
     /// As a key file holds it.
-    pub(super) fn text(&self) -> Zeroizing<String> {
-        Zeroizing::new(format!("{}\n", hex::encode(self.key.bytes())))
+    pub(super) fn text(&self) -> Zeroizing<Vec<u8>> {
+        let mut text = Zeroizing::new(vec![b'\n'; 2 * self.key.bytes().len() + 1]);
+        let digits = text.len() - 1;
+        // The room is what the digits need.
+        let _ = hex::encode_to_slice(self.key.bytes(), &mut text[..digits]);
+        text
     }
 }
 
@@ -128,6 +130,8 @@ pub struct SecretOptions {
     pub(super) masters: Vec<Arc<Master>>,
     /// The folder in which a process that is alone makes a key at first need, where it was given none.
     pub folder: Option<PathBuf>,
+    /// What connections may name of the server's machine.
+    pub places: ServerPlaces,
 }
 
 /// Where an operator says that master keys are.
@@ -161,6 +165,7 @@ impl SecretOptions {
     /// `secret_key_malformed` in words that do not show the key.
     pub fn read(places: &KeyPlaces, env: impl Fn(&str) -> Option<String>) -> Result<Self> {
         let mut options = Self::default();
+        options.places.own.extend(places.files.iter().chain(&places.vault_token_file).cloned());
         if let Some(url) = &places.vault_url {
             options = options.with_vault(VaultOptions::read(url, places.vault_token_file.clone())?)?;
         }

@@ -4,17 +4,20 @@
 //! within ten minutes, and says until when: an engine that looks at a run every second would else write nothing but
 //! records. So every use lies behind a record that names it, also the last one before a crash.
 
-use std::time::{Duration, Instant};
+use std::{
+    path::PathBuf,
+    time::{Duration, Instant},
+};
 
 use qd_core::{
     diff::Change,
     error::{Error, Result},
-    id::{JobId, ProjectId},
+    id::{JobId, PrincipalId, ProjectId},
 };
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{Secret, SecretPath, Secrets, StoredRef, bound_to, held};
+use super::{Secret, Secrets, StoredRef, bound_to, held};
 use crate::{
     audit::{self, NewRecord, append_record},
     context::{Context, RequestIds, Scope},
@@ -27,8 +30,24 @@ const MOST_COVERED: usize = 10_000;
 /// How often a value is looked for while a rotation seals it anew.
 const TRIES: usize = 5;
 
-/// What is covered: a version of a secret, for one purpose.
-pub(super) type Cover = (ProjectId, SecretPath, i64, String);
+/// What is covered: one thing, read by one for one purpose, or refused.
+pub(super) type Cover = (ProjectId, What, String, String, bool);
+
+/// What was read, as long as it is the same.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(super) enum What {
+    /// A secret by its id, in one version: another one at the same path is another.
+    Stored(Uuid, i64),
+    Variable(String),
+    File(PathBuf),
+}
+
+/// A use as it is written down.
+pub(super) struct Used {
+    /// Kind, id and name.
+    pub object: (&'static str, Option<Uuid>, String),
+    pub what: What,
+}
 
 /// On whose behalf a value is read, and for what.
 #[derive(Debug, Clone)]
@@ -36,6 +55,8 @@ pub struct SecretUse {
     pub scope: Scope,
     /// Who asked, or the engine that works.
     pub by: String,
+    /// Of who asked; none of an engine.
+    pub principal_id: Option<PrincipalId>,
     /// `run curate#4`, `test of connections/warehouse`
     pub purpose: String,
     /// Where the work is done: an engine, a worker.
@@ -81,7 +102,8 @@ impl Secrets {
             let text = key.open(&aad, &found.sealed).and_then(|plain| String::from_utf8(plain.to_vec()).ok());
             let text = text.ok_or_else(|| unreadable(reference.path.as_str(), found.version))?;
             let secret = Secret::new(text);
-            self.record(reference, &found, usage).await?;
+            let object = ("Secret", Some(found.id), reference.path.as_str().to_owned());
+            self.record(Used { object, what: What::Stored(found.id, found.version) }, usage).await?;
             return Ok(secret);
         }
         Err(Error::unavailable("secret_key_gone", "the value is being sealed anew; try again"))
@@ -111,8 +133,23 @@ impl Secrets {
     }
 
     /// Writes down the use, unless a record covers it.
-    async fn record(&self, reference: &StoredRef, found: &Found, usage: &SecretUse) -> Result<()> {
-        let cover = (usage.scope.project_id, reference.path.clone(), found.version, usage.purpose.clone());
+    pub(super) async fn record(&self, used: Used, usage: &SecretUse) -> Result<()> {
+        self.record_as(used, usage, None).await
+    }
+
+    /// The same of one that was refused.
+    pub(super) async fn record_refused(&self, used: Used, usage: &SecretUse, why: &str) -> Result<()> {
+        self.record_as(used, usage, Some(why.to_owned())).await
+    }
+
+    async fn record_as(&self, used: Used, usage: &SecretUse, refused: Option<String>) -> Result<()> {
+        let cover: Cover = (
+            usage.scope.project_id,
+            used.what.clone(),
+            usage.by.clone(),
+            usage.purpose.clone(),
+            refused.is_some(),
+        );
         let now = Instant::now();
         if usage.covers && held(&self.0.covered).get(&cover).is_some_and(|until| now < *until) {
             return Ok(());
@@ -123,22 +160,26 @@ impl Secrets {
             correlation_id: usage.correlation_id.clone(),
             trace_id: None,
         };
-        let context = Context::system(usage.by.clone(), usage.scope, ids, &usage.source);
-        let mut changes = vec![Change::add("/version", found.version.into())];
+        let mut context = Context::system(usage.by.clone(), usage.scope, ids, &usage.source);
+        if let Some(id) = usage.principal_id {
+            context.principal.id = id;
+        }
+        let mut changes = vec![];
+        if let What::Stored(_, version) = used.what {
+            changes.push(Change::add("/version", version.into()));
+        }
         if usage.covers {
             changes.push(Change::add("/covers_uses_until", json!(at.checked_add(COVERS))));
         }
-        let (id, path, job_id, purpose) =
-            (found.id, reference.path.clone(), usage.job_id, usage.purpose.clone());
-        self.0
-            .store
-            .write(move |tx| -> Result<()> {
-                let object = audit::object("Secret", Some(id), path.as_str());
-                let mut resolved = NewRecord::of(&context, "secrets.resolve", object).because(&purpose);
-                resolved.job_id = job_id;
-                append_record(tx, at, record, &resolved.with_changes(&changes))
-            })
-            .await?;
+        let (kind, id, name) = used.object;
+        let mut resolved = NewRecord::of(&context, "secrets.resolve", audit::object(kind, id, &name));
+        resolved = match refused {
+            None => resolved.because(&usage.purpose),
+            Some(why) => resolved.denied(&format!("{}: {why}", usage.purpose)),
+        };
+        resolved.job_id = usage.job_id;
+        let resolved = resolved.with_changes(&changes);
+        self.0.store.write(move |tx| -> Result<()> { append_record(tx, at, record, &resolved) }).await?;
         if usage.covers {
             let mut covered = held(&self.0.covered);
             if covered.len() >= MOST_COVERED {

@@ -62,6 +62,23 @@ impl Secrets {
         Ok(self.master_to_come()?.id().to_owned())
     }
 
+    /// Whether this process can put that master key in force: it holds it, and what there is.
+    ///
+    /// # Errors
+    /// `secret_key_missing`, `secret_key_wrong` where it does not.
+    pub(crate) async fn master_ready(&self, to: &str) -> Result<()> {
+        if let Some(id) = self.in_force().await? {
+            self.master(&id)?;
+        }
+        self.master(to).map(drop).map_err(|error| {
+            let held = self.held_ids().join(", ");
+            Error::unavailable(
+                error.code,
+                format!("the master key {to} is to come, and this server holds {held}"),
+            )
+        })
+    }
+
     /// The next tenant behind `after` that has a data key and none that this job made, or older ones beside it.
     pub(crate) async fn tenant_left(&self, job: JobId, after: Option<TenantId>) -> Result<Option<TenantId>> {
         let after = after.map_or(Uuid::nil(), TenantId::uuid);

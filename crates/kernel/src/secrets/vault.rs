@@ -8,15 +8,17 @@
 use std::{fmt, path::PathBuf, time::Duration};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use bytes::Bytes;
 use qd_core::error::{Error, Result, clip};
 use reqwest::{Client, StatusCode, redirect};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
 use url::Url;
 use zeroize::Zeroizing;
 
 const CONNECT: Duration = Duration::from_secs(5);
 const ANSWER: Duration = Duration::from_secs(10);
+/// Bytes of a request: a key of 32 bytes and what it is bound to, or the same wrapped.
+const ASKED: usize = 1024;
 
 /// The environment's name of the token, where no file is named.
 pub const TOKEN_VARIABLE: &str = "VAULT_TOKEN";
@@ -88,6 +90,16 @@ impl fmt::Debug for Vault {
     }
 }
 
+/// What a call carries: one of the two texts.
+#[derive(Serialize)]
+struct Asked<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    plaintext: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ciphertext: Option<&'a str>,
+    associated_data: String,
+}
+
 #[derive(Deserialize)]
 struct Answer {
     data: Data,
@@ -130,24 +142,32 @@ impl Vault {
 
     pub async fn encrypt(&self, aad: &[u8], plain: &[u8]) -> Result<Vec<u8>> {
         let text = Zeroizing::new(STANDARD.encode(plain));
-        let body = json!({ "plaintext": *text, "associated_data": STANDARD.encode(aad) });
+        let body = Asked { plaintext: Some(&text), ciphertext: None, associated_data: STANDARD.encode(aad) };
         let answer = self.call("encrypt", &body).await?;
         answer.ciphertext.map(String::into_bytes).ok_or_else(|| self.unlike("no ciphertext"))
     }
 
     pub async fn decrypt(&self, aad: &[u8], wrapped: &[u8]) -> Result<Zeroizing<Vec<u8>>> {
-        let body = json!({ "ciphertext": String::from_utf8_lossy(wrapped), "associated_data": STANDARD.encode(aad) });
+        let wrapped = String::from_utf8_lossy(wrapped);
+        let body =
+            Asked { plaintext: None, ciphertext: Some(&wrapped), associated_data: STANDARD.encode(aad) };
         let answer = self.call("decrypt", &body).await?;
         let plain =
             answer.plaintext.map(Zeroizing::new).and_then(|text| STANDARD.decode(text.as_bytes()).ok());
         plain.map(Zeroizing::new).ok_or_else(|| self.unlike("no plaintext"))
     }
 
-    async fn call(&self, verb: &str, body: &Value) -> Result<Data> {
+    async fn call(&self, verb: &str, body: &Asked<'_>) -> Result<Data> {
+        // Cleared once it is sent, and of its last size from the start, so that nothing is left where it grew.
+        let mut text = Zeroizing::new(Vec::with_capacity(ASKED));
+        serde_json::to_writer(&mut *text, body).map_err(|error| {
+            Error::unavailable("vault_refused", "write a request for Vault").with_source(error)
+        })?;
         let mut url = self.options.address.clone();
         url.set_path(&format!("/v1/{}/{verb}/{}", self.options.mount, self.options.key));
         let token = self.token().await?;
-        let sent = self.client.post(url).header("x-vault-token", sensitive(&token)?).json(body).send().await;
+        let sent = self.client.post(url).header("x-vault-token", sensitive(&token)?);
+        let sent = sent.header("content-type", "application/json").body(Bytes::from_owner(text)).send().await;
         let answer = sent.map_err(|error| {
             let why = if error.is_timeout() { "does not answer in time" } else { "cannot be reached" };
             Error::unavailable("vault_unreachable", format!("Vault at {} {why}", self.options.address))

@@ -2,7 +2,7 @@
 
 use qd_core::error::Error;
 use qd_core::id::{
-    AuditId, EventId, JobId, PlanId, PrincipalId, ProjectId, ResourceId, RevisionId, RunId, TenantId,
+    AuditId, EventId, JobId, PlanId, PrincipalId, ProjectId, ResourceId, RevisionId, RunId, TeamId, TenantId,
 };
 use qd_core::state::{JobState, PlanState, ResourceState, RevisionState, RunState, StepState, UnknownState};
 use qd_core::time::Timestamp;
@@ -27,7 +27,19 @@ macro_rules! ids {
     )+ };
 }
 
-ids!(AuditId, EventId, JobId, PlanId, PrincipalId, ProjectId, ResourceId, RevisionId, RunId, TenantId);
+ids!(
+    AuditId,
+    EventId,
+    JobId,
+    PlanId,
+    PrincipalId,
+    ProjectId,
+    ResourceId,
+    RevisionId,
+    RunId,
+    TeamId,
+    TenantId
+);
 
 macro_rules! states {
     ($($state:ty),+ $(,)?) => { $(

@@ -1,9 +1,10 @@
 //! Tenants and projects made, listed, renamed; tenants suspended and readmitted.
 //!
-//! A name is free to change: everything refers to a tenant or project by its id. A suspended tenant keeps all that it has,
-//! its runs go on, and nobody but the platform's own gets in.
+//! A name is free to change: everything refers to a tenant or project by its id. A suspended tenant keeps all that it has, and
+//! its runs go on and are observed. Nobody but the platform's own gets in, its schedules do not fire, and its jobs are held in the
+//! queue. When it is readmitted the jobs go on, and each schedule decides by its own policy about what it missed.
 //!
-//! Not done here: removing one with all that it has.
+//! Not done here: removing one with all that it has ([`super::delete`]).
 
 use qd_core::{
     error::{Error, Result},
@@ -14,6 +15,7 @@ use qd_core::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use super::DEFAULT;
 use crate::{
@@ -25,6 +27,8 @@ use crate::{
     page::{Page, PageRequest},
     params,
     query::Query,
+    reviews::{ApprovalFrom, ReviewMode},
+    schedules,
     store::{self, Column, Row, StoreResult},
 };
 
@@ -61,6 +65,10 @@ pub struct ProjectInfo {
     pub id: ProjectId,
     pub name: String,
     pub display_name: String,
+    /// What it asks of a revision before it is published.
+    pub review: ReviewMode,
+    /// Plans of this risk and above want a second person.
+    pub approval_from: ApprovalFrom,
     pub created_at: Timestamp,
     pub version: i64,
 }
@@ -72,10 +80,15 @@ pub struct Patch {
     pub display_name: Option<String>,
     /// Of tenants only.
     pub state: Option<TenantState>,
+    /// Of projects only, and only with a reason.
+    pub review: Option<ReviewMode>,
+    /// The same.
+    pub approval_from: Option<ApprovalFrom>,
+    pub reason: String,
 }
 
 const TENANT: &str = "id, name, display_name, state, created_at, version";
-const PROJECT: &str = "id, name, display_name, created_at, version";
+const PROJECT: &str = "id, name, display_name, created_at, version, review, approval_from";
 
 impl Kernel {
     /// A tenant with its default project.
@@ -162,6 +175,7 @@ impl Kernel {
                         tenant_row,
                     )?
                     .ok_or_else(|| Error::not_found("tenant_not_found", format!("there is no tenant {tenant:?}")))?;
+                not_deleting(m, "tenant", old.id.uuid(), &tenant)?;
                 fresh("tenant", &tenant, old.version, version)?;
                 let new_name = name.as_ref().map_or_else(|| old.name.clone(), ToString::to_string);
                 let state = patch.state.unwrap_or(old.state);
@@ -177,6 +191,10 @@ impl Kernel {
                     "UPDATE tenant SET name = $2, display_name = $3, state = $4, version = version + 1 WHERE id = $1",
                     params![old.id, new_name, display_name, state.as_str()],
                 )?;
+                if state == TenantState::Active && old.state == TenantState::Suspended {
+                    schedules::fire::resume(m, old.id)?;
+                    m.wake_jobs();
+                }
                 let new = m.tx.one(&format!("SELECT {TENANT} FROM tenant WHERE id = $1"), params![old.id], tenant_row)?;
                 let said = |t: &TenantInfo| json!({ "name": t.name, "display_name": t.display_name, "state": t.state });
                 let object = Object { kind: "Tenant", id: old.id.uuid(), name: &new.name };
@@ -234,7 +252,8 @@ impl Kernel {
     }
 
     /// # Errors
-    /// As [`Self::tenant_update`], with `project_not_found` and `default_project`.
+    /// As [`Self::tenant_update`], with `project_not_found` and `default_project`; `reason_required` (400) where another
+    /// review is asked for without saying why.
     pub async fn project_update(
         &self,
         context: &Context,
@@ -243,10 +262,14 @@ impl Kernel {
         patch: Patch,
     ) -> Result<ProjectInfo> {
         access::check(context, "projects.update")?;
+        if (patch.review.is_some() || patch.approval_from.is_some()) && patch.reason.trim().is_empty() {
+            let detail = "changing what is reviewed in a project wants a reason";
+            return Err(Error::malformed("reason_required", detail));
+        }
         let (project, name) =
             (project.to_owned(), patch.name.as_deref().map(str::parse::<Name>).transpose()?);
         let updated = self
-            .mutate(context, Act::new("projects", "update"), move |m| {
+            .mutate(context, Act::new("projects", "update").because(patch.reason.clone()), move |m| {
                 let tenant_id = m.context.scope.tenant_id;
                 let old =
                     m.tx.opt(
@@ -263,6 +286,7 @@ impl Kernel {
                             format!("the tenant has no project {project:?}"),
                         )
                     })?;
+                not_deleting(m, "project", old.id.uuid(), &project)?;
                 fresh("project", &project, old.version, version)?;
                 let new_name = name.as_ref().map_or_else(|| old.name.clone(), ToString::to_string);
                 if new_name != old.name {
@@ -277,16 +301,23 @@ impl Kernel {
                     free("project", &new_name, taken)?;
                 }
                 let display_name = patch.display_name.clone().unwrap_or_else(|| old.display_name.clone());
+                let review = patch.review.unwrap_or(old.review);
+                let approval_from = patch.approval_from.unwrap_or(old.approval_from);
                 m.tx.exec(
-                    "UPDATE project SET name = $2, display_name = $3, version = version + 1 WHERE id = $1",
-                    params![old.id, new_name, display_name],
+                    "UPDATE project SET name = $2, display_name = $3, review = $4, approval_from = $5, version = version + 1
+                     WHERE id = $1",
+                    params![old.id, new_name, display_name, review.as_str(), approval_from.as_str()],
                 )?;
                 let new = m.tx.one(
                     &format!("SELECT {PROJECT} FROM project WHERE id = $1"),
                     params![old.id],
                     project_row,
                 )?;
-                let said = |p: &ProjectInfo| json!({ "name": p.name, "display_name": p.display_name });
+                let said = |p: &ProjectInfo| {
+                    json!({
+                        "name": p.name, "display_name": p.display_name, "review": p.review, "approval_from": p.approval_from,
+                    })
+                };
                 let object = Object { kind: "Project", id: old.id.uuid(), name: &new.name };
                 record(m, "project.updated", &object, &said(&old), &said(&new))?;
                 Ok(new)
@@ -318,6 +349,14 @@ fn fresh(what: &str, name: &str, is: i64, read: i64) -> Result<()> {
     Err(Error::stale("stale_version", detail))
 }
 
+fn not_deleting(m: &mut Mutation<'_, '_>, table: &str, id: Uuid, name: &str) -> Result<()> {
+    let sql = format!("SELECT 1 FROM {table} WHERE id = $1 AND deleting IS NOT NULL");
+    match m.tx.opt(&sql, params![id], |row| row.get::<i64>(0))? {
+        Some(_) => Err(Error::conflict("scope_deleting", format!("the {table} {name} is being deleted"))),
+        None => Ok(()),
+    }
+}
+
 fn free(what: &str, name: &str, taken: Option<i64>) -> Result<()> {
     match taken {
         Some(_) => Err(Error::conflict("already_exists", format!("there is a {what} {name} already"))),
@@ -341,6 +380,8 @@ fn project_row(row: &Row<'_>) -> StoreResult<ProjectInfo> {
         id: row.get(0)?,
         name: row.get(1)?,
         display_name: row.get(2)?,
+        review: row.get(5)?,
+        approval_from: row.get(6)?,
         created_at: row.get(3)?,
         version: row.get(4)?,
     })

@@ -14,6 +14,7 @@ use qd_testkit::postgres::Postgres;
 use qd_testkit::sample::document_of;
 use qd_testkit::{HttpServer, Reply, TestDatabase, TestKernel, both_stores};
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::secrets::{KEY, put};
 
@@ -72,7 +73,9 @@ both_stores! {
         assert!(told["sentence"].as_str().unwrap().starts_with("The last test, of revision 1, worked "), "{told}");
         let records = t.kernel.audit_list(t.scope, AuditFilter::default(), PageRequest::first(50)).await.unwrap().items;
         let of = |action: &str| records.iter().filter(|record| record.action == action).count();
-        assert_eq!((of("connections.test"), of("secrets.resolve")), (1, 1));
+        assert_eq!((of("connections.test"), of("secrets.resolve")), (2, 1), "that it was asked for, and what it came to");
+        let resolved = records.iter().find(|record| record.action == "secrets.resolve").unwrap();
+        assert_eq!(resolved.principal_id, Some(t.context().principal.id), "who asked, by id");
     }
 
     async fn what_does_not_work_says_why_and_never_the_secret(db: TestDatabase) {
@@ -118,6 +121,56 @@ both_stores! {
         }
         assert!(server.heard().is_empty());
     }
+}
+
+#[tokio::test]
+async fn who_goes_away_while_it_is_called_leaves_a_record_all_the_same() {
+    let db = TestDatabase::sqlite().await;
+    let t = kernel(&db, true).await;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    publish(&t, "slow", http(&format!("http://{}/", listener.local_addr().unwrap()))).await;
+    let (testing, context) = (t.kernel.clone(), t.context());
+    let testing = tokio::spawn(async move { testing.connection_test(&context, "slow", None).await });
+    // It is called, and never answered.
+    let held = listener.accept().await.unwrap();
+    testing.abort();
+    assert!(testing.await.unwrap_err().is_cancelled());
+    let filter = AuditFilter { action: Some("connections.test".into()), ..AuditFilter::default() };
+    let records = t.kernel.audit_list(t.scope, filter, PageRequest::first(9)).await.unwrap().items;
+    assert_eq!(records.len(), 1, "{records:?}");
+    drop(held);
+}
+
+#[tokio::test]
+async fn an_answer_without_an_end_is_read_to_its_first_words() {
+    let db = TestDatabase::sqlite().await;
+    let t = kernel(&db, true).await;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                // An answer to nothing is none.
+                let _ = stream.read(&mut [0; 4096]).await;
+                let head = b"HTTP/1.1 500 Broken\r\nconnection: close\r\n\r\nout of order\n";
+                let mut sent = stream.write_all(head).await;
+                while sent.is_ok() {
+                    sent = stream.write_all(&[b'x'; 4096]).await;
+                }
+            });
+        }
+    });
+    publish(&t, "endless", http(&format!("http://{address}/"))).await;
+    let reading = test(&t, "endless").await;
+    assert_eq!(reading.code.as_deref(), Some("connection_refused"), "{reading:?}");
+    assert!(reading.detail.ends_with("out of order"), "{reading:?}");
+    let bucket = json!({
+        "type": "s3", "bucket": "models", "address": format!("http://{address}"), "access_key_id": "k",
+        "secret_access_key": "secret://conn/secret",
+    });
+    publish(&t, "bucket", bucket).await;
+    let reading = test(&t, "bucket").await;
+    assert!(!reading.ok && reading.code.as_deref() != Some("test_timeout"), "{reading:?}");
 }
 
 #[tokio::test]

@@ -30,7 +30,7 @@ struct Handle(Arc<Taker>);
 
 #[async_trait]
 impl Consumer for Handle {
-    fn name(&self) -> &'static str {
+    fn name(&self) -> &str {
         "taker"
     }
 

@@ -21,7 +21,8 @@ both_stores! {
         }
         let other = t.kernel.owner_token().await.unwrap();
         assert_ne!(token, other);
-        t.kernel.credential_revoke(&t.context(), &token).await.unwrap();
+        let whose = t.kernel.authenticate(&token).await.unwrap();
+        t.kernel.credential_revoke(&t.context(), &whose).await.unwrap();
         let refused = t.kernel.authenticate(&token).await.unwrap_err();
         assert_eq!((refused.kind, refused.code), (ErrorKind::Unauthenticated, "bad_credential"));
         t.kernel.authenticate(&other).await.unwrap();
@@ -42,7 +43,7 @@ both_stores! {
         assert_eq!(principal.name, "owner");
         assert_eq!(t.kernel.authenticate(&session.secret).await.unwrap(), principal);
         assert_eq!(exchange(&t, &session.secret).await.err().unwrap().code, "bad_sign_in_code");
-        t.kernel.credential_revoke(&t.context(), &session.secret).await.unwrap();
+        t.kernel.credential_revoke(&t.context(), &principal).await.unwrap();
         assert_eq!(t.kernel.authenticate(&session.secret).await.unwrap_err().code, "bad_credential");
     }
 
@@ -109,8 +110,9 @@ both_stores! {
 async fn owner(t: &TestKernel) -> qd_kernel::context::Context {
     let token = t.kernel.owner_token().await.unwrap();
     let mut context = t.context();
-    context.principal = t.kernel.authenticate(&token).await.unwrap().principal(t.scope);
-    t.kernel.credential_revoke(&t.context(), &token).await.unwrap();
+    let whose = t.kernel.authenticate(&token).await.unwrap();
+    context.principal = whose.principal(t.scope);
+    t.kernel.credential_revoke(&t.context(), &whose).await.unwrap();
     context
 }
 

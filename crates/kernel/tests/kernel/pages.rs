@@ -118,7 +118,7 @@ both_stores! {
         assert_eq!(runs(RunState::Failed).await, [run.id]);
         assert_eq!(runs(RunState::Running).await, [other.id]);
         assert!(runs(RunState::Stopped).await.is_empty());
-        let jobs = JobFilter { state: Some(JobState::Failed) };
+        let jobs = JobFilter { state: Some(JobState::Failed), ..JobFilter::default() };
         assert!(t.kernel.job_list(t.scope, jobs, page(10, None)).await.unwrap().items.is_empty());
     }
 

@@ -56,6 +56,20 @@ both_stores! {
         assert_eq!(t.kernel.resource_get(t.scope, SAMPLE, "one").await.unwrap().published.unwrap().number, 2);
     }
 
+    async fn applying_wants_its_own_right_beside_that_to_the_change(db: TestDatabase) {
+        let t = TestKernel::build().idle().on(&db).await;
+        let request = apply_request(vec![document("one", json!({}))], String::new(), true);
+        let plan = t.kernel.plan_create(&t.context(), request).await.unwrap();
+        let mut limited = t.context();
+        let may = |actions: &[&str]| Some(actions.iter().map(|one| (*one).to_owned()).collect());
+        limited.principal.limits = may(&["samples.*", "documents.apply", "plans.read"]);
+        let refused = t.kernel.plan_apply(&limited, plan.id, key()).await.unwrap_err();
+        assert_eq!(refused.code, "action_denied");
+        assert!(refused.detail.contains("plans.apply"), "{refused}");
+        limited.principal.limits = may(&["samples.*", "documents.apply", "plans.read", "plans.apply"]);
+        assert!(t.kernel.plan_apply(&limited, plan.id, key()).await.unwrap().is_some());
+    }
+
     async fn a_plan_that_publishes_nothing_is_applied(db: TestDatabase) {
         let t = TestKernel::start(&db).await;
         let request = |publish| apply_request(vec![document("one", json!({ "count": 1 }))], String::new(), publish);
@@ -137,7 +151,7 @@ both_stores! {
         clock.advance(std::time::Duration::from_secs(8 * 24 * 3600));
         assert_eq!(t.kernel.plan_get(t.scope, plan.id).await.unwrap().state, PlanState::Expired);
         assert_eq!(t.kernel.plan_apply(&t.context(), plan.id, key()).await.unwrap_err().code, "plan_expired");
-        let listed = t.kernel.plan_list(t.scope, PlanFilter { state: Some(PlanState::Expired) }, PageRequest::default()).await.unwrap();
+        let listed = t.kernel.plan_list(t.scope, PlanFilter { state: Some(PlanState::Expired), ..PlanFilter::default() }, PageRequest::default()).await.unwrap();
         assert_eq!(listed.items.len(), 1);
     }
 

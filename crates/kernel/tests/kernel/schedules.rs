@@ -6,8 +6,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use futures::future::join_all;
+use qd_core::audit::Outcome;
 use qd_core::state::{JobState, ResourceState, RunState};
 use qd_core::time::Timestamp;
+use qd_kernel::access::{INFRA_ADMIN, PLATFORM_ADMIN};
 use qd_kernel::audit::AuditFilter;
 use qd_kernel::failpoint::Failpoints;
 use qd_kernel::page::PageRequest;
@@ -68,6 +70,7 @@ async fn fire(t: &TestKernel) {
 /// A kernel whose clock stands at 00:00 of a day and whose sample `one` is published.
 async fn at_midnight(db: &TestDatabase, clock: &ManualClock) -> TestKernel {
     let t = TestKernel::build().clock(clock).on(db).await;
+    t.enrol("tester", PLATFORM_ADMIN).await;
     t.published("one", json!({})).await;
     t
 }
@@ -106,7 +109,7 @@ both_stores! {
         let filter = AuditFilter { job_id: Some(run.job_id), ..AuditFilter::default() };
         let audit = t.kernel.audit_list(t.scope, filter, PageRequest::default()).await.unwrap().items;
         assert_eq!((audit.len(), audit[0].action.as_str(), audit[0].actor.as_str()), (1, "samples.run", "schedules/each-hour"));
-        assert_eq!(audit[0].on_behalf_of.as_deref(), Some("tester"), "who wrote what is published of it");
+        assert_eq!(audit[0].on_behalf_of.as_deref(), Some("tester"), "who published it");
         assert_eq!(audit[0].reason, "schedules/each-hour: \"0 * * * *\" in UTC, due at 2026-01-01T01:00:00.000000Z");
     }
 
@@ -308,6 +311,45 @@ both_stores! {
     }
 
     /// A change of the clocks in Berlin, lived through by a schedule of each sort.
+    async fn a_schedule_starts_what_its_publisher_may_start_and_nothing_else(db: TestDatabase) {
+        let clock = ManualClock::new(1);
+        let t = at_midnight(&db, &clock).await;
+        let infra = t.context_as("infra", INFRA_ADMIN);
+        let documents = vec![document_of(SCHEDULE, "each-hour", hourly(json!({})))];
+        let refused = t.kernel.apply(&infra, documents, String::new(), Some(key())).await.unwrap_err();
+        assert_eq!(refused.code, "action_denied");
+        assert!(refused.detail.contains("samples.run"), "{refused}");
+        assert_eq!(t.number("SELECT count(*) FROM schedule").await, 0);
+
+        publish(&t, "each-hour", hourly(json!({}))).await;
+        let hour = async || {
+            clock.advance(HOUR);
+            fire(&t).await;
+        };
+        let changed = async |sql: &'static str| {
+            t.kernel.store.write(move |tx| -> StoreResult<u64> { tx.exec(sql, &[]) }).await.unwrap()
+        };
+        hour().await;
+        changed("UPDATE principal SET state = 'suspended' WHERE name = 'tester'").await;
+        hour().await;
+        changed("UPDATE principal SET state = 'active' WHERE name = 'tester'").await;
+        changed("UPDATE role_binding SET role = 'INFRA_ADMIN' WHERE created_by = 'test'").await;
+        hour().await;
+        changed("UPDATE role_binding SET role = 'PLATFORM_ADMIN' WHERE created_by = 'test'").await;
+        hour().await;
+        let came: Vec<Value> = firings(&t, "each-hour").await.into_iter().map(|one| one[1].clone()).collect();
+        assert_eq!(came, ["started", "refused", "refused", "started"]);
+        assert_eq!(runs(&t).await, 2);
+        let told = status(&t, "each-hour").await;
+        assert_eq!(told["firings"][1]["code"], "action_denied");
+        let why = told["firings"][1]["message"].as_str().unwrap();
+        assert!(why.starts_with("tester, who published it, may not do that here now: "), "{why}");
+        let audit = t.kernel.audit_list(t.scope, AuditFilter::default(), PageRequest::default()).await.unwrap().items;
+        let denied: Vec<_> = audit.iter().filter(|record| record.outcome == Outcome::Denied).collect();
+        assert_eq!(denied.len(), 2, "{denied:?}");
+        assert!(denied.iter().all(|one| one.action == "samples.run" && one.actor == "schedules/each-hour"), "{denied:?}");
+    }
+
     async fn where_clocks_are_changed_each_time_that_is_meant_comes_once(db: TestDatabase) {
         let clock = ManualClock::new(1);
         clock.set("2026-03-28T12:00:00Z".parse::<Timestamp>().unwrap());

@@ -33,6 +33,7 @@ pub fn usage(t: &TestKernel, purpose: &str, covers: bool) -> SecretUse {
     SecretUse {
         scope: t.scope,
         by: "engine test".into(),
+        principal_id: None,
         purpose: purpose.into(),
         source: "test".into(),
         correlation_id: "correlation-7".into(),
@@ -340,8 +341,8 @@ async fn a_secret_is_read_where_it_lies_and_never_shown() {
     }
     std::fs::write(&at, [0x63, 0x61, 0xff]).unwrap();
     assert!(!format!("{:?}", file.read(secrets, &usage).await.unwrap_err()).contains("ca\\"));
-    let unset = SecretRef::Env("QD_TEST_NO_SUCH_VARIABLE".into()).read(secrets, &usage).await.unwrap_err();
-    assert!(unset.detail.contains("QD_TEST_NO_SUCH_VARIABLE is not set"), "{unset}");
+    let unset = SecretRef::Env("NO_SUCH_VARIABLE_OF_A_TEST".into()).read(secrets, &usage).await.unwrap_err();
+    assert!(unset.detail.contains("NO_SUCH_VARIABLE_OF_A_TEST is not set"), "{unset}");
     put(&t, "p", "two words").await;
     let stored: SecretRef = serde_json::from_value(json!("secret://p")).unwrap();
     assert_eq!(stored.read(secrets, &usage).await.unwrap().expose(), "two words");

@@ -2,13 +2,15 @@
 
 use qd_core::error::ErrorKind;
 use qd_core::state::JobState;
+use qd_kernel::access::TENANT_ADMIN;
+use qd_kernel::context::Context;
 use qd_kernel::mutation::Act;
 use qd_kernel::operations::secret_rotate::{DATA_KEY, MASTER_KEY};
 use qd_kernel::params;
-use qd_kernel::secrets::Secret;
+use qd_kernel::secrets::{MasterKey, Secret};
 use qd_kernel::store::StoreResult;
 use qd_testkit::kernel::key;
-use qd_testkit::{TestKernel, both_stores};
+use qd_testkit::{TestDatabase, TestKernel, both_stores, eventually};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -107,6 +109,60 @@ both_stores! {
         assert!(refused.violations[0].detail.contains("sealed under the master key"), "{refused:?}");
     }
 
+    async fn the_key_that_was_planned_is_put_in_force_whoever_does_it(db: TestDatabase) {
+        let store = db.migrated().await;
+        let asked = TestKernel::build().store(&store).master_keys(&[KEY, OTHER_KEY]).idle().on(&db).await;
+        let before = TestKernel::build().store(&store).master_keys(&[OTHER_KEY]).idle().on(&db).await;
+        filled(&before, 2).await;
+        let act = Act::new("secrets", "rotate-master");
+        let job = asked.kernel.job_create(&asked.context(), act, MASTER_KEY, json!({}), key()).await.unwrap();
+        // One that does not hold it waits, and seals nothing under another.
+        let without = TestKernel::build().store(&store).master_keys(&[OTHER_KEY]).on(&db).await;
+        let waiting = without.job_in(job.id, JobState::Waiting).await;
+        let why = waiting.waiting_for.unwrap();
+        assert!(why.contains("is to come, and this server holds"), "{why}");
+        let mut without = without;
+        without.stopping_tasks().await;
+        let other_way_round = TestKernel::build().store(&store).master_keys(&[OTHER_KEY, KEY]).on(&db).await;
+        let job = other_way_round.job_ended(job.id).await;
+        assert_eq!(job.state, JobState::Succeeded, "{:?}", job.error);
+        let to_come = MasterKey::parse(KEY, "here").unwrap();
+        let in_force = asked.kernel.secret_keys(asked.scope).await.unwrap().master;
+        assert_eq!(in_force.as_deref(), Some(to_come.id()));
+        let new = TestKernel::build().store(&store).master_keys(&[KEY]).idle().on(&db).await;
+        readable(&new, 2).await;
+    }
+
+    async fn an_exchange_for_all_tenants_is_the_platforms_and_alone(db: TestDatabase) {
+        let t = TestKernel::build().master_keys(&[KEY]).idle().on(&db).await;
+        filled(&t, 1).await;
+        let create = async |context: &Context| {
+            t.kernel.job_create(context, Act::new("secrets", "rotate-master"), MASTER_KEY, json!({}), key()).await
+        };
+        let tenants = t.context_as("ann", TENANT_ADMIN);
+        assert_eq!(create(&tenants).await.unwrap_err().code, "action_denied");
+        let job = create(&t.context()).await.unwrap();
+        let refused = t.kernel.job_cancel(&tenants, job.id, String::new()).await.unwrap_err();
+        assert_eq!(refused.code, "action_denied");
+        t.kernel.job_cancel(&t.context(), job.id, String::new()).await.unwrap();
+        // Of another project of the tenant, and of another tenant.
+        let mut t = t;
+        let theirs = second_tenant(&t).await;
+        t.start_tasks().await;
+        let data = Act::new("secrets", "rotate");
+        for context in [t.context(), theirs] {
+            let job = t.kernel.job_create(&context, data.clone(), DATA_KEY, json!({}), key()).await.unwrap();
+            eventually("it ends", async || {
+                let job = t.kernel.job_get(context.scope, job.id).await.unwrap();
+                job.state.is_terminal().then_some(())
+            })
+            .await;
+        }
+        assert_eq!(rotate(&t, MASTER_KEY).await.state, JobState::Succeeded);
+        assert_eq!(t.number("SELECT count(*) FROM job_lock WHERE key LIKE '%/tenant:secret-keys'").await, 2);
+        assert_eq!(t.number("SELECT count(*) FROM job_lock WHERE key = 'platform:secret-keys'").await, 1);
+    }
+
     async fn what_is_written_and_removed_meanwhile_is_right_after(db: TestDatabase) {
         let t = TestKernel::build().master_keys(&[KEY]).on(&db).await;
         filled(&t, 30).await;
@@ -154,4 +210,48 @@ both_stores! {
         assert_eq!(rotate(&t, DATA_KEY).await.state, JobState::Succeeded);
         assert_eq!(t.number("SELECT count(*) FROM secret_key").await, 1);
     }
+}
+
+/// Who makes a tenant's first data key while another master key is put in force waits, and wraps it under that one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_first_key_is_never_wrapped_under_a_master_key_that_was_replaced() {
+    let db = TestDatabase::postgres().await;
+    let store = db.migrated().await;
+    let before = TestKernel::build().store(&store).master_keys(&[OTHER_KEY]).idle().on(&db).await;
+    put(&before, "s/0", "ours").await;
+    let t = TestKernel::build().store(&store).master_keys(&[OTHER_KEY, KEY]).idle().on(&db).await;
+    let to_come = MasterKey::parse(KEY, "here").unwrap().id().to_owned();
+    let (begun, seen) = std::sync::mpsc::channel::<()>();
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let released = std::sync::Mutex::new(released);
+    let replacing = {
+        let store = store.clone();
+        tokio::spawn(async move {
+            store
+                .write(move |tx| -> StoreResult<()> {
+                    tx.exec("UPDATE secret_master SET id = $1 WHERE one = 1", params![to_come])?;
+                    begun.send(()).unwrap();
+                    released.lock().unwrap().recv().unwrap();
+                    Ok(())
+                })
+                .await
+        })
+    };
+    tokio::task::spawn_blocking(move || seen.recv().unwrap()).await.unwrap();
+    let kernel = TestKernel::build().store(&store).master_keys(&[OTHER_KEY, KEY]).idle().on(&db).await;
+    let writing = tokio::spawn(async move { second_tenant(&kernel).await });
+    eventually("the write waits for the row, or has not looked at it", async || {
+        let waits = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        (writing.is_finished() || t.number(waits).await > 0).then_some(())
+    })
+    .await;
+    release.send(()).unwrap();
+    replacing.await.unwrap().unwrap();
+    writing.await.unwrap();
+    let strays = "SELECT count(*) FROM secret_key k JOIN secret_master f ON f.one = 1 WHERE k.master <> f.id";
+    assert_eq!(
+        t.number(strays).await,
+        1,
+        "the first tenant's, which the exchange wraps anew; not the second's"
+    );
 }

@@ -173,6 +173,15 @@ both_stores! {
         t.run_in(behind.id, RunState::Running).await;
     }
 
+    async fn an_engine_that_is_to_be_emptied_starts_nothing(db: TestDatabase) {
+        let mut build = TestKernel::build();
+        build.options.engine_limits.insert(FAKE.into(), 0);
+        let t = build.on(&db).await;
+        t.published("one", json!({})).await;
+        let run = start(&t, "one").await;
+        assert_eq!(waits(&t, &run).await, "a slot of engines/fake, which allows 0 active runs: 0 active");
+    }
+
     async fn a_connections_limit_is_shared_by_all_that_use_it(db: TestDatabase) {
         let post = |registry: &mut Registry| {
             let (schema, example) = (json!({ "type": "object" }), json!({ "type": "post" }));

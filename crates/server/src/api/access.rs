@@ -1,13 +1,20 @@
-//! What the roles allow, and what one may do.
+//! What the roles allow, what one may do and why, who else may, and what would change with other policies.
 
 use axum::{Json, extract::State};
 use qd_core::error::Error;
-use qd_kernel::{access::matrix::RoleInfo, context::Scope};
+use qd_kernel::{
+    access::{
+        matrix::RoleInfo,
+        questions::{AbleList, Candidate, Reason, WhatIf},
+    },
+    context::Scope,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
     http::{
+        body::Body,
         caller::{Caller, PlatformCaller},
         problem::Problem,
         query::Params,
@@ -27,22 +34,42 @@ pub struct RoleMatrix {
 pub struct CanIQuery {
     /// `pipelines.publish`
     pub action: String,
+    /// One resource: `pipelines/curate`; the project as a whole where absent.
+    pub object: Option<String>,
+    /// Whether somebody else may; wants the right to list members.
+    #[serde(rename = "as")]
+    pub somebody: Option<String>,
 }
 
 /// Whether one may, by the level of what is acted on.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct CanI {
     pub action: String,
+    /// Who was asked about.
+    pub principal: String,
     /// In the project that the request names.
     pub project: bool,
     /// In its tenant as a whole.
     pub tenant: bool,
     /// On the platform itself.
     pub platform: bool,
-    /// Those that one holds in the project.
+    /// To the resource that was asked about; null where none was.
+    pub object: Option<bool>,
+    /// What decided: of the resource where one was asked about, else of the project.
+    pub because: Vec<Reason>,
+    /// Those that are held in the project.
     pub roles: Vec<String>,
     /// Those that would allow it.
     pub allowed_by: Vec<&'static str>,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct WhoCanQuery {
+    /// `pipelines.publish`
+    pub action: String,
+    /// One resource: `pipelines/curate`; the project as a whole where absent.
+    pub object: Option<String>,
 }
 
 pub async fn roles(State(app): State<App>, _caller: PlatformCaller) -> Json<RoleMatrix> {
@@ -53,22 +80,56 @@ pub async fn roles(State(app): State<App>, _caller: PlatformCaller) -> Json<Role
 pub async fn can_i(
     State(app): State<App>,
     caller: Caller,
-    Params(CanIQuery { action }): Params<CanIQuery>,
+    Params(CanIQuery { action, object, somebody }): Params<CanIQuery>,
 ) -> Result<Json<CanI>, Problem> {
-    let authority = &app.kernel.authority;
-    if !authority.actions().contains(&action) {
-        let detail = format!("there is no action {action:?}; /api/v1/roles lists them");
-        return Err(Problem(Error::not_found("action_not_found", detail)));
-    }
-    let allows = |scope: Scope| authority.allows(&caller.identity.principal(scope), scope, &action);
+    known(&app, &action)?;
+    let other = match somebody.filter(|name| *name != caller.identity.name) {
+        Some(name) => {
+            caller.may_in_tenant("members.list")?;
+            Some(app.kernel.identity_named(&name).await?)
+        }
+        None => None,
+    };
+    let identity = other.as_ref().unwrap_or(&caller.identity);
+    let authority = &caller.context.authority;
+    let allows = |scope: Scope| authority.allows(&identity.principal(scope), scope, &action);
     let scope = caller.scope();
+    let told = app.kernel.access_told(&caller.context, identity, &action, object.as_deref()).await?;
     let allowed_by = authority.roles().iter().filter(|role| role.allows(&action)).map(|role| role.name);
     Ok(Json(CanI {
+        principal: identity.name.clone(),
         project: allows(scope),
         tenant: allows(scope.of_tenant()),
         platform: allows(Scope::PLATFORM),
-        roles: caller.context.principal.roles.clone(),
+        object: object.map(|_| told.allowed),
+        because: told.because,
+        roles: identity.principal(scope).roles,
         allowed_by: allowed_by.collect(),
         action,
     }))
+}
+
+pub async fn who_can(
+    State(app): State<App>,
+    caller: Caller,
+    Params(WhoCanQuery { action, object }): Params<WhoCanQuery>,
+) -> Result<Json<AbleList>, Problem> {
+    caller.may_in_tenant("members.list")?;
+    known(&app, &action)?;
+    Ok(Json(app.kernel.access_able(&caller.context, &action, object.as_deref()).await?))
+}
+
+pub async fn what_if(State(app): State<App>, caller: Caller, body: Body) -> Result<Json<WhatIf>, Problem> {
+    caller.may("policies.read")?;
+    caller.may_in_tenant("members.list")?;
+    let candidate: Candidate = body.json()?;
+    Ok(Json(app.kernel.access_what_if(&caller.context, candidate).await?))
+}
+
+fn known(app: &App, action: &str) -> Result<(), Problem> {
+    if app.kernel.authority.actions().iter().any(|known| known == action) {
+        return Ok(());
+    }
+    let detail = format!("there is no action {action:?}; /api/v1/roles lists them");
+    Err(Problem(Error::not_found("action_not_found", detail)))
 }

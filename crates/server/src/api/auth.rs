@@ -1,7 +1,10 @@
 //! Signing in and out, one's own password, tokens and sessions, and who one is.
 
+pub mod keys;
+pub mod oidc;
 pub mod own;
 pub mod sign_in;
+pub mod tokens;
 
 use axum::{
     Json,
@@ -54,6 +57,8 @@ pub struct Me {
     pub project: Project,
     /// Actions that one may do in the project.
     pub permissions: Vec<String>,
+    /// Actions that one may do to single resources of it, and not to all.
+    pub some_permissions: Vec<String>,
     /// Actions that one may do in the tenant as a whole: with its people and projects.
     pub tenant_permissions: Vec<String>,
     /// Actions that one may do on the platform: with tenants and accounts.
@@ -61,10 +66,11 @@ pub struct Me {
 }
 
 pub async fn me(State(app): State<App>, caller: Caller) -> Json<Me> {
-    let allowed = |scope: Scope| app.kernel.authority.allowed(&caller.identity.principal(scope), scope);
+    let allowed = |scope: Scope| caller.context.authority.allowed(&caller.identity.principal(scope), scope);
     let scope = caller.scope();
     Json(Me {
         permissions: allowed(scope),
+        some_permissions: app.kernel.access_partly(&caller.context),
         tenant_permissions: allowed(scope.of_tenant()),
         platform_permissions: allowed(Scope::PLATFORM),
         principal: caller.context.principal.into(),
@@ -74,7 +80,7 @@ pub async fn me(State(app): State<App>, caller: Caller) -> Json<Me> {
 }
 
 pub async fn sign_out(State(app): State<App>, caller: PlatformCaller) -> Result<Response, Problem> {
-    app.kernel.credential_revoke(&caller.context, &caller.secret).await?;
+    app.kernel.credential_revoke(&caller.context, &caller.identity).await?;
     let cookie = format!("{SESSION_COOKIE}=; Path=/; HttpOnly; SameSite=Strict; Max-Age=0");
     Ok(with_cookie(&cookie, StatusCode::NO_CONTENT.into_response()))
 }
@@ -92,14 +98,18 @@ fn from_our_pages(headers: &HeaderMap) -> Result<(), Problem> {
 
 /// The reply that keeps a new session in the browser.
 fn signed_in(app: &App, identity: &Identity, session: &Secret) -> Response {
-    let secure = if app.public_url.starts_with("https://") { "; Secure" } else { "" };
-    let cookie = format!(
+    let cookie = session_cookie(app, session);
+    let principal = identity.principal(Scope::PLATFORM).into();
+    with_cookie(&cookie, Json(SignedIn { principal }).into_response())
+}
+
+fn session_cookie(app: &App, session: &Secret) -> String {
+    let secure = if app.secure() { "; Secure" } else { "" };
+    format!(
         "{SESSION_COOKIE}={}; Path=/; HttpOnly; SameSite=Strict; Max-Age={}{secure}",
         session.secret,
         SESSION_LIFE.as_secs()
-    );
-    let principal = identity.principal(Scope::PLATFORM).into();
-    with_cookie(&cookie, Json(SignedIn { principal }).into_response())
+    )
 }
 
 fn with_cookie(cookie: &str, mut response: Response) -> Response {

@@ -30,9 +30,9 @@ pub async fn list(
     caller: Caller,
     Params(query): Params<DeadLettersQuery>,
 ) -> Result<Json<Page<DeadLetter>>, Problem> {
-    caller.may("dead-letters.list")?;
-    let filter =
-        DeadLetterFilter { consumer: query.consumer, delivered: query.delivered.unwrap_or_default() };
+    let sight = caller.sight(&app, "dead-letters.list").await?;
+    let (consumer, delivered) = (query.consumer, query.delivered.unwrap_or_default());
+    let filter = DeadLetterFilter { consumer, delivered, sight };
     Ok(Json(app.kernel.dead_letter_list(caller.scope(), filter, query.page.page()?).await?))
 }
 

@@ -1,13 +1,16 @@
 //! The types of the fixed routes, for their description.
 
 pub use super::{
-    access::{CanI, CanIQuery, RoleMatrix},
+    access::{CanI, CanIQuery, RoleMatrix, WhoCanQuery},
     apply::{ApplyQuery, ApplyResult},
     audit::{AuditQuery, ChainQuery, ExportQuery, Verification, VerifyQuery},
     auth::{
         Me, SignedIn,
-        own::{CredentialList, Link, PasswordBody, Token, TokenBody},
+        keys::Rotated,
+        oidc::{CallbackQuery, ProviderList, StartQuery},
+        own::{CredentialList, HeldRoleList, Link, PasswordBody, Token, TokenBody},
         sign_in::{AcceptBody, ExchangeBody, SignInBody},
+        tokens::{Grant, Granted},
     },
     connections::TestBody,
     consumers::ConsumerList,
@@ -17,12 +20,14 @@ pub use super::{
     jobs::{Accepted, AskBody, JobsQuery, ReasonBody},
     kinds::KindList,
     members::GrantQuery,
+    notifications::{NotificationsQuery, ReadBody, ReadCount},
     plans::{ApproveBody, PlanApplied, PlanBody, PlanQuery, PlansQuery},
     runs::{AttemptQuery, RequestBody, RequestResult, RunsQuery, logs::LogsQuery, results::ResultList},
     secrets::{DeleteQuery, RotateBody, SecretsQuery},
     stream::StreamQuery,
     system::{Health, Ready},
-    tenants::{NamedBody, TenantPatchBody, projects::ProjectPatchBody},
+    teams::TeamPatchBody,
+    tenants::{NamedBody, TenantPatchBody, delete::DeletionBody, projects::ProjectPatchBody},
     users::{Invitation, NewUserBody, ServiceToken, ServiceTokenBody, UserCreated, UserPatchBody},
 };
 pub use qd_kernel::logs::LogPage;

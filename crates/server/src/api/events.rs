@@ -8,6 +8,7 @@ use axum::{
 };
 use qd_kernel::{
     Kernel,
+    access::sight::Sight,
     context::Scope,
     events::{Event, EventFilter},
 };
@@ -41,14 +42,16 @@ pub struct EventList {
 pub async fn page_of_events(
     kernel: &Kernel,
     scope: Scope,
-    filter: EventFilter,
+    (filter, sight): (EventFilter, Sight),
     query: &EventsQuery,
 ) -> Result<Json<EventList>, Problem> {
     let limit = query.limit.unwrap_or(100).clamp(1, 500);
     let after = query.after.unwrap_or(0);
     let items = match query.before {
-        Some(before) => kernel.events_before(scope, filter, Some(before).filter(|b| *b > 0), limit).await?,
-        None => kernel.events_after(scope, filter, after, limit).await?,
+        Some(before) => {
+            kernel.events_before(scope, filter, sight, Some(before).filter(|b| *b > 0), limit).await?
+        }
+        None => kernel.events_seen_after(scope, filter, sight, after, limit).await?,
     };
     let after = items.last().map_or(after, |event| event.pos);
     Ok(Json(EventList { items, after }))
@@ -60,11 +63,10 @@ pub async fn list(
     headers: HeaderMap,
     Params(query): Params<EventsQuery>,
 ) -> Result<Response, Problem> {
-    caller.may("events.list")?;
+    let sight = caller.sight(&app, "events.list").await?;
     if !sse::wanted(&headers) {
-        return Ok(page_of_events(&app.kernel, caller.scope(), EventFilter::default(), &query)
-            .await?
-            .into_response());
+        let seen = (EventFilter::default(), sight);
+        return Ok(page_of_events(&app.kernel, caller.scope(), seen, &query).await?.into_response());
     }
     let resumed = sse::last_event_id(&headers).and_then(|id| id.parse().ok());
     let topics = Topics::events(&app, resumed.or(query.after)).await?;

@@ -8,6 +8,7 @@ use axum::{
 };
 use qd_core::{error::Error, id::JobId, state::JobState};
 use qd_kernel::{
+    access::objects::On,
     changes::Request,
     jobs::{Job, JobDetail, JobFilter},
     mutation::Act,
@@ -79,8 +80,9 @@ pub async fn list(
     caller: Caller,
     Params(query): Params<JobsQuery>,
 ) -> Result<Json<Page<Job>>, Problem> {
-    caller.may("jobs.list")?;
-    Ok(Json(app.kernel.job_list(caller.scope(), JobFilter { state: query.state }, query.page.page()?).await?))
+    let sight = caller.sight(&app, "jobs.list").await?;
+    let filter = JobFilter { state: query.state, sight };
+    Ok(Json(app.kernel.job_list(caller.scope(), filter, query.page.page()?).await?))
 }
 
 /// With its plan, its locks and what was recorded of it; lists have the short form.
@@ -89,8 +91,9 @@ pub async fn get(
     caller: Caller,
     Path(id): Path<String>,
 ) -> Result<Json<JobDetail>, Problem> {
-    caller.may("jobs.read")?;
-    Ok(Json(app.kernel.job_detail(caller.scope(), job_id(&id)?).await?))
+    let id = job_id(&id)?;
+    caller.may_on(&app, "jobs.read", On::Job(id)).await?;
+    Ok(Json(app.kernel.job_detail(caller.scope(), id).await?))
 }
 
 pub async fn ask(

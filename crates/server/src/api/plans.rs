@@ -9,6 +9,7 @@ use axum::{
 use qd_core::{document::Document, error::Error, id::PlanId, state::PlanState};
 use qd_kernel::{
     Kernel,
+    access::objects::On,
     apply::apply_request,
     changes::Request,
     context::Context,
@@ -184,8 +185,8 @@ pub async fn list(
     caller: Caller,
     Params(query): Params<PlansQuery>,
 ) -> Result<Json<Page<PlanSummary>>, Problem> {
-    caller.may("plans.list")?;
-    let filter = PlanFilter { state: query.state };
+    let sight = caller.sight(&app, "plans.list").await?;
+    let filter = PlanFilter { state: query.state, sight };
     Ok(Json(app.kernel.plan_list(caller.scope(), filter, query.page.page()?).await?))
 }
 
@@ -194,8 +195,9 @@ pub async fn get(
     caller: Caller,
     Path(id): Path<String>,
 ) -> Result<Json<StoredPlan>, Problem> {
-    caller.may("plans.read")?;
-    Ok(Json(app.kernel.plan_get(caller.scope(), plan_id(&id)?).await?))
+    let id = plan_id(&id)?;
+    caller.may_on(&app, "plans.read", On::Plan(id)).await?;
+    Ok(Json(app.kernel.plan_get(caller.scope(), id).await?))
 }
 
 pub async fn approve(

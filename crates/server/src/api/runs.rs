@@ -8,6 +8,7 @@ use std::time::Duration;
 use axum::{Json, extract::State, response::Response};
 use qd_core::{error::Error, state::RunState};
 use qd_kernel::{
+    access::{objects::On, sight::Sight},
     events::EventFilter,
     page::Page,
     runs::{Run, RunFilter},
@@ -71,8 +72,8 @@ pub async fn list(
     caller: Caller,
     Params(query): Params<RunsQuery>,
 ) -> Result<Json<Page<Run>>, Problem> {
-    caller.may("runs.list")?;
-    let filter = RunFilter { resource_id: None, state: query.state, kind: query.kind };
+    let sight = caller.sight(&app, "runs.list").await?;
+    let filter = RunFilter { resource_id: None, state: query.state, kind: query.kind, sight };
     Ok(Json(app.kernel.run_list(caller.scope(), filter, query.page.page()?).await?))
 }
 
@@ -81,7 +82,7 @@ pub async fn get(
     caller: Caller,
     Path(id): Path<String>,
 ) -> Result<Json<Run>, Problem> {
-    caller.may("runs.read")?;
+    caller.may_on(&app, "runs.read", On::Run(id.clone())).await?;
     Ok(Json(app.kernel.run_get(caller.scope(), &id).await?))
 }
 
@@ -127,10 +128,10 @@ pub async fn events(
     Path(id): Path<String>,
     Params(query): Params<EventsQuery>,
 ) -> Result<Json<EventList>, Problem> {
-    caller.may("runs.read")?;
+    caller.may_on(&app, "runs.read", On::Run(id.clone())).await?;
     let run = app.kernel.run_log_info(caller.scope(), &id).await?;
-    let filter = EventFilter { run_id: Some(run.id), resource_id: None, job_id: None };
-    page_of_events(&app.kernel, caller.scope(), filter, &query).await
+    let filter = EventFilter { run_id: Some(run.id), ..EventFilter::default() };
+    page_of_events(&app.kernel, caller.scope(), (filter, Sight::All), &query).await
 }
 
 pub async fn metrics(
@@ -139,7 +140,7 @@ pub async fn metrics(
     Path(id): Path<String>,
     Params(query): Params<AttemptQuery>,
 ) -> Result<Json<Value>, Problem> {
-    caller.may("runs.read")?;
+    caller.may_on(&app, "runs.read", On::Run(id.clone())).await?;
     Ok(Json(app.kernel.run_charts(caller.scope(), &id, query.attempt).await?))
 }
 

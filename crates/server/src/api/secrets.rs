@@ -1,8 +1,9 @@
 //! Secrets: written, listed, described and removed; never answered. And the exchange of the keys that seal them.
 
 use axum::{Json, extract::State, http::StatusCode, response::Response};
-use qd_core::error::Error;
+use qd_core::{document::text, error::Error};
 use qd_kernel::{
+    access::objects::On,
     changes,
     mutation::Act,
     operations::secret_rotate::{DATA_KEY, MASTER_KEY},
@@ -64,7 +65,23 @@ pub async fn list(
     Params(query): Params<SecretsQuery>,
 ) -> Result<Json<Page<SecretInfo>>, Problem> {
     caller.may("secrets.list")?;
-    Ok(Json(app.kernel.secret_list(caller.scope(), query.page.page()?).await?))
+    let mut page = app.kernel.secret_list(caller.scope(), query.page.page()?).await?;
+    for secret in &mut page.items {
+        only_seen(&app, &caller, secret).await;
+    }
+    Ok(Json(page))
+}
+
+/// What a policy hides from the caller is not among those that refer to a secret.
+async fn only_seen(app: &App, caller: &Caller, secret: &mut SecretInfo) {
+    let mut seen = vec![];
+    for referrer in std::mem::take(&mut secret.referred_by) {
+        let on = On::resource(&referrer.kind, &referrer.name);
+        if app.kernel.seen(&caller.context, on).await.is_ok() {
+            seen.push(referrer);
+        }
+    }
+    secret.referred_by = seen;
 }
 
 pub async fn get(
@@ -73,7 +90,9 @@ pub async fn get(
     Path(path): Path<String>,
 ) -> Result<Json<SecretInfo>, Problem> {
     caller.may("secrets.read")?;
-    Ok(Json(app.kernel.secret_get(caller.scope(), &path.parse::<SecretPath>()?).await?))
+    let mut secret = app.kernel.secret_get(caller.scope(), &path.parse::<SecretPath>()?).await?;
+    only_seen(&app, &caller, &mut secret).await;
+    Ok(Json(secret))
 }
 
 /// 201 for the first version, 200 for a further one; either answers what is told of the secret.
@@ -86,7 +105,8 @@ pub async fn put(
     // Before anything is said of what was sent.
     caller.may("secrets.write")?;
     let path = path.parse::<SecretPath>()?;
-    let (secret, created) = app.kernel.secret_put(&caller.context, path, value(&body)?).await?;
+    let (mut secret, created) = app.kernel.secret_put(&caller.context, path, value(&body)?).await?;
+    only_seen(&app, &caller, &mut secret).await;
     Ok((if created { StatusCode::CREATED } else { StatusCode::OK }, Json(secret)))
 }
 
@@ -146,7 +166,7 @@ pub async fn rotate(
 fn value(body: &Body) -> Result<Secret, Problem> {
     let bad =
         || Problem(Error::malformed("bad_body", "a JSON object with one member `value`, a text, is wanted"));
-    match serde_json::from_slice::<Value>(&body.bytes) {
+    match text::json(&body.bytes) {
         Ok(Value::Object(mut members)) if members.len() == 1 => match members.remove("value") {
             Some(Value::String(text)) => Ok(Secret::new(text)),
             _ => Err(bad()),

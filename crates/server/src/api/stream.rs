@@ -12,8 +12,8 @@ use qd_core::{
     id::RunId,
 };
 use qd_kernel::{
-    access,
-    context::{Context, Scope},
+    access::objects::On,
+    context::{Context, Denials, Scope},
     events::EventFilter,
     logs::{LogFilter, LogRecord},
 };
@@ -24,7 +24,7 @@ use tokio::sync::broadcast::error::RecvError;
 
 use crate::{
     http::{
-        caller::Caller,
+        caller::{Caller, let_in},
         problem::Problem,
         query::Params,
         sse::{self, Frames, Gone},
@@ -82,10 +82,11 @@ pub async fn stream(
     headers: HeaderMap,
     Params(query): Params<StreamQuery>,
 ) -> Result<Response, Problem> {
-    caller.may("events.list")?;
+    caller.sight(&app, "events.list").await?;
     let resumed = sse::last_event_id(&headers).and_then(resume_point);
     let log = match &query.logs {
         Some(id) => {
+            caller.may_on(&app, "runs.read", On::Run(id.clone())).await?;
             let run = app.kernel.run_log_info(caller.scope(), id).await?;
             let after = resumed.map(|(_, line)| line).or(query.log_after).unwrap_or(0);
             Some((run.id, after, LogFilter::default()))
@@ -111,28 +112,42 @@ fn resume_point(id: &str) -> Option<(i64, i64)> {
 }
 
 pub fn respond(app: App, caller: Caller, topics: Topics) -> Response {
-    let action = if topics.events.is_some() { "events.list" } else { "runs.read" };
+    let run = topics.log.as_ref().map(|(run_id, ..)| On::Run(run_id.to_string()));
+    let (events, run) = (topics.events.is_some(), run.unwrap_or_default());
     sse::stream(move |frames| async move {
         let stop = app.stop.clone();
         tokio::select! {
             () = stop.cancelled() => frames.moved().await,
             () = frames.closed() => {}
-            reason = caller_gone(CALLER_CHECK, || still_may(&app, &caller, action)) => {
+            reason = caller_gone(CALLER_CHECK, || still_may(&app, &caller, events, &run)) => {
                 let _ = frames.send("end", None, &json!({ "reason": reason.code, "detail": reason.detail })).await;
             }
-            _ = Writer::new(&app, caller.scope(), &frames, topics).run() => {}
+            _ = Writer::new(&app, &caller, &frames, topics).run() => {}
         }
     })
 }
 
 /// Whether the caller would be let in anew.
-async fn still_may(app: &App, caller: &Caller, action: &str) -> Result<(), Error> {
-    let identity = app.kernel.authenticate(&caller.secret).await?;
-    let context = Context { principal: identity.principal(caller.scope()), ..caller.context.clone() };
-    access::check(&context, action)
+async fn still_may(app: &App, caller: &Caller, events: bool, run: &On) -> Result<(), Error> {
+    let context = anew(app, caller).await?;
+    match events {
+        true => app.kernel.sight(&context, "events.list").await.map(drop),
+        false => app.kernel.permit(&context, "runs.read", run.clone()).await,
+    }
 }
 
-/// Ends when the caller's credential or role does: a stream may outlive them by a minute, not by days.
+/// The caller as it is by now: what it holds and what the policies say may have changed since the stream began.
+async fn anew(app: &App, caller: &Caller) -> Result<Context, Error> {
+    let identity = caller.again(app).await?;
+    let (tenant, project) = (caller.named.tenant.id.to_string(), caller.named.project.id.to_string());
+    let named = app.kernel.scope_find(Some(&tenant), Some(&project)).await?;
+    let_in(&identity, &named)?;
+    let authority = app.kernel.authority_in(caller.scope()).await?;
+    let principal = identity.principal(caller.scope());
+    Ok(Context { principal, authority, denials: Denials::default(), ..caller.context.clone() })
+}
+
+/// Ends when the caller's credential or role does, or the tenant is closed: a stream may outlive them by a minute, not by days.
 async fn caller_gone<T, L: Future<Output = Result<T, Error>>>(
     every: Duration,
     look: impl Fn() -> L,
@@ -140,7 +155,12 @@ async fn caller_gone<T, L: Future<Output = Result<T, Error>>>(
     loop {
         tokio::time::sleep(every).await;
         match look().await {
-            Err(error) if matches!(error.kind, ErrorKind::Unauthenticated | ErrorKind::Forbidden) => {
+            Err(error)
+                if matches!(
+                    error.kind,
+                    ErrorKind::Unauthenticated | ErrorKind::Forbidden | ErrorKind::NotFound
+                ) =>
+            {
                 return error;
             }
             // A store that does not answer now says nothing about the caller.
@@ -151,6 +171,7 @@ async fn caller_gone<T, L: Future<Output = Result<T, Error>>>(
 
 struct Writer<'a> {
     app: &'a App,
+    caller: &'a Caller,
     scope: Scope,
     frames: &'a Frames,
     topics: Topics,
@@ -160,8 +181,9 @@ struct Writer<'a> {
 }
 
 impl<'a> Writer<'a> {
-    fn new(app: &'a App, scope: Scope, frames: &'a Frames, topics: Topics) -> Self {
-        Self { app, scope, frames, topics, log_ended: false, gap_told: 0 }
+    fn new(app: &'a App, caller: &'a Caller, frames: &'a Frames, topics: Topics) -> Self {
+        let scope = caller.scope();
+        Self { app, caller, scope, frames, topics, log_ended: false, gap_told: 0 }
     }
 
     async fn run(mut self) -> Result<(), Gone> {
@@ -189,17 +211,31 @@ impl<'a> Writer<'a> {
                 _ = events_moved.changed(), if self.topics.events.is_some() => {}
                 _ = logs_grew.changed(), if self.topics.log.is_some() && !self.log_ended => {}
                 newest = progress.recv(), if self.topics.multiplexed => match newest {
-                    Ok(newest) if newest.scope == self.scope => self.frames.send("progress", None, &newest).await?,
-                    Ok(_) | Err(RecvError::Lagged(_)) => {}
+                    Ok(newest) if newest.scope == self.scope => {
+                        if self.shows("runs.read", On::Run(newest.run_id.to_string())).await {
+                            self.frames.send("progress", None, &newest).await?;
+                        }
+                    }Ok(_) | Err(RecvError::Lagged(_)) => {}
                     Err(RecvError::Closed) => return Ok(()),
                 },
                 moved = jobs_moved.recv(), if self.topics.multiplexed => match moved {
-                    Ok(moved) if moved.scope == self.scope => self.frames.send("job", None, &moved).await?,
-                    Ok(_) | Err(RecvError::Lagged(_)) => {}
+                    Ok(moved) if moved.scope == self.scope => {
+                        if self.shows("jobs.read", On::Job(moved.job_id)).await {
+                            self.frames.send("job", None, &moved).await?;
+                        }
+                    }Ok(_) | Err(RecvError::Lagged(_)) => {}
                     Err(RecvError::Closed) => return Ok(()),
                 },
                 () = tokio::time::sleep(POLL) => {}
             }
+        }
+    }
+
+    /// Whether the caller may know of it.
+    async fn shows(&self, action: &str, on: On) -> bool {
+        match anew(self.app, self.caller).await {
+            Ok(context) => self.app.kernel.permit(&context, action, on).await.is_ok(),
+            Err(_) => false,
         }
     }
 
@@ -228,12 +264,19 @@ impl<'a> Writer<'a> {
     /// Sends what is new; true when there may be more at once.
     async fn events(&mut self) -> Result<bool, Gone> {
         let Some(after) = self.topics.events else { return Ok(false) };
-        let events = match self
-            .app
-            .kernel
-            .events_after(self.scope, EventFilter::default(), after, EVENTS_AT_ONCE)
-            .await
-        {
+        let sight = match anew(self.app, self.caller).await {
+            Ok(context) => self.app.kernel.sight(&context, "events.list").await,
+            Err(error) => Err(error),
+        };
+        let read = match sight {
+            Ok(sight) => {
+                let filter = EventFilter::default();
+                self.app.kernel.events_seen_after(self.scope, filter, sight, after, EVENTS_AT_ONCE).await
+            }
+            // Who may see nothing any more is told so by the look at the caller, which ends the stream.
+            Err(error) => Err(error),
+        };
+        let events = match read {
             Ok(events) => events,
             Err(error) => return self.unavailable(error).await,
         };

@@ -30,7 +30,8 @@ pub struct Health {
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Check {
     /// `store`, `secrets`, `bus` where processes are joined, `logs` where they are kept elsewhere, `audit` where the database answers,
-    /// `serving` where the process is about to end.
+    /// `tls` where the server has a certificate, `policies` where those of a project cannot be read, `serving` where the process is
+    /// about to end.
     pub name: &'static str,
     pub ok: bool,
     pub detail: String,
@@ -68,13 +69,22 @@ pub async fn ready(State(app): State<App>, parts: Parts) -> Result<Response, Pro
     // A process that cannot open what there is would fail whoever comes to it: others may be able to.
     let secrets = app.kernel.secrets.health().await;
     let secrets = Check { name: "secrets", ok: secrets.ok, detail: secrets.detail };
+    // What clients refuse to talk to serves nobody. New files that cannot be used are shown, while the old ones serve.
+    let certificate = app.edge.certificate.as_ref().map(|certificate| certificate.reading());
+    let encrypted = certificate.as_ref().is_none_or(|reading| reading.valid);
+    let tls = certificate.map(|reading| Check { name: "tls", ok: reading.ok, detail: reading.detail });
+    // A project whose policies cannot be read is closed, and the others are not.
+    let broken = app.kernel.policies_broken();
+    let policies =
+        (!broken.is_empty()).then(|| Check { name: "policies", ok: false, detail: broken.join("; ") });
     let leaving = app.draining.is_cancelled().then(|| Check {
         name: "serving",
         ok: false,
         detail: "stopping: takes no further connections soon".into(),
     });
-    let ready = store.ok && secrets.ok && leaving.is_none();
-    let checks = [store, secrets].into_iter().chain(bus).chain(logs).chain(audit).chain(leaving).collect();
+    let ready = store.ok && secrets.ok && encrypted && leaving.is_none();
+    let checks = [store, secrets].into_iter().chain(bus).chain(logs).chain(audit).chain(tls);
+    let checks = checks.chain(policies).chain(leaving).collect();
     let ready = Ready { ready, checks };
     let status = if ready.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     Ok((status, Json(ready)).into_response())

@@ -1,6 +1,8 @@
-//! Tenants of the platform, and the projects of one.
+//! Tenants of the platform, the projects of one, and the quotas of both.
 
+pub mod delete;
 pub mod projects;
+pub mod quotas;
 
 use axum::{Json, extract::State, http::StatusCode, response::IntoResponse};
 use qd_kernel::{
@@ -65,7 +67,7 @@ pub async fn patch(
     body: Body,
 ) -> Result<impl IntoResponse, Problem> {
     let TenantPatchBody { name: new_name, display_name, state } = body.json()?;
-    let patch = Patch { name: new_name, display_name, state };
+    let patch = Patch { name: new_name, display_name, state, ..Patch::default() };
     let tenant = app.kernel.tenant_update(&caller.context, &name, version, patch).await?;
     Ok(Tagged(tenant.version, Json(tenant)))
 }

@@ -3,49 +3,88 @@
 //! A bearer token, or the browser's session cookie. A cookie is sent by the browser on its own, so a request that changes
 //! something with a cookie must also prove that it comes from our own pages.
 
+use std::net::IpAddr;
+
 use axum::{
-    extract::{ConnectInfo, FromRef, FromRequestParts},
+    extract::{FromRef, FromRequestParts},
     http::{Extensions, HeaderMap, Method, header, request::Parts},
 };
-use qd_core::{error::Error, id::TenantId};
+use qd_core::{
+    error::{Error, ErrorKind},
+    headers as read,
+    id::TenantId,
+};
 use qd_kernel::{
-    access,
+    access::{self, objects::On, sight::Sight},
     context::{Context, RequestIds, Scope},
     credentials::Identity,
+    federation::edge::Said,
+    jwt,
     tenants::NamedScope,
 };
 
-use super::{denials::Asked, problem::Problem, tenant_path::TenantInPath};
-use crate::{listen::Peer, state::App};
+use super::{
+    denials::Asked,
+    problem::Problem,
+    tenant_path::{ProjectInPath, TenantInPath},
+};
+use crate::{
+    edge::{
+        address::{ClientAddress, peer},
+        limits,
+    },
+    state::App,
+};
 
 pub const SESSION_COOKIE: &str = "qd_session";
 const TENANT: &str = "x-tenant-id";
 const PROJECT: &str = "x-project-id";
+/// Bytes of a cookie's value.
+const LONGEST: usize = 512;
 
 /// An authenticated caller within a project.
 pub struct Caller {
     pub context: Context,
     pub named: NamedScope,
     pub identity: Identity,
-    /// What it authenticated with.
-    pub secret: String,
+    pub proof: Proof,
+}
+
+/// What somebody was recognised by, so that a stream can ask later whether he still would be.
+#[derive(Clone)]
+pub enum Proof {
+    /// A session, a token or an access token: the credential of the identity.
+    Credential,
+    /// A token of the trusted gateway.
+    Gateway(String),
+    /// The word of an edge.
+    Edge { peer: Option<IpAddr>, user: Option<String>, groups: Option<String> },
 }
 
 /// An authenticated caller within a tenant as a whole: its people, its projects.
 pub struct TenantCaller {
     pub context: Context,
+    pub identity: Identity,
 }
 
 /// An authenticated caller of the platform itself, or of what is its own; whatever tenant it names is no matter here.
 pub struct PlatformCaller {
     pub context: Context,
     pub identity: Identity,
-    /// What it authenticated with.
-    pub secret: String,
 }
 
 impl Caller {
-    /// Checks a read; mutations are checked by the kernel.
+    /// Checks a read of one object; mutations are checked by the kernel.
+    pub async fn may_on(&self, app: &App, action: &str, on: On) -> Result<(), Problem> {
+        Ok(app.kernel.permit(&self.context, action, on).await?)
+    }
+
+    /// What a list shows that wants the action.
+    pub async fn sight(&self, app: &App, action: &str) -> Result<Sight, Problem> {
+        Ok(app.kernel.sight(&self.context, action).await?)
+    }
+
+    /// Checks a read of the project; mutations are checked by the kernel.
     pub fn may(&self, action: &str) -> Result<(), Problem> {
         Ok(access::check(&self.context, action)?)
     }
@@ -93,10 +132,11 @@ where
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let app = App::from_ref(state);
-        let (identity, secret) = recognise(&app, parts).await?;
+        let (identity, proof) = recognise(&app, parts).await?;
         let named = scope_of(&app, parts, &identity).await?;
         let context = context(&app, parts, &identity, named.scope)?;
-        Ok(Self { context, named, identity, secret })
+        let context = Context { authority: app.kernel.authority_in(named.scope).await?, ..context };
+        Ok(Self { context, named, identity, proof })
     }
 }
 
@@ -112,7 +152,7 @@ where
         let (identity, _) = recognise(&app, parts).await?;
         let named = scope_of(&app, parts, &identity).await?;
         let context = context(&app, parts, &identity, named.scope.of_tenant())?;
-        Ok(Self { context })
+        Ok(Self { context, identity })
     }
 }
 
@@ -125,15 +165,87 @@ where
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let app = App::from_ref(state);
-        let (identity, secret) = recognise(&app, parts).await?;
+        let (identity, _) = recognise(&app, parts).await?;
         let context = context(&app, parts, &identity, Scope::PLATFORM)?;
-        Ok(Self { context, identity, secret })
+        Ok(Self { context, identity })
     }
 }
 
-async fn recognise(app: &App, parts: &Parts) -> Result<(Identity, String), Problem> {
-    let secret = credential(&parts.headers, &parts.method)?;
-    Ok((app.kernel.authenticate(&secret).await?, secret))
+async fn recognise(app: &App, parts: &Parts) -> Result<(Identity, Proof), Problem> {
+    let ids = request_ids(&parts.extensions)?;
+    let said = edge_proof(app, parts)?;
+    let by_edge = by_proof(app, &said, &address(&parts.extensions), &ids).await?;
+    // A token is what somebody chose to come with, and may be allowed less.
+    if let Some(identity) = by_edge.filter(|_| !parts.headers.contains_key(header::AUTHORIZATION)) {
+        let asks = matches!(parts.method, Method::GET | Method::HEAD | Method::OPTIONS);
+        let browser = ["origin", "sec-fetch-site"].iter().any(|name| parts.headers.contains_key(*name));
+        // The edge's own cookie is sent by the browser on its own.
+        if !asks && browser && !same_origin(&parts.headers) {
+            return Err(Problem(Error::forbidden(
+                "cross_site",
+                "a request that an edge vouches for must come from Quarterdeck's own pages",
+            )));
+        }
+        return Ok((limits::recognised(app, &parts.extensions, Ok(identity))?, said));
+    }
+    let secret = match credential(&parts.headers, &parts.method) {
+        // A session that is somebody's: written down, as what was tried in his name.
+        Err(problem) if problem.0.code == "cross_site" => {
+            let session = cookie(&parts.headers, SESSION_COOKIE).unwrap_or_default();
+            if let Ok(identity) = app.kernel.authenticate(&session).await {
+                context(app, parts, &identity, Scope::PLATFORM)?;
+            }
+            return Err(problem);
+        }
+        secret => secret?,
+    };
+    if app.kernel.is_gateways(&secret) {
+        let found = app.kernel.gateway_identity(&secret, &address(&parts.extensions), &ids).await;
+        return Ok((limits::recognised(app, &parts.extensions, found)?, Proof::Gateway(secret)));
+    }
+    let found = app.kernel.authenticate(&secret).await;
+    Ok((limits::recognised(app, &parts.extensions, found)?, Proof::Credential))
+}
+
+/// What the headers of an edge say, where one is trusted.
+fn edge_proof(app: &App, parts: &Parts) -> Result<Proof, Problem> {
+    let Some((user, groups)) = app.kernel.edge_headers() else { return Ok(Proof::Credential) };
+    let text = |name: &str| -> Result<Option<String>, Problem> {
+        let words: Result<Vec<&str>, _> =
+            parts.headers.get_all(name).iter().map(|value| value.to_str()).collect();
+        let odd = |_| Error::malformed("bad_edge_headers", format!("{name} has signs that no name has"));
+        let words = words.map_err(odd)?;
+        Ok((!words.is_empty()).then(|| words.join(",")))
+    };
+    Ok(Proof::Edge { peer: peer(&parts.extensions), user: text(user)?, groups: text(groups)? })
+}
+
+/// Who an edge or the gateway says that it is; nobody by any other proof.
+async fn by_proof(
+    app: &App,
+    proof: &Proof,
+    source: &str,
+    ids: &RequestIds,
+) -> Result<Option<Identity>, Error> {
+    match proof {
+        Proof::Credential => Ok(None),
+        Proof::Gateway(token) => app.kernel.gateway_identity(token, source, ids).await.map(Some),
+        Proof::Edge { peer, user, groups } => {
+            let said = Said { user: user.as_deref(), groups: groups.as_deref() };
+            app.kernel.edge_identity(*peer, said, ids).await
+        }
+    }
+}
+
+impl Caller {
+    /// Who it is now, if it would still be let in.
+    pub async fn again(&self, app: &App) -> Result<Identity, Error> {
+        let found = by_proof(app, &self.proof, &self.context.source, &self.context.ids).await?;
+        match found {
+            Some(identity) => Ok(identity),
+            None => app.kernel.recognised_still(&self.identity).await,
+        }
+    }
 }
 
 /// The ids of a request, for what is recorded of it.
@@ -142,9 +254,10 @@ pub fn request_ids(extensions: &Extensions) -> Result<RequestIds, Problem> {
     Ok(ids.ok_or_else(|| Error::internal("no_request_ids", "the request has no ids"))?)
 }
 
-/// The address that a request came from.
+/// The address that a request came from, by what listed proxies say.
 pub fn address(extensions: &Extensions) -> String {
-    extensions.get::<ConnectInfo<Peer>>().map_or_else(String::new, |info| info.0.0.ip().to_string())
+    let found = extensions.get::<ClientAddress>().map(|address| address.0).or_else(|| peer(extensions));
+    found.map_or_else(String::new, |address| address.to_string())
 }
 
 fn context(app: &App, parts: &Parts, identity: &Identity, scope: Scope) -> Result<Context, Problem> {
@@ -158,27 +271,56 @@ fn context(app: &App, parts: &Parts, identity: &Identity, scope: Scope) -> Resul
 
 /// Where the caller acts. A tenant that it holds nothing in is not there for it.
 async fn scope_of(app: &App, parts: &Parts, identity: &Identity) -> Result<NamedScope, Problem> {
-    let tenant = one_tenant(parts)?;
-    let project = text(&parts.headers, PROJECT)?;
+    let tenant = one_tenant(app, parts).await?;
+    let project = one_project(parts)?;
     let tenant = match tenant {
         Some(tenant) => Some(tenant),
-        None => usual_tenant(identity)?,
+        None => match usual_tenant(identity) {
+            Err(problem) if problem.0.kind == ErrorKind::Forbidden => {
+                context(app, parts, identity, Scope::PLATFORM)?;
+                return Err(problem);
+            }
+            tenant => tenant?,
+        },
     };
     let named = app.kernel.scope_find(tenant.as_deref(), project.as_deref()).await?;
+    let entered = let_in(identity, &named);
+    if entered.as_ref().is_err_and(|error| error.kind == ErrorKind::Forbidden) {
+        // It is written down who was refused.
+        context(app, parts, identity, named.scope)?;
+    }
+    entered?;
+    Ok(named)
+}
+
+/// Whether the tenant is there for the caller, and open.
+///
+/// # Errors
+/// As for one that is not there where the caller holds nothing in the tenant; `tenant_suspended` (403), `scope_deleting` (409).
+pub fn let_in(identity: &Identity, named: &NamedScope) -> Result<(), Error> {
     if !identity.sees_tenant(named.tenant.id) {
-        return Err(Problem(qd_kernel::tenants::not_found()));
+        return Err(qd_kernel::tenants::not_found());
+    }
+    if named.deleting {
+        return Err(Error::conflict(
+            "scope_deleting",
+            format!("the tenant {} or the project is being deleted", named.tenant.name),
+        ));
     }
     if named.suspended && identity.principal(Scope::PLATFORM).roles.is_empty() {
         let detail =
             format!("the tenant {} is suspended; ask whoever administers the platform", named.tenant.name);
-        return Err(Problem(Error::forbidden("tenant_suspended", detail)));
+        return Err(Error::forbidden("tenant_suspended", detail));
     }
-    Ok(named)
+    Ok(())
 }
 
 /// The tenant of a request that names none: the default one for those of the platform, one's own for who has one.
 fn usual_tenant(identity: &Identity) -> Result<Option<String>, Problem> {
-    let mut tenants: Vec<TenantId> = identity.bindings.iter().map(|binding| binding.tenant_id).collect();
+    let held = identity.held.iter().map(|held| held.tenant_id);
+    let bound = identity.bindings.iter().map(|binding| binding.tenant_id);
+    let teams = identity.teams.iter().map(|(tenant, _)| *tenant);
+    let mut tenants: Vec<TenantId> = bound.chain(held).chain(teams).collect();
     tenants.sort();
     tenants.dedup();
     match tenants.as_slice() {
@@ -198,12 +340,7 @@ fn usual_tenant(identity: &Identity) -> Result<Option<String>, Problem> {
 /// The token or session that a request carries.
 fn credential(headers: &HeaderMap, method: &Method) -> Result<String, Problem> {
     if let Some(value) = headers.get(header::AUTHORIZATION) {
-        let token = value
-            .to_str()
-            .ok()
-            .and_then(|v| v.strip_prefix("Bearer "))
-            .map(str::trim)
-            .filter(|t| !t.is_empty() && t.len() <= 512);
+        let token = value.to_str().ok().and_then(|value| read::bearer(value, jwt::LONGEST));
         return token.map(str::to_owned).ok_or_else(|| {
             Problem(Error::unauthenticated(
                 "bad_authorization",
@@ -230,12 +367,7 @@ pub fn cookie(headers: &HeaderMap, name: &str) -> Option<String> {
     headers
         .get_all(header::COOKIE)
         .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(';'))
-        .find_map(|pair| {
-            let (key, value) = pair.trim().split_once('=')?;
-            (key == name && !value.is_empty() && value.len() <= 512).then(|| value.to_owned())
-        })
+        .find_map(|value| read::cookie(value.to_str().ok()?, name, LONGEST).map(str::to_owned))
 }
 
 /// What the browser itself says of where the request comes from.
@@ -248,14 +380,32 @@ pub fn same_origin(headers: &HeaderMap) -> bool {
     origin.split_once("://").is_some_and(|(_, authority)| authority == host)
 }
 
-/// The header and the path may both name the tenant, if they agree.
-fn one_tenant(parts: &Parts) -> Result<Option<String>, Problem> {
-    let header = text(&parts.headers, TENANT)?;
+/// The header, the path and the host may all name the tenant, if they mean the same one.
+async fn one_tenant(app: &App, parts: &Parts) -> Result<Option<String>, Problem> {
+    let host = match &app.base_domain {
+        Some(base) => base.tenant(parts)?,
+        None => None,
+    };
     let path = parts.extensions.get::<TenantInPath>().map(|tenant| tenant.0.clone());
-    match (header, path) {
+    let ways = [("the header", text(&parts.headers, TENANT)?), ("the path", path), ("the host", host)];
+    let mut named = ways.into_iter().filter_map(|(way, tenant)| Some((way, tenant?)));
+    let Some((first_way, first)) = named.next() else { return Ok(None) };
+    for (way, other) in named {
+        if other != first && !app.kernel.same_tenant(&first, &other).await? {
+            let detail = format!("{first_way} names the tenant {first:?} and {way} {other:?}; name one");
+            return Err(Problem(Error::malformed("scopes_disagree", detail)));
+        }
+    }
+    Ok(Some(first))
+}
+
+/// The header and the path may both name the project, if they agree.
+fn one_project(parts: &Parts) -> Result<Option<String>, Problem> {
+    let path = parts.extensions.get::<ProjectInPath>().map(|project| project.0.clone());
+    match (text(&parts.headers, PROJECT)?, path) {
         (Some(header), Some(path)) if header != path => Err(Problem(Error::malformed(
             "scopes_disagree",
-            format!("the path names the tenant {path:?} and the header {header:?}; name one"),
+            format!("the path names the project {path:?} and the header {header:?}; name one"),
         ))),
         (header, path) => Ok(header.or(path)),
     }
@@ -263,14 +413,7 @@ fn one_tenant(parts: &Parts) -> Result<Option<String>, Problem> {
 
 fn text(headers: &HeaderMap, name: &str) -> Result<Option<String>, Problem> {
     let Some(value) = headers.get(name) else { return Ok(None) };
-    match value.to_str() {
-        Ok(value)
-            if !value.is_empty()
-                && value.len() <= 64
-                && value.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') =>
-        {
-            Ok(Some(value.to_owned()))
-        }
-        _ => Err(Problem(Error::malformed("bad_scope", format!("{name} must be a name or an id")))),
-    }
+    let wrong = || Problem(Error::malformed("bad_scope", format!("{name} must be a name or an id")));
+    let value = value.to_str().ok().and_then(read::scope).ok_or_else(wrong)?;
+    Ok(Some(value.to_owned()))
 }

@@ -1,6 +1,8 @@
-//! What was refused to a caller stands in the audit: who, which action, and at which address.
+//! What was refused to a caller stands in the audit: who, what, and at which address. The action where a role was missing for it;
+//! `access.refuse` with the answer's code where it was refused for another reason (one's own plan, a suspended tenant).
 //!
-//! Only a refusal that the caller is told of is written down. One that asks what somebody may do (`/auth/can-i`) is none.
+//! Only a refusal that the caller is told of is written down, and only of somebody who was recognised: a stranger would write as
+//! much as he likes. One that asks what somebody may do (`/auth/can-i`) is none.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -16,8 +18,11 @@ use qd_kernel::{
     context::Context,
 };
 
+use super::problem::Unwritten;
 use crate::state::App;
 
+/// What is recorded where no action is named.
+const REFUSED: &str = "access.refuse";
 /// Bytes of an address that are kept.
 const ADDRESS: usize = 300;
 
@@ -46,10 +51,18 @@ pub async fn layer(State(app): State<App>, mut request: Request, next: Next) -> 
         let mut actions = context.denials.take();
         actions.sort();
         actions.dedup();
-        for action in actions {
+        let mut refused: Vec<(String, String)> = actions
+            .into_iter()
+            .map(|action| (action, "no role that is held there allows it".to_owned()))
+            .collect();
+        if let Some(Unwritten(error)) = response.extensions().get()
+            && error.code != "action_denied"
+        {
+            refused.push((REFUSED.to_owned(), format!("{}: {}", error.code, error.detail)));
+        }
+        for (action, why) in refused {
             let object = audit::object("Route", None, &address);
-            let record =
-                NewRecord::of(&context, &action, object).denied("no role that is held there allows it");
+            let record = NewRecord::of(&context, &action, object).denied(&why);
             if let Err(error) = app.kernel.audit_append(record).await {
                 tracing::warn!(%error, action, "write down what was refused");
             }

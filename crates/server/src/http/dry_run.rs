@@ -17,9 +17,11 @@ use serde::Deserialize;
 use super::{caller::Caller, problem::Problem};
 
 /// The routes that know it, by their ends.
-const KNOWN: [&str; 8] = [
+const KNOWN: [&str; 10] = [
     "/api/v1/apply",
     "/api/v1/jobs",
+    "/projects/{name}/delete",
+    "/tenants/{name}/delete",
     "/{name}/publish",
     "/{name}/rollback",
     "/{name}/runs",

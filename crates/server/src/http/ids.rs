@@ -9,6 +9,7 @@ use axum::{
     middleware::Next,
     response::Response,
 };
+use qd_core::headers::trace_id;
 use qd_kernel::context::RequestIds;
 use tracing::Instrument as _;
 
@@ -54,28 +55,9 @@ fn given(headers: &HeaderMap, name: &str) -> Option<String> {
         .then(|| value.to_owned())
 }
 
-/// The trace id of a W3C `traceparent`: `00-<32 hex>-<16 hex>-<2 hex>`.
-fn trace_id(value: &str) -> Option<String> {
-    let mut parts = value.split('-');
-    let (version, id) = (parts.next()?, parts.next()?);
-    let fit = version.len() == 2
-        && id.len() == 32
-        && id.bytes().all(|b| b.is_ascii_hexdigit())
-        && id.bytes().any(|b| b != b'0');
-    fit.then(|| id.to_ascii_lowercase())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_traceparent_gives_its_trace_id() {
-        let id = "4bf92f3577b34da6a3ce929d0e0e4736";
-        assert_eq!(trace_id(&format!("00-{id}-00f067aa0ba902b7-01")).as_deref(), Some(id));
-        assert_eq!(trace_id(&format!("00-{}-00f067aa0ba902b7-01", "0".repeat(32))), None);
-        assert_eq!(trace_id("nonsense"), None);
-    }
 
     #[test]
     fn ids_that_could_forge_a_log_line_are_replaced() {

@@ -79,7 +79,11 @@ pub fn write(response: &mut Response, error: &Error, correlation_id: &str) {
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     let retry = error.retry_after_s.or(match error.kind {
         // The item may be worked on already: to send it again is the caller's decision.
-        ErrorKind::Unavailable if matches!(error.code, "request_timeout" | "request_failed") => None,
+        ErrorKind::Unavailable
+            if matches!(error.code, "request_timeout" | "request_failed" | "handler_timeout") =>
+        {
+            None
+        }
         ErrorKind::Unavailable => Some(2),
         ErrorKind::RateLimited => Some(1),
         _ => None,

@@ -29,6 +29,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Params<T> {
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 pub struct PageQuery {
     /// 1 to 500; 50 without.
+    #[schemars(range(min = 1, max = 500))]
     pub limit: Option<u32>,
     /// `next_cursor` of the page before.
     pub cursor: Option<String>,

@@ -47,7 +47,8 @@ fn system(s: &mut Schemas) -> Vec<Route> {
             "system",
             "Whether it can do its work, check by check",
             Content::Json(s.of::<Ready>()),
-        ),
+        )
+        .open_on_loopback(),
         Route::get(
             "/version",
             "version",
@@ -56,7 +57,7 @@ fn system(s: &mut Schemas) -> Vec<Route> {
             Content::Json(s.of::<BuildInfo>()),
         )
         .public(),
-        Route::get("/metrics", "metrics", "system", "OpenMetrics text", Content::Bytes),
+        Route::get("/metrics", "metrics", "system", "OpenMetrics text", Content::Metrics).open_on_loopback(),
         Route::get(
             "/openapi.json",
             "openapi",

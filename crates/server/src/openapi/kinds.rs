@@ -2,12 +2,14 @@
 
 use qd_core::document::Metadata;
 use qd_kernel::{
+    access::sharing::HolderList,
     audit::AuditRecord,
     kind::Kind,
     page::Page,
     plans::StoredPlan,
     registry::Registry,
     resources::{MetadataPatch, Resource, WorkingCopy},
+    reviews::{Comment, ReviewDetail},
     revisions::{Revision, RevisionDiff, RevisionSummary},
     runs::Run,
 };
@@ -18,8 +20,8 @@ use super::{
     schemas::{Schemas, reference},
 };
 use crate::api::{
-    describe::{Accepted, EventList, EventsQuery},
-    kind::{publish, resource, revisions, runs, working_copy},
+    describe::{Accepted, ApproveBody, EventList, EventsQuery, ReasonBody},
+    kind::{publish, resource, reviews, revisions, runs, sharing, working_copy},
 };
 use crate::http::query::PageQuery;
 
@@ -176,6 +178,31 @@ pub fn routes(kind: &dyn Kind, s: &mut Schemas) -> Vec<Route> {
             (201, Content::Json(s.of::<StoredPlan>())),
         ),
         Route::get(
+            &format!("{one}/sharing"),
+            &id("sharing_list"),
+            plural,
+            "Whom it belongs to, and with whom it is shared",
+            Content::Json(s.of::<HolderList>()),
+        ),
+        Route::with(
+            "put",
+            &format!("{one}/sharing/{{holder}}"),
+            &id("share"),
+            plural,
+            "Share it with a person, a service or a team (`team:core`), or change as what",
+            Content::Json(s.of::<sharing::ShareBody>()),
+            (204, Content::None),
+        ),
+        Route::with(
+            "delete",
+            &format!("{one}/sharing/{{holder}}"),
+            &id("unshare"),
+            plural,
+            "Share it no longer",
+            Content::None,
+            (204, Content::None),
+        ),
+        Route::get(
             &format!("{one}/events"),
             &id("events"),
             plural,
@@ -192,6 +219,7 @@ pub fn routes(kind: &dyn Kind, s: &mut Schemas) -> Vec<Route> {
         )
         .query(page),
     ];
+    out.extend(review(&one, &own.revision, (plural, &id), s));
     if info.runnable() {
         let query = s.query::<runs::RunsQuery>();
         out.push(
@@ -220,6 +248,59 @@ pub fn routes(kind: &dyn Kind, s: &mut Schemas) -> Vec<Route> {
     out
 }
 
+fn review(
+    one: &str,
+    revision: &Value,
+    (tag, id): (&str, &dyn Fn(&str) -> String),
+    s: &mut Schemas,
+) -> Vec<Route> {
+    let one = format!("{one}/revisions/{{number}}");
+    let reason = s.of::<ReasonBody>();
+    let step = |verb: &str, summary: &str, body: Value| {
+        let (path, id) = (format!("{one}/{verb}"), id(&format!("revision_{verb}")));
+        Route::with(
+            "post",
+            &path,
+            &id,
+            tag,
+            summary,
+            Content::Json(body),
+            (200, Content::Json(revision.clone())),
+        )
+    };
+    let page = s.query::<PageQuery>();
+    vec![
+        Route::get(
+            &format!("{one}/review"),
+            &id("revision_review"),
+            tag,
+            "What a reviewer sees: the changes, the plan with its hash, what was decided before",
+            Content::Json(s.of::<ReviewDetail>()),
+        ),
+        step("submit", "Ask for a draft to be reviewed", s.of::<reviews::SubmitBody>()),
+        step("withdraw", "Make a draft again of what one submitted", reason.clone()),
+        step("approve", "Approve the plan that publishes it, by its hash", s.of::<ApproveBody>()),
+        step("reject", "Say no to it", reason),
+        Route::get(
+            &format!("{one}/comments"),
+            &id("revision_comment_list"),
+            tag,
+            "What people say of it, oldest first",
+            Content::Json(s.of::<Page<Comment>>()),
+        )
+        .query(page),
+        Route::with(
+            "post",
+            &format!("{one}/comments"),
+            &id("revision_comment"),
+            tag,
+            "Say something of it, or of a place in it",
+            Content::Json(s.of::<reviews::CommentBody>()),
+            (201, Content::Json(s.of::<Comment>())),
+        ),
+    ]
+}
+
 /// The schemas that a kind has for itself.
 struct Own {
     resource: Value,
@@ -244,12 +325,17 @@ impl Own {
             "properties": {
                 "spec": { "anyOf": [spec, { "type": "null" }] },
                 "params_schema": { "type": ["object", "null"], "additionalProperties": true },
+                "allowed": {
+                    "type": "array",
+                    "items": { "type": "string" },
+                    "description": "The actions that one may do to it, of those of its kind",
+                },
             },
-            "required": ["spec", "params_schema"],
+            "required": ["spec", "params_schema", "allowed"],
         });
         if let Some(status) = of.status_schema() {
             beside["properties"]["status"] = s.add_part(kind, "Status", &status);
-            beside["required"] = json!(["spec", "params_schema", "status"]);
+            beside["required"] = json!(["spec", "params_schema", "allowed", "status"]);
         }
         let detail = s.add(&format!("{kind}Detail"), json!({ "allOf": [resource, beside] }));
         let page = json!({

@@ -1,9 +1,15 @@
 //! The routes of people: signing in, what is one's own, users, roles, tenants and projects.
 
 use qd_kernel::{
-    access::bindings::Member,
-    credentials::accounts::User,
+    access::{
+        bindings::Member,
+        questions::{AbleList, Candidate, WhatIf},
+    },
+    credentials::{accounts::User, signing::JwkSet},
+    notifications::Notification,
     page::Page,
+    quotas::{Limits, Quotas},
+    reviews::{InboxCounts, InboxItem},
     tenants::admin::{ProjectInfo, TenantInfo},
 };
 
@@ -15,6 +21,7 @@ use crate::{api::describe::*, http::query::PageQuery};
 
 pub fn routes(s: &mut Schemas) -> Vec<Route> {
     let mut out = signing_in(s);
+    out.extend(providers(s));
     out.extend(own(s));
     out.extend(users(s));
     out.extend(roles(s));
@@ -47,12 +54,72 @@ fn signing_in(s: &mut Schemas) -> Vec<Route> {
             "Accept an invitation: choose a password, and open a session",
             s.of::<AcceptBody>(),
         ),
+        Route::with(
+            "post",
+            "/api/v1/auth/token",
+            "auth_grant",
+            "auth",
+            "Get an access token and a refresh token: by password, by sign-in code, or by the refresh token before",
+            Content::Json(s.of::<Grant>()),
+            (200, Content::Json(s.of::<Granted>())),
+        )
+        .public(),
+        Route::get(
+            "/.well-known/jwks.json",
+            "signing_key_list",
+            "auth",
+            "The public keys of access tokens",
+            Content::Json(s.of::<JwkSet>()),
+        )
+        .public(),
+        Route::with(
+            "post",
+            "/api/v1/auth/keys/rotate",
+            "signing_key_rotate",
+            "auth",
+            "Let a new key sign access tokens",
+            Content::None,
+            (201, Content::Json(s.of::<Rotated>())),
+        ),
+    ]
+}
+
+/// Signing in elsewhere: a browser is sent there and comes back.
+fn providers(s: &mut Schemas) -> Vec<Route> {
+    let (start, callback) = (s.query::<StartQuery>(), s.query::<CallbackQuery>());
+    let there = |path: &str, id: &str, summary: &str, query| {
+        Route::with("get", path, id, "auth", summary, Content::None, (303, Content::None))
+            .query(query)
+            .public()
+    };
+    let list = "The OpenID providers that one can sign in with";
+    vec![
+        Route::get(
+            "/api/v1/auth/providers",
+            "provider_list",
+            "auth",
+            list,
+            Content::Json(s.of::<ProviderList>()),
+        )
+        .public(),
+        there(
+            "/api/v1/auth/oidc/{provider}/start",
+            "provider_start",
+            "Go to a provider to sign in; back at the sign-in page with `error` where that cannot be",
+            start,
+        ),
+        there(
+            "/api/v1/auth/oidc/{provider}/callback",
+            "provider_callback",
+            "Come back from a provider: a session, or the sign-in page with `error`",
+            callback,
+        ),
     ]
 }
 
 fn own(s: &mut Schemas) -> Vec<Route> {
     let none = || (204, Content::None);
-    let can_i = s.query::<CanIQuery>();
+    let (can_i, who_can) = (s.query::<CanIQuery>(), s.query::<WhoCanQuery>());
     vec![
         Route::with(
             "post",
@@ -107,13 +174,69 @@ fn own(s: &mut Schemas) -> Vec<Route> {
             none(),
         ),
         Route::get(
+            "/api/v1/auth/roles",
+            "auth_role_list",
+            "auth",
+            "One's own roles, with the place of each",
+            Content::Json(s.of::<HeldRoleList>()),
+        ),
+        Route::get(
             "/api/v1/auth/can-i",
             "auth_can_i",
             "auth",
-            "Whether one may do an action, and which roles allow it",
+            "Whether one may do an action, and what decides it",
             Content::Json(s.of::<CanI>()),
         )
         .query(can_i),
+        Route::get(
+            "/api/v1/auth/who-can",
+            "auth_who_can",
+            "auth",
+            "Everybody who may do an action, with why",
+            Content::Json(s.of::<AbleList>()),
+        )
+        .query(who_can),
+        Route::with(
+            "post",
+            "/api/v1/auth/what-if",
+            "auth_what_if",
+            "auth",
+            "What would change for whom with other policies in the project",
+            Content::Json(s.of::<Candidate>()),
+            (200, Content::Json(s.of::<WhatIf>())),
+        ),
+        Route::get(
+            "/api/v1/inbox",
+            "inbox_list",
+            "reviews",
+            "What waits for one's decision in the tenant, and one's own that was decided; newest first",
+            Content::Json(s.of::<Page<InboxItem>>()),
+        )
+        .query(s.query::<PageQuery>()),
+        Route::get(
+            "/api/v1/inbox/counts",
+            "inbox_counts",
+            "reviews",
+            "How much that is",
+            Content::Json(s.of::<InboxCounts>()),
+        ),
+        Route::get(
+            "/api/v1/notifications",
+            "notification_list",
+            "reviews",
+            "What one is told of in the tenant, newest first",
+            Content::Json(s.of::<Page<Notification>>()),
+        )
+        .query(s.query::<NotificationsQuery>()),
+        Route::with(
+            "post",
+            "/api/v1/notifications/read",
+            "notification_read",
+            "reviews",
+            "Mark notifications as read",
+            Content::Json(s.of::<ReadBody>()),
+            (200, Content::Json(s.of::<ReadCount>())),
+        ),
         Route::get(
             "/api/v1/me",
             "me",
@@ -218,7 +341,49 @@ fn roles(s: &mut Schemas) -> Vec<Route> {
 fn tenants(s: &mut Schemas) -> Vec<Route> {
     let (page, named) = (s.query::<PageQuery>(), s.of::<NamedBody>());
     let (tenant, project) = (s.of::<TenantInfo>(), s.of::<ProjectInfo>());
-    vec![
+    let (limits, quotas) = (s.of::<Limits>(), s.of::<Quotas>());
+    let quotas_of = |plural: &str, id: &str, whose: &str| {
+        let path = format!("/api/v1/{plural}/{{name}}/quotas");
+        let shown = Route::get(
+            &path,
+            id,
+            "tenants",
+            &format!("The quotas of {whose}, each limit beside what is used"),
+            Content::Json(quotas.clone()),
+        );
+        let (body, reply) = (Content::Json(limits.clone()), (200, Content::Json(quotas.clone())));
+        let set = Route::with(
+            "put",
+            &path,
+            &format!("{id}_set"),
+            "tenants",
+            &format!("Set the quotas of {whose}; what is absent has no limit"),
+            body,
+            reply,
+        );
+        [shown, set.if_match()]
+    };
+    let accepted = s.of::<Accepted>();
+    let deletion = s.of::<DeletionBody>();
+    let mut delete = |path: &str, id: &str, summary: &str| {
+        let (body, reply) = (Content::Json(deletion.clone()), (202, Content::Json(accepted.clone())));
+        Route::with("post", path, id, "tenants", summary, body, reply).starts_job_or_previews(s)
+    };
+    let deletions = [
+        delete(
+            "/api/v1/tenants/{name}/delete",
+            "tenant_delete",
+            "Delete a suspended tenant with all that it has; its audit stays",
+        ),
+        delete(
+            "/api/v1/projects/{name}/delete",
+            "project_delete",
+            "Delete a project with all that it has; its audit stays",
+        ),
+    ];
+    let of_tenant = quotas_of("tenants", "tenant_quotas", "a tenant");
+    let of_project = quotas_of("projects", "project_quotas", "a project");
+    let mut out = vec![
         Route::get(
             "/api/v1/tenants",
             "tenant_list",
@@ -273,5 +438,7 @@ fn tenants(s: &mut Schemas) -> Vec<Route> {
             (200, Content::Json(project)),
         )
         .if_match(),
-    ]
+    ];
+    out.extend(of_tenant.into_iter().chain(of_project).chain(deletions));
+    out
 }

@@ -14,6 +14,8 @@ pub enum Content {
     Bytes,
     /// Lines of JSON.
     Lines,
+    /// What Prometheus reads.
+    Metrics,
     /// JSON, or server-sent events where asked for.
     JsonOrStream(Value),
     Stream,
@@ -25,6 +27,35 @@ pub enum Content {
 pub enum Need {
     Always,
     Sometimes,
+}
+
+/// How a request says where it acts.
+const SCOPE: [&str; 2] = ["Tenant", "Project"];
+
+/// The parameters that many routes have.
+pub fn parameters() -> Value {
+    let header = |name: &str, description: &str| {
+        json!({
+            "name": name,
+            "in": "header",
+            "required": false,
+            "schema": { "type": "string", "pattern": "^[A-Za-z0-9-]{1,64}$" },
+            "description": description,
+        })
+    };
+    json!({
+        "Tenant": header("X-Tenant-Id", "The name or id of the tenant to act in; without, the one that the caller has a role in."),
+        "Project": header("X-Project-Id", "The name or id of the tenant's project to act in; without, its default one."),
+    })
+}
+
+/// Which callers a route wants to know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Known {
+    Everybody,
+    /// Not those on the server's own machine.
+    FromElsewhere,
+    Nobody,
 }
 
 pub struct Route {
@@ -43,8 +74,8 @@ pub struct Route {
     pub preview: Option<Value>,
     pub if_match: bool,
     pub idempotent: Option<Need>,
-    /// Needs no token.
-    pub public: bool,
+    /// Who must say who it is.
+    pub known: Known,
     /// The level and the actions that it wants.
     pub access: Option<(&'static str, Value)>,
 }
@@ -65,7 +96,7 @@ impl Route {
             preview: None,
             if_match: false,
             idempotent: None,
-            public: false,
+            known: Known::Everybody,
             access: None,
         }
     }
@@ -117,7 +148,12 @@ impl Route {
     }
 
     pub fn public(mut self) -> Self {
-        self.public = true;
+        self.known = Known::Nobody;
+        self
+    }
+
+    pub fn open_on_loopback(mut self) -> Self {
+        self.known = Known::FromElsewhere;
         self
     }
 
@@ -138,6 +174,9 @@ impl Route {
         }
         if let Some(need) = self.idempotent {
             parameters.push(header("Idempotency-Key", need == Need::Always, "1 to 255 visible characters, such as a new UUID: a repeat with the same key starts nothing twice."));
+        }
+        if matches!(self.access, Some(("project" | "tenant", _))) {
+            parameters.extend(SCOPE.map(|name| json!({ "$ref": format!("#/components/parameters/{name}") })));
         }
         let problem = schemas.of::<ProblemBody>();
         let mut operation = json!({
@@ -180,8 +219,10 @@ impl Route {
             operation["x-level"] = json!(level);
             operation["x-actions"] = actions.clone();
         }
-        if self.public {
-            operation["security"] = json!([]);
+        match self.known {
+            Known::Everybody => {}
+            Known::FromElsewhere => operation["security"] = json!([{}, { "bearer": [] }, { "session": [] }]),
+            Known::Nobody => operation["security"] = json!([]),
         }
         operation
     }
@@ -194,6 +235,9 @@ fn response(content: &Content) -> Value {
             json!({ "application/json": { "schema": schema } })
         }
         Content::Bytes => json!({ "application/octet-stream": {} }),
+        Content::Metrics => json!({
+            "application/openmetrics-text; version=1.0.0; charset=utf-8": { "schema": { "type": "string" } },
+        }),
         Content::Lines => json!({ "application/x-ndjson": { "schema": { "type": "string" } } }),
         Content::JsonOrStream(schema) => json!({
             "application/json": { "schema": schema },

@@ -39,6 +39,15 @@ impl Schemas {
             schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
         for (name, property) in schema["properties"].as_object().into_iter().flatten() {
             let mut property = property.clone();
+            // What is left out is not there: in a query nothing can be null.
+            if let Some(types) = property.get_mut("type")
+                && let Some([one]) = types
+                    .as_array()
+                    .map(|all| all.iter().filter(|name| *name != "null").cloned().collect::<Vec<_>>())
+                    .as_deref()
+            {
+                *types = one.clone();
+            }
             let description =
                 property.as_object_mut().and_then(|p| p.remove("description")).unwrap_or(Value::Null);
             let mut parameter = json!({ "name": name, "in": "query", "required": required.contains(&name.as_str()), "schema": property });
@@ -79,12 +88,23 @@ impl Schemas {
         let mut all: Map<String, Value> = self.generator.take_definitions(true).into_iter().collect();
         all.extend(self.extra);
         all.sort_keys();
+        all.values_mut().for_each(spell_out);
         Value::Object(all)
     }
 }
 
 pub fn reference(name: &str) -> Value {
     json!({ "$ref": format!("{PREFIX}{name}") })
+}
+
+/// Writes a property of any type as `{}` instead of `true`: the same, in the form that every reader of descriptions takes.
+fn spell_out(schema: &mut Value) {
+    let properties = schema.get_mut("properties").and_then(Value::as_object_mut);
+    for property in properties.into_iter().flat_map(Map::values_mut) {
+        if *property == json!(true) {
+            *property = json!({});
+        }
+    }
 }
 
 fn rename_refs(schema: &mut Value, kind: &str) {

@@ -68,6 +68,11 @@ async fn a_scope_is_named_once_and_must_exist() {
     assert_eq!((status, &problem["code"]), (StatusCode::NOT_FOUND, &json!("scope_not_found")));
     let both = server.request(Method::GET, "/t/default/api/v1/me").header("x-tenant-id", "other");
     assert_eq!(answer(both).await.1["code"], "scopes_disagree");
+    let (_, me) = server.get("/t/default/p/default/api/v1/me").await;
+    assert_eq!(me["project"]["name"], "default");
+    assert_eq!(server.get("/t/default/p/elsewhere/api/v1/me").await.1["code"], "scope_not_found");
+    let both = server.request(Method::GET, "/t/default/p/default/api/v1/me").header("x-project-id", "other");
+    assert_eq!(answer(both).await.1["code"], "scopes_disagree");
     let bad = server.request(Method::GET, "/api/v1/me").header("x-tenant-id", "a b");
     assert_eq!(answer(bad).await.1["code"], "bad_scope");
 }

@@ -10,7 +10,11 @@ use uuid::Uuid;
 use super::support::{TestServer, answer, document};
 
 /// What needs no token on this machine: the only routes that do not answer 401.
-const PUBLIC: [&str; 8] = [
+const PUBLIC: [&str; 13] = [
+    "get /.well-known/jwks.json",
+    "get /api/v1/auth/oidc/{provider}/callback",
+    "get /api/v1/auth/oidc/{provider}/start",
+    "get /api/v1/auth/providers",
     "get /health",
     "get /metrics",
     "get /openapi.json",
@@ -19,20 +23,47 @@ const PUBLIC: [&str; 8] = [
     "post /api/v1/auth/accept",
     "post /api/v1/auth/exchange",
     "post /api/v1/auth/sign-in",
+    "post /api/v1/auth/token",
 ];
 
-struct Route {
-    method: Method,
-    path: String,
+pub struct Route {
+    pub method: Method,
+    pub path: String,
     /// `project`, `tenant`, `platform` or `own`; empty where it does not say.
-    level: String,
+    pub level: String,
     actions: Vec<String>,
+    /// Whether it takes `?dry_run`.
+    pub dry_run: bool,
 }
 
 impl Route {
-    fn name(&self) -> String {
+    pub fn name(&self) -> String {
         format!("{} {}", self.method.as_str().to_lowercase(), self.path)
     }
+}
+
+/// All that the API's description names.
+pub async fn routes(server: &TestServer) -> Vec<Route> {
+    let (_, description) = server.get("/openapi.json").await;
+    let paths = description["paths"].as_object().unwrap();
+    let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
+    let routes: Vec<Route> = paths
+        .iter()
+        .flat_map(|(path, methods)| {
+            methods.as_object().unwrap().iter().map(|(method, said)| Route {
+                method: method.to_uppercase().parse().unwrap(),
+                path: path.clone(),
+                level: said["x-level"].as_str().unwrap_or_default().to_owned(),
+                actions: list(&said["x-actions"])
+                    .iter()
+                    .map(|action| action.as_str().unwrap().replace("{kind}", "samples"))
+                    .collect(),
+                dry_run: list(&said["parameters"]).iter().any(|parameter| parameter["name"] == "dry_run"),
+            })
+        })
+        .collect();
+    assert!(routes.len() > 60, "{} routes", routes.len());
+    routes
 }
 
 /// A published sample with a run that is under way, and what the addresses are filled with.
@@ -61,26 +92,7 @@ impl Things {
     }
 
     async fn routes(&self) -> Vec<Route> {
-        let (_, description) = self.server.get("/openapi.json").await;
-        let paths = description["paths"].as_object().unwrap();
-        let routes: Vec<Route> = paths
-            .iter()
-            .flat_map(|(path, methods)| {
-                methods.as_object().unwrap().iter().map(|(method, said)| Route {
-                    method: method.to_uppercase().parse().unwrap(),
-                    path: path.clone(),
-                    level: said["x-level"].as_str().unwrap_or_default().to_owned(),
-                    actions: said["x-actions"]
-                        .as_array()
-                        .into_iter()
-                        .flatten()
-                        .map(|action| action.as_str().unwrap().replace("{kind}", "samples"))
-                        .collect(),
-                })
-            })
-            .collect();
-        assert!(routes.len() > 60, "{} routes", routes.len());
-        routes
+        routes(&self.server).await
     }
 
     /// A request that only the caller's rights can stand against.
@@ -110,15 +122,18 @@ impl Things {
             "rollback" => json!({ "to": 1, "reason": "why" }),
             "requests" => json!({ "item": 1 }),
             "plans" => json!({ "operation": "publish", "kind": "Sample", "name": "one" }),
-            "reject" => json!({ "reason": "why" }),
+            "reject" | "withdraw" => json!({ "reason": "why" }),
+            "comments" => json!({ "body": "why" }),
             "approve" => json!({ "hash": "sha256:0" }),
             "password" => json!({ "present": "none", "chosen": "correct horse battery" }),
             "sign-in" => json!({ "name": "nobody", "password": "none" }),
             "accept" => json!({ "code": "qdi_none", "password": "correct horse battery" }),
             "rotate" => json!({ "key": "data" }),
+            "token" => json!({ "grant_type": "refresh_token", "refresh_token": "qdr_none" }),
+            "{holder}" => json!({ "as": "viewer" }),
             "exchange" => json!({ "code": "qdl_none" }),
             "users" => json!({ "name": "new" }),
-            "tenants" | "projects" => json!({ "name": "new" }),
+            "tenants" | "projects" | "teams" => json!({ "name": "new" }),
             "samples" => document("new", json!({})),
             _ => json!({}),
         };

@@ -45,6 +45,18 @@ async fn put(server: &TestServer, path: &str) -> (StatusCode, Value) {
     answer(server.request(Method::PUT, path)).await
 }
 
+/// A refusal that names no action is in the audit by its code, with who it was.
+async fn refused_once(server: &TestServer, reach: &str, code: &str) {
+    let (_, page) = server.get(&format!("/api/v1/audit?{reach}&outcome=denied&action=access.refuse")).await;
+    let items = page["items"].as_array().unwrap();
+    let found: Vec<&Value> = items
+        .iter()
+        .filter(|one| one["reason"].as_str().unwrap().starts_with(&format!("{code}: ")))
+        .collect();
+    assert_eq!(found.len(), 1, "{page}");
+    assert_eq!((&found[0]["actor"], &found[0]["object"]["kind"]), (&json!("ann"), &json!("Route")), "{page}");
+}
+
 #[tokio::test]
 async fn an_invitation_a_password_and_a_role_let_somebody_in() {
     let server = TestServer::start().await;
@@ -52,6 +64,16 @@ async fn an_invitation_a_password_and_a_role_let_somebody_in() {
     let me = || answer(as_one(&server, &session, Method::GET, "/api/v1/me"));
     let (status, problem) = me().await;
     assert_eq!((status, &problem["code"]), (StatusCode::FORBIDDEN, &json!("no_role")));
+    refused_once(&server, "reach=platform", "no_role").await;
+    // A page from elsewhere tries it with the browser's session.
+    let cross = server.client.put(server.url("/api/v1/members/ann/viewer")).header("cookie", &session);
+    let (status, problem) = answer(cross.header("sec-fetch-site", "cross-site")).await;
+    assert_eq!((status, &problem["code"]), (StatusCode::FORBIDDEN, &json!("cross_site")));
+    refused_once(&server, "reach=platform", "cross_site").await;
+    let unknown =
+        server.client.put(server.url("/api/v1/members/ann/viewer")).header("cookie", "qd_session=qds_x");
+    assert_eq!(answer(unknown).await.0, StatusCode::FORBIDDEN);
+    refused_once(&server, "reach=platform", "cross_site").await;
     assert_eq!(put(&server, "/api/v1/members/ann/viewer").await.0, StatusCode::NO_CONTENT);
     let (status, told) = me().await;
     assert_eq!((status, &told["principal"]["roles"]), (StatusCode::OK, &json!(["viewer"])));
@@ -132,9 +154,19 @@ async fn a_tenant_that_one_holds_nothing_in_is_like_one_that_is_not_there() {
     assert_eq!((status, &me["tenant"]["name"]), (StatusCode::OK, &json!("acme")), "{me}");
     let (_, seen) = answer(as_one(&server, &session, Method::GET, "/api/v1/tenants")).await;
     assert_eq!(seen["items"].as_array().unwrap().len(), 1, "{seen}");
-    assert_eq!(put(&server, "/api/v1/members/ann/viewer").await.0, StatusCode::NO_CONTENT);
+    assert_eq!(put(&server, "/api/v1/members/ann/viewer?project=default").await.0, StatusCode::NO_CONTENT);
     let (status, problem) = answer(as_one(&server, &session, Method::GET, "/api/v1/me")).await;
     assert_eq!((status, &problem["code"]), (StatusCode::BAD_REQUEST, &json!("scope_needed")));
+    let (_, held) = answer(as_one(&server, &session, Method::GET, "/api/v1/auth/roles")).await;
+    let held = held["items"].as_array().unwrap().iter();
+    let places: Vec<_> = held.map(|role| (&role["role"], &role["tenant"], &role["project"])).collect();
+    assert_eq!(
+        places,
+        [
+            (&json!("TENANT_ADMIN"), &json!("acme"), &Value::Null),
+            (&json!("viewer"), &json!("default"), &json!("default"))
+        ]
+    );
 }
 
 #[tokio::test]
@@ -156,6 +188,11 @@ async fn a_suspended_tenant_is_closed_to_its_own() {
     assert_eq!(status, StatusCode::OK, "{suspended}");
     let (status, problem) = me().await;
     assert_eq!((status, &problem["code"]), (StatusCode::FORBIDDEN, &json!("tenant_suspended")));
+    let (_, page) = server.get("/t/acme/api/v1/audit?outcome=denied").await;
+    assert_eq!(
+        (&page["items"][0]["actor"], &page["items"][0]["action"]),
+        (&json!("ann"), &json!("access.refuse"))
+    );
     assert_eq!(
         server.get("/t/acme/api/v1/samples").await.0,
         StatusCode::OK,

@@ -90,6 +90,9 @@ async fn a_plan_is_approved_by_somebody_else_and_applied_once() {
     let path = format!("/api/v1/plans/{}", plan["id"].as_str().unwrap());
     let (status, own) = server.post(&format!("{path}/approve"), json!({ "hash": plan["hash"] })).await;
     assert_eq!((status, &own["code"]), (StatusCode::FORBIDDEN, &json!("own_plan")));
+    let (_, refused) = server.get("/api/v1/audit?outcome=denied").await;
+    assert_eq!(refused["items"][0]["action"], "access.refuse", "{refused}");
+    assert!(refused["items"][0]["reason"].as_str().unwrap().starts_with("own_plan: "), "{refused}");
     let token = second(&server).await;
     let body = json!({ "hash": plan["hash"], "reason": "looks right" });
     let (status, approved) = as_second(&server, &token, &format!("{path}/approve"), body).await;

@@ -24,7 +24,7 @@ pub(super) struct Frame {
 }
 
 impl Reader {
-    fn new(reply: Response) -> Self {
+    pub fn new(reply: Response) -> Self {
         assert_eq!(reply.headers()["content-type"], "text/event-stream");
         Self { reply: Box::pin(reply.bytes_stream()), buffer: String::new() }
     }
@@ -207,4 +207,21 @@ async fn one_stream_carries_events_progress_and_a_log() {
             _ => {}
         }
     }
+}
+
+/// The log of a run is for who may read runs, on whichever stream it comes.
+#[tokio::test]
+async fn a_log_on_the_one_stream_wants_the_right_to_read_runs() {
+    let server = TestServer::start().await;
+    server.published("one", json!({})).await;
+    server.start_job("/api/v1/samples/one/runs", "run", json!({})).await;
+    let body = json!({ "label": "a reader of events", "allows": ["events.list"] });
+    let (status, made) = server.post("/api/v1/auth/tokens", body).await;
+    assert!(status.is_success(), "{made}");
+    let token = made["token"].as_str().unwrap();
+    let asked = async |path: &str| {
+        let reply = server.client.get(server.url(path)).bearer_auth(token).send().await.unwrap();
+        reply.status().as_u16()
+    };
+    assert_eq!((asked("/api/v1/stream").await, asked("/api/v1/stream?logs=one%231").await), (200, 403));
 }

@@ -1,9 +1,10 @@
 //! A server for a test, and a client that speaks to it.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
+use qd_core::error::Error;
 use qd_kernel::{KernelOptions, store::StoreOptions};
-use qd_server::{Boot, BuildInfo};
+use qd_server::{Boot, BuildInfo, EdgeOptions};
 use qd_testkit::{FakeEngine, eventually, sample::Sample};
 use reqwest::{Client, Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
@@ -16,6 +17,8 @@ pub struct TestServer {
     pub engine: Arc<FakeEngine>,
     pub client: Client,
     pub kernel: qd_kernel::Kernel,
+    /// Named by every request, where it is set.
+    pub tenant: Option<String>,
     data: TempDir,
     stop: Option<oneshot::Sender<()>>,
     task: JoinHandle<()>,
@@ -23,32 +26,39 @@ pub struct TestServer {
 
 impl TestServer {
     pub async fn start() -> Self {
-        Self::on(TempDir::new().expect("make a folder"), Arc::default(), None).await
+        Self::with(|_| {}).await
+    }
+
+    /// One of which something is chosen.
+    pub async fn with(choose: impl FnOnce(&mut Boot)) -> Self {
+        Self::on(TempDir::new().expect("make a folder"), Arc::default(), None, choose).await
+    }
+
+    pub async fn with_edge(edge: EdgeOptions) -> Self {
+        Self::with(|boot| boot.edge = edge).await
+    }
+
+    /// Why a server with such edges does not start.
+    pub async fn refused(edge: EdgeOptions) -> Error {
+        let data = TempDir::new().expect("make a folder");
+        let mut boot = boot(data.path(), Arc::default(), None);
+        boot.edge = edge;
+        boot.start().await.err().expect("the server does not start")
     }
 
     /// One of several on a Postgres.
     pub async fn on_database(url: &str) -> Self {
-        Self::on(TempDir::new().expect("make a folder"), Arc::default(), Some(url.to_owned())).await
+        Self::on(TempDir::new().expect("make a folder"), Arc::default(), Some(url.to_owned()), |_| {}).await
     }
 
-    async fn on(data: TempDir, engine: Arc<FakeEngine>, database_url: Option<String>) -> Self {
-        let registered = engine.clone();
-        let boot = Boot {
-            build: BuildInfo::new("test"),
-            data_dir: data.path().join("data"),
-            database_url,
-            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
-            drain_delay: Duration::ZERO,
-            public_url: None,
-            prepare: false,
-            ray_lost_after: qd_pipelines::engine::LOST_AFTER,
-            supervisor: "/nonexistent".into(),
-            kernel: KernelOptions::default(),
-            store: StoreOptions::default(),
-            register: Box::new(move |registry| {
-                registry.kind(Sample::default()).engine(registered);
-            }),
-        };
+    async fn on(
+        data: TempDir,
+        engine: Arc<FakeEngine>,
+        database_url: Option<String>,
+        choose: impl FnOnce(&mut Boot),
+    ) -> Self {
+        let mut boot = boot(data.path(), engine.clone(), database_url);
+        choose(&mut boot);
         let server = boot.start().await.expect("start the server");
         let (address, kernel) = (server.address, server.app.kernel.clone());
         let token = kernel.owner_token().await.expect("make a token");
@@ -61,7 +71,7 @@ impl TestServer {
                 .await
                 .expect("serve");
         });
-        Self { address, token, engine, client: client(), kernel, data, stop: Some(stop), task }
+        Self { address, token, engine, client: client(), kernel, tenant: None, data, stop: Some(stop), task }
     }
 
     /// Stops this server and starts another on the same data folder, with the same token.
@@ -72,7 +82,7 @@ impl TestServer {
         }
         self.task.await.expect("stop the server");
         drop(self.kernel);
-        let mut server = Self::on(self.data, self.engine, None).await;
+        let mut server = Self::on(self.data, self.engine, None, |_| {}).await;
         server.token = token;
         server
     }
@@ -83,7 +93,11 @@ impl TestServer {
 
     /// With the owner's token.
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        self.client.request(method, self.url(path)).bearer_auth(&self.token)
+        let request = self.client.request(method, self.url(path)).bearer_auth(&self.token);
+        match &self.tenant {
+            Some(tenant) => request.header("x-tenant-id", tenant),
+            None => request,
+        }
     }
 
     pub async fn get(&self, path: &str) -> (StatusCode, Value) {
@@ -123,6 +137,28 @@ impl TestServer {
             (run["state"] == state).then_some(run)
         })
         .await
+    }
+}
+
+/// What a server is started from.
+fn boot(data: &Path, engine: Arc<FakeEngine>, database_url: Option<String>) -> Boot {
+    Boot {
+        build: BuildInfo::new("test"),
+        data_dir: data.join("data"),
+        database_url,
+        listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+        drain_delay: Duration::ZERO,
+        public_url: None,
+        edge: EdgeOptions::default(),
+        base_domain: None,
+        prepare: false,
+        ray_lost_after: qd_pipelines::engine::LOST_AFTER,
+        supervisor: "/nonexistent".into(),
+        kernel: KernelOptions::default(),
+        store: StoreOptions::default(),
+        register: Box::new(move |registry| {
+            registry.kind(Sample::default()).engine(engine);
+        }),
     }
 }
 

@@ -136,6 +136,8 @@ async fn context(kernel: &Kernel) -> Fallible<Context> {
         name: "bench".into(),
         kind: PrincipalKind::System,
         roles: vec![PLATFORM_ADMIN.into()],
+        teams: vec![],
+        held: std::sync::Arc::default(),
         limits: None,
     };
     let ids = RequestIds { request_id: "bench".into(), correlation_id: "bench".into(), trace_id: None };

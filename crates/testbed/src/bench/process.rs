@@ -40,6 +40,8 @@ impl Process {
                 .env("QD_LOG", "error")
                 // Where none is found, none is prepared: pip would take the processor from what is measured.
                 .env("QD_PYTHON", "none")
+                // What the server can do is measured, not what it lets one sender do.
+                .env("QD_RATE_LIMIT", "read=off,write=off,stream=off")
                 .stdin(Stdio::null())
                 .stdout(Stdio::piped())
                 .kill_on_drop(true)

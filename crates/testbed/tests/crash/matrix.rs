@@ -198,6 +198,7 @@ macro_rules! matrix {
 
 matrix! {
     documents_apply_takes_effect_once: "documents.apply",
+    projects_are_deleted_once: "projects.delete",
     revision_publish_takes_effect_once: "revision.publish",
     revision_rollback_takes_effect_once: "revision.rollback",
     run_start_takes_effect_once: "run.start",
@@ -205,6 +206,7 @@ matrix! {
     run_stop_takes_effect_once: "run.stop",
     secrets_data_key_is_exchanged_once: "secrets.rotate_data_key",
     secrets_master_key_is_exchanged_once: "secrets.rotate_master_key",
+    tenants_are_deleted_once: "tenants.delete",
     toy_five_takes_effect_once: "toy.five",
 }
 

@@ -101,6 +101,24 @@ pub const SCENARIOS: &[Scenario] = &[
         },
     },
     Scenario {
+        operation: "projects.delete",
+        audit: &["projects.delete"],
+        fails: None,
+        waits: None,
+        ask: |stage, name| {
+            Box::pin(async move {
+                stage.api().post("/projects", &json!({ "name": name })).await;
+                deletion("projects", name)
+            })
+        },
+        faults: |ledger, asked| {
+            let mut faults = vec![];
+            let stays = (asked.end != End::Succeeded).then_some(true);
+            expect(&mut faults, "the project stays", ledger.stays(&asked.name), stays);
+            faults
+        },
+    },
+    Scenario {
         operation: "revision.publish",
         audit: &["toys.publish"],
         fails: None,
@@ -234,6 +252,30 @@ pub const SCENARIOS: &[Scenario] = &[
         faults: |ledger, asked| keys(ledger, asked, 2),
     },
     Scenario {
+        operation: "tenants.delete",
+        audit: &["tenants.delete"],
+        fails: None,
+        waits: None,
+        ask: |stage, name| {
+            Box::pin(async move {
+                let api = stage.api();
+                api.post("/tenants", &json!({ "name": name })).await;
+                api.within(name).post("/toys", &toy(&format!("of-{name}"), 1)).await;
+                api.within(name).put("/secrets/a", &json!({ "value": name })).await;
+                api.patch(&format!("/tenants/{name}"), &json!({ "state": "suspended" })).await;
+                deletion("tenants", name)
+            })
+        },
+        faults: |ledger, asked| {
+            let mut faults = vec![];
+            let stays = (asked.end != End::Succeeded).then_some(true);
+            expect(&mut faults, "the tenant stays", ledger.stays(&asked.name), stays);
+            let there = asked.end.acted(3) < 2;
+            expect(&mut faults, "its toy is there", ledger.exists(&format!("of-{}", asked.name)), there);
+            faults
+        },
+    },
+    Scenario {
         operation: "toy.five",
         audit: &["jobs.ask"],
         fails: Some(|stage, name| five(stage, name, json!({ "wait_ms": 20, "fail": { "step": "leave" } }))),
@@ -256,6 +298,11 @@ pub const SCENARIOS: &[Scenario] = &[
         },
     },
 ];
+
+/// A tenant or a project of this name that is to go.
+fn deletion(plural: &str, name: &str) -> Ask {
+    ask(&format!("/{plural}/{name}/delete"), json!({ "confirm": name, "reason": "a test" }), name)
+}
 
 /// Two secrets of this name, and the exchange of a key.
 fn rotation<'a>(stage: &'a Stage, name: &'a str, key: &'static str) -> LocalBoxFuture<'a, Ask> {

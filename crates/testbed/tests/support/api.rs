@@ -65,6 +65,20 @@ impl Api {
         serde_json::from_str(&text).expect("JSON")
     }
 
+    /// Changes what has its first version.
+    pub async fn patch(&self, path: &str, body: &Value) -> Value {
+        let request = self.request(Method::PATCH, path).header("if-match", "\"1\"").json(body);
+        let reply = request.send().await.expect("send");
+        let (status, text) = (reply.status(), reply.text().await.expect("a body"));
+        assert!(status.is_success(), "PATCH {path}: {status}: {text}");
+        serde_json::from_str(&text).expect("JSON")
+    }
+
+    /// The same server, asked in another tenant.
+    pub fn within(&self, tenant: &str) -> Self {
+        Self { http: self.http.clone(), url: format!("{}/t/{tenant}", self.url), token: self.token.clone() }
+    }
+
     /// Asks once; none where the answer did not come.
     pub async fn ask_once(&self, ask: &Ask) -> Option<Value> {
         let request =

@@ -77,6 +77,13 @@ const RULES: &[Rule] = &[
         passes: &["await expect(row).toBeVisible()"],
     },
     Rule {
+        what: "text that a browser would run",
+        pattern: r"dangerouslySetInnerHTML|\.(inner|outer)HTML\b|insertAdjacentHTML|document\.write|\beval\(|\bnew Function\(",
+        extensions: SCRIPTS,
+        finds: &["<p dangerouslySetInnerHTML={{ __html: x }} />", "node.innerHTML = x", "eval(x)"],
+        passes: &["node.textContent = x", "retrieval(x)"],
+    },
+    Rule {
         what: "a place of one machine",
         pattern: r"(^|[^A-Za-z0-9_.$}<-])/(home|Users)/",
         extensions: &[],

@@ -1,9 +1,11 @@
 // Home: what runs, what fails, what changed.
-import { useInfiniteQuery } from "@tanstack/react-query";
+import { useInfiniteQuery, useSuspenseQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { useMemo } from "react";
-import { auditQuery, jobsQuery, runsQuery } from "@/api/queries";
+import { useMay } from "@/access/may";
+import { auditQuery, inboxQuery, jobsQuery, meQuery, runsQuery } from "@/api/queries";
 import { EngineRows } from "@/components/engine-rows";
+import { InboxRows } from "@/components/inbox-rows";
 import { PageHeader } from "@/components/page";
 import { Panel } from "@/components/panel";
 import { CommandLine, Empty, Failure } from "@/components/situation";
@@ -19,23 +21,26 @@ import { StageGrids } from "./stage-grids";
 import { FailingList } from "./failing-list";
 
 export default function HomePage() {
+  const may = useMay();
   const { zone } = usePreferences();
   const kinds = useKinds();
-  const running = useInfiniteQuery(runsQuery({ state: "running" }, 20));
-  const queued = useInfiniteQuery(runsQuery({ state: "queued" }, 20));
-  const recent = useInfiniteQuery(runsQuery({}, 200));
-  const waiting = useInfiniteQuery(jobsQuery({ state: "waiting" }, 20));
-  const changes = useInfiniteQuery(auditQuery({}, 30));
+  const running = useInfiniteQuery({ ...runsQuery({ state: "running" }, 20), enabled: may("runs.list") });
+  const queued = useInfiniteQuery({ ...runsQuery({ state: "queued" }, 20), enabled: may("runs.list") });
+  const recent = useInfiniteQuery({ ...runsQuery({}, 200), enabled: may("runs.list") });
+  const waiting = useInfiniteQuery({ ...jobsQuery({ state: "waiting" }, 20), enabled: may("jobs.list") });
+  const changes = useInfiniteQuery({ ...auditQuery({ outcome: "success" }, 30), enabled: may("audit.read") });
   const minute = useMinute();
   const failing = useMemo(() => failingOf(recent.data ?? [], minute), [recent.data, minute]);
   const live = useMemo(() => [...(running.data ?? []), ...(queued.data ?? [])], [running.data, queued.data]);
-  const runnable = kinds.find((kind) => kind.runnable);
+  const runnable = kinds.find((kind) => kind.runnable && may(`${kind.plural}.list`));
 
+  if (!may("runs.list")) return <NothingHere />;
   return (
     <>
       <PageHeader title="Home" documentTitle="Home" actions={<span className="text-ink3">all times {zone === "utc" ? "UTC" : "local"}</span>} />
       <div className="grid items-start gap-3.5 lg:grid-cols-[minmax(0,1.35fr)_minmax(0,1fr)]">
         <div className="grid min-w-0 gap-3.5">
+          <NeedsYou />
           <Panel title="Running now" aside={running.data ? `${live.length} ${live.length === 1 ? "run" : "runs"}, ${waiting.data?.length ?? 0} waiting jobs` : undefined}>
             {running.isPending ? (
               <SkeletonRows rows={3} />
@@ -60,6 +65,7 @@ export default function HomePage() {
               <RunningNow runs={live} jobs={waiting.data ?? []} />
             )}
           </Panel>
+          {may("audit.read") ? (
           <Panel
             title="Recent changes"
             aside={
@@ -70,6 +76,7 @@ export default function HomePage() {
           >
             <RecentChanges query={changes} />
           </Panel>
+          ) : null}
         </div>
         <div className="grid min-w-0 gap-3.5">
           <Panel
@@ -82,6 +89,7 @@ export default function HomePage() {
           >
             {recent.isPending ? <SkeletonRows rows={2} /> : failing.length === 0 ? <Empty title="Nothing has failed">No pipeline’s newest run failed within the last 24 hours.</Empty> : <FailingList runs={failing} />}
           </Panel>
+          {may("engines.list") ? (
           <Panel
             title="Engines"
             aside={
@@ -92,9 +100,51 @@ export default function HomePage() {
           >
             <EngineRows />
           </Panel>
+          ) : null}
           <StageGrids runs={recent.data} pending={recent.isPending} />
         </div>
       </div>
+    </>
+  );
+}
+
+/** What waits for one's decision comes before all else, and only where something does. */
+function NeedsYou() {
+  const query = useInfiniteQuery(inboxQuery(5));
+  const items = query.data ?? [];
+  if (items.length === 0) return null;
+  return (
+    <Panel
+      title="Needs you"
+      aside={
+        <Link to="/reviews" className="link">
+          {query.hasNextPage ? "more, and what you were told" : "and what you were told"}
+        </Link>
+      }
+    >
+      <InboxRows items={items} />
+    </Panel>
+  );
+}
+
+/** Who may not even see runs sees nothing of a project: it says where else one can work. */
+function NothingHere() {
+  const me = useSuspenseQuery(meQuery).data;
+  return (
+    <>
+      <PageHeader title="Home" documentTitle="Home" />
+      <Panel>
+        <Empty
+          title={`You hold no role in ${me.tenant.name} / ${me.project.name}`}
+          action={
+            <Button asChild>
+              <Link to="/profile">See your roles</Link>
+            </Button>
+          }
+        >
+          Whoever administers the tenant grants one: <CommandLine>{`qd members grant ${me.principal.name} ROLE`}</CommandLine>. Where you hold one, you get by the switch above the navigation.
+        </Empty>
+      </Panel>
     </>
   );
 }

@@ -8,13 +8,15 @@ import { usePluralOf } from "@/kinds/access";
 import { plural as counted } from "@/lib/format";
 
 const SHOWN = 12;
+/** What is recorded and changes nothing that anybody looks for here. */
+const NO_CHANGES = new Set(["links.create", "secrets.resolve"]);
 
 /** What somebody changed; that somebody signed in is in the audit. */
 export function RecentChanges({ query }: { query: UseInfiniteQueryResult<AuditRecord[]> }) {
   const pluralOf = usePluralOf();
   if (query.isPending) return <SkeletonRows rows={4} />;
   if (query.isError && !query.data) return <Failure what="Could not read the changes" error={query.error} retry={() => void query.refetch()} />;
-  const records = (query.data ?? []).filter((record) => record.action !== "links.create").slice(0, SHOWN);
+  const records = (query.data ?? []).filter((record) => !NO_CHANGES.has(record.action)).slice(0, SHOWN);
   if (records.length === 0) return <Empty title="No changes yet">Whatever somebody changes is written here, with who made it.</Empty>;
   return (
     <ul>

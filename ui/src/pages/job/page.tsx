@@ -3,6 +3,7 @@
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { Link, useParams } from "@tanstack/react-router";
 import { useState } from "react";
+import { useMay } from "@/access/may";
 import { newIdempotencyKey } from "@/api/client";
 import { ApiError } from "@/api/error";
 import { jobCancel } from "@/api/mutations";
@@ -42,6 +43,7 @@ export default function JobPage() {
 }
 
 function JobView({ job }: { job: JobDetail }) {
+  const may = useMay();
   const client = useQueryClient();
   const plural = usePluralOf()(job.resource?.kind);
   const [cancelling, setCancelling] = useState(false);
@@ -66,7 +68,7 @@ function JobView({ job }: { job: JobDetail }) {
         }
         note={<State state={job.state} />}
         actions={
-          isJobOver(job.state) ? null : (
+          isJobOver(job.state) || !may("jobs.cancel") ? null : (
             <Button variant="danger" disabled={job.cancel_requested} onClick={() => setCancelling(true)}>
               {job.cancel_requested ? "Cancelling" : "Cancel job…"}
             </Button>

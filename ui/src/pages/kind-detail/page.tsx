@@ -3,6 +3,8 @@ import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { Archive, ArchiveRestore, MoreHorizontal, Pencil, Play, Tags } from "lucide-react";
 import { lazy, Suspense, useState } from "react";
+import { useMay, useMayDo } from "@/access/may";
+import { Needs } from "@/access/needs";
 import { ApiError } from "@/api/error";
 import { resourceArchive, resourceRestore } from "@/api/mutations";
 import { resourceQuery } from "@/api/queries";
@@ -34,10 +36,16 @@ const YamlTab = lazy(() => import("./yaml-tab"));
 export default function KindDetailPage() {
   const { plural, name } = useParams({ from: "/app/$plural/$name" });
   const kind = useKind(plural);
-  return kind ? <KindDetail key={`${plural}/${name}`} kind={kind} name={name} /> : <NotFound />;
+  return kind ? (
+    <Needs right={{ action: `${plural}.read` }}>
+      <KindDetail key={`${plural}/${name}`} kind={kind} name={name} />
+    </Needs>
+  ) : (
+    <NotFound />
+  );
 }
 
-function tabsOf(kind: KindInfo, extra: ExtraTab[]): TabItem[] {
+function tabsOf(kind: KindInfo, extra: ExtraTab[], mayAudit: boolean): TabItem[] {
   const after = (id: ExtraTab["after"]) => extra.filter((tab) => tab.after === id).map(({ id, label }) => ({ id, label }));
   return [
     { id: "overview", label: "Overview" },
@@ -47,7 +55,7 @@ function tabsOf(kind: KindInfo, extra: ExtraTab[]): TabItem[] {
     ...(hasRoute(kind, "revisions") ? [{ id: "revisions", label: "Revisions" }] : []),
     ...after("revisions"),
     ...(hasRoute(kind, "events") ? [{ id: "events", label: "Events" }] : []),
-    ...(hasRoute(kind, "audit") ? [{ id: "audit", label: "Audit" }] : []),
+    ...(hasRoute(kind, "audit") && mayAudit ? [{ id: "audit", label: "Audit" }] : []),
     { id: "yaml", label: "YAML" },
   ];
 }
@@ -56,6 +64,7 @@ function KindDetail({ kind, name }: { kind: KindInfo; name: string }) {
   const search = useSearch({ from: "/app/$plural/$name" });
   const query = useQuery(resourceQuery(kind.plural, name));
   const extension = extensionOf(kind.plural);
+  const may = useMay();
   if (query.isPending) return <PagePending />;
   if (!query.data) {
     if (query.error instanceof ApiError && query.error.status === 404) return <NotFound />;
@@ -66,7 +75,7 @@ function KindDetail({ kind, name }: { kind: KindInfo; name: string }) {
     );
   }
   const resource = query.data;
-  const tabs = tabsOf(kind, extension.tabs);
+  const tabs = tabsOf(kind, extension.tabs, may("audit.read"));
   const tab = tabs.find((each) => each.id === search.tab)?.id ?? "overview";
   const Extra = extension.tabs.find((each) => each.id === tab)?.component;
   const Overview = extension.overview ?? GenericOverview;
@@ -109,6 +118,8 @@ function Header({ kind, resource }: { kind: KindInfo; resource: ResourceDetail }
   const [details, setDetails] = useState(false);
   const client = useQueryClient();
   const archived = resource.state === "archived";
+  const mayDo = useMayDo(kind.plural);
+  const Action = extensionOf(kind.plural).action;
   const refresh = () => {
     void client.invalidateQueries({ queryKey: ["resource", kind.plural, resource.name] });
     void client.invalidateQueries({ queryKey: ["resources", kind.plural] });
@@ -145,13 +156,18 @@ function Header({ kind, resource }: { kind: KindInfo; resource: ResourceDetail }
       }
       actions={
         <>
-          {kind.runnable && !archived ? (
+          {Action ? (
+            <Suspense fallback={null}>
+              <Action kind={kind} resource={resource} />
+            </Suspense>
+          ) : null}
+          {kind.runnable && !archived && mayDo("run") ? (
             <Button variant="primary" disabled={!resource.published} onClick={() => setStart(true)} title={resource.published ? undefined : "Publish a revision first"}>
               <Play aria-hidden />
               Start run…
             </Button>
           ) : null}
-          {!archived ? (
+          {!archived && mayDo("edit") ? (
             <Button asChild>
               <Link to="." search={{ tab: "yaml" }}>
                 <Pencil aria-hidden />
@@ -159,6 +175,7 @@ function Header({ kind, resource }: { kind: KindInfo; resource: ResourceDetail }
               </Link>
             </Button>
           ) : null}
+          {(archived ? mayDo("restore") : mayDo("update") || mayDo("archive")) ? (
           <DropdownMenu>
             <DropdownMenuTrigger asChild>
               <Button size="icon" aria-label="More actions">
@@ -172,16 +189,21 @@ function Header({ kind, resource }: { kind: KindInfo; resource: ResourceDetail }
                 </DropdownMenuItem>
               ) : (
                 <>
-                  <DropdownMenuItem onSelect={() => setDetails(true)}>
-                    <Tags aria-hidden /> Edit details…
-                  </DropdownMenuItem>
-                  <DropdownMenuItem onSelect={() => setArchiving(true)}>
-                    <Archive aria-hidden /> Archive…
-                  </DropdownMenuItem>
+                  {mayDo("update") ? (
+                    <DropdownMenuItem onSelect={() => setDetails(true)}>
+                      <Tags aria-hidden /> Edit details…
+                    </DropdownMenuItem>
+                  ) : null}
+                  {mayDo("archive") ? (
+                    <DropdownMenuItem onSelect={() => setArchiving(true)}>
+                      <Archive aria-hidden /> Archive…
+                    </DropdownMenuItem>
+                  ) : null}
                 </>
               )}
             </DropdownMenuContent>
           </DropdownMenu>
+          ) : null}
         </>
       }
     >
@@ -226,7 +248,7 @@ function Header({ kind, resource }: { kind: KindInfo; resource: ResourceDetail }
       </Facts>
       {details ? <DetailsDialog kind={kind} resource={resource} onClose={() => setDetails(false)} /> : null}
       {restore.isError ? <Failure what="It was not restored" error={restore.error} className="mt-3 rounded-md border" /> : null}
-      {kind.runnable ? <StartRunDialog plural={kind.plural} resource={resource} open={Boolean(start)} onOpenChange={setStart} /> : null}
+      {kind.runnable && mayDo("run") ? <StartRunDialog plural={kind.plural} resource={resource} open={Boolean(start)} onOpenChange={setStart} /> : null}
       <ConfirmDialog
         open={archiving}
         onOpenChange={setArchiving}

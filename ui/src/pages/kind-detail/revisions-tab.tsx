@@ -1,8 +1,9 @@
 // Revisions: the list at the left, what the picked one changed at the right. Picked revision and base stand in
 // the URL, so that a diff can be sent to somebody.
 import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
-import { useNavigate, useSearch } from "@tanstack/react-router";
+import { Link, useNavigate, useSearch } from "@tanstack/react-router";
 import { useState } from "react";
+import { useMayDo } from "@/access/may";
 import { diffQuery, revisionQuery, revisionsQuery } from "@/api/queries";
 import type { RevisionSummary } from "@/api/types";
 import { ChangeList } from "@/components/change-list";
@@ -10,6 +11,7 @@ import { SpecDiff, YamlView } from "@/components/code/lazy";
 import { Id } from "@/components/copy";
 import { Panel } from "@/components/panel";
 import { RevisionActionDialog } from "@/components/publish-dialogs";
+import { ReviewDialog } from "@/components/review-dialog";
 import { CommandLine, Empty, Failure } from "@/components/situation";
 import { State } from "@/components/state";
 import { Ago } from "@/components/time";
@@ -24,9 +26,11 @@ const ORIGIN: Record<string, string> = { working_copy: "from the working copy", 
 
 export default function RevisionsTab({ kind, resource }: TabProps) {
   const search = useSearch({ from: "/app/$plural/$name" });
+  const mayDo = useMayDo(kind.plural);
   const navigate = useNavigate({ from: "/$plural/$name" });
   const query = useInfiniteQuery(revisionsQuery(kind.plural, resource.name));
   const [action, setAction] = useState<{ verb: "publish" | "rollback"; revision: number } | null>(null);
+  const [submitted, setSubmitted] = useState<RevisionSummary | null>(null);
   const revisions = query.data ?? [];
   const picked = revisions.find((each) => each.number === search.rev) ?? (search.rev === undefined ? revisions[0] : undefined);
   const number = picked?.number ?? search.rev;
@@ -53,13 +57,16 @@ export default function RevisionsTab({ kind, resource }: TabProps) {
           <ol className="max-h-[70vh] overflow-y-auto">
             {revisions.map((revision) => (
               <RevisionRow
+                plural={kind.plural}
+                name={resource.name}
                 key={revision.id}
                 revision={revision}
                 published={resource.published?.number === revision.number}
                 picked={revision.number === number}
                 onPick={() => pick(revision.number)}
+                onSubmit={revision.state === "draft" && resource.state !== "archived" && mayDo("submit") ? () => setSubmitted(revision) : null}
                 onAct={
-                  resource.published?.number === revision.number
+                  resource.published?.number === revision.number || !mayDo(isOlder(revision, resource.published?.number) ? "rollback" : "publish")
                     ? null
                     : {
                         label: isOlder(revision, resource.published?.number) ? "Roll back…" : "Publish…",
@@ -94,6 +101,9 @@ export default function RevisionsTab({ kind, resource }: TabProps) {
         />
       ) : null}
       {action ? <RevisionActionDialog kind={kind} resource={resource} revision={action.revision} verb={action.verb} onClose={() => setAction(null)} /> : null}
+      {submitted ? (
+        <ReviewDialog plural={kind.plural} review={{ name: resource.name, revision: submitted, plan: null, hash: null }} verb="submit" onClose={() => setSubmitted(null)} />
+      ) : null}
     </div>
   );
 }
@@ -103,16 +113,22 @@ function isOlder(revision: RevisionSummary, published: number | undefined): bool
 }
 
 function RevisionRow({
+  plural,
+  name,
   revision,
   published,
   picked,
   onPick,
+  onSubmit,
   onAct,
 }: {
+  plural: string;
+  name: string;
   revision: RevisionSummary;
   published: boolean;
   picked: boolean;
   onPick: () => void;
+  onSubmit: (() => void) | null;
   onAct: { label: string; run: () => void } | null;
 }) {
   return (
@@ -135,10 +151,18 @@ function RevisionRow({
           {revision.created_by ?? "–"}, {ORIGIN[revision.origin] ?? revision.origin}
         </span>
         <span className="relative z-1">
+          <Link to="/$plural/$name/review/$number" params={{ plural, name, number: String(revision.number) }} className="link mr-2">
+            review
+          </Link>
           <Id id={revision.spec_hash.replace(/^sha256:/, "")} label="spec hash" />
         </span>
+        {onSubmit ? (
+          <Button size="inline" variant="link" className="relative z-1 ml-auto text-xs" onClick={onSubmit} aria-label={`Submit r${revision.number}`}>
+            Submit…
+          </Button>
+        ) : null}
         {onAct ? (
-          <Button size="inline" variant="link" className="relative z-1 ml-auto text-xs" onClick={onAct.run} aria-label={`${onAct.label.replace("…", "")} r${revision.number}`}>
+          <Button size="inline" variant="link" className={cn("relative z-1 text-xs", !onSubmit && "ml-auto")} onClick={onAct.run} aria-label={`${onAct.label.replace("…", "")} r${revision.number}`}>
             {onAct.label}
           </Button>
         ) : null}

@@ -1,7 +1,10 @@
 // The spec as YAML: the working copy to edit, with what is wrong beside and inside it, and the published spec to
 // compare with.
-import { useBlocker } from "@tanstack/react-router";
+import { useMutation, useQueryClient } from "@tanstack/react-query";
+import { useBlocker, useNavigate } from "@tanstack/react-router";
 import { useEffect, useMemo, useState } from "react";
+import { useMayDo } from "@/access/may";
+import { revisionCut } from "@/api/mutations";
 import type { Violation } from "@/api/types";
 import { ChangeList } from "@/components/change-list";
 import { Code, SpecDiff, YamlView } from "@/components/code/lazy";
@@ -28,7 +31,8 @@ export default function YamlTab({ kind, resource }: TabProps) {
   const [shown, setShown] = useState<Shown>("edit");
   const [publishing, setPublishing] = useState(false);
   const checks = useChecks(kind.plural, resource.name, editor.copy);
-  const archived = resource.state === "archived";
+  const mayDo = useMayDo(kind.plural);
+  const fixed = resource.state === "archived" || !mayDo("edit");
   const published = resource.spec;
   const copy = editor.copy;
   const written = useMemo(() => (copy && published ? writtenLike(copy.spec, published, kind.schema, kind.schema) : null), [copy, published, kind]);
@@ -97,7 +101,7 @@ export default function YamlTab({ kind, resource }: TabProps) {
           <Code
             label={`Working copy of ${resource.name}`}
             value={editor.text}
-            onChange={archived ? undefined : editor.setText}
+            onChange={fixed ? undefined : editor.setText}
             onSave={editor.save}
             markers={markers}
             className="h-[calc(100dvh-290px)] min-h-96"
@@ -156,11 +160,14 @@ export default function YamlTab({ kind, resource }: TabProps) {
               {published ? "Edit the spec, and what differs is listed here." : "Publishing cuts r1 from this working copy."}
             </Empty>
           )}
-          {archived ? null : (
-            <div className="border-t px-3.5 py-2.5">
-              <Button variant="primary" className="w-full" disabled={!canPublish} onClick={() => setPublishing(true)}>
-                Publish…
-              </Button>
+          {fixed || !mayDo("revise") || !(mayDo("publish") || mayDo("submit")) ? null : (
+            <div className="space-y-2 border-t px-3.5 py-2.5">
+              {mayDo("publish") ? (
+                <Button variant="primary" className="w-full" disabled={!canPublish} onClick={() => setPublishing(true)}>
+                  Publish…
+                </Button>
+              ) : null}
+              {mayDo("submit") ? <SubmitForReview plural={kind.plural} name={resource.name} disabled={!canPublish} /> : null}
             </div>
           )}
         </Panel>
@@ -187,6 +194,27 @@ function useMarkers(editor: WorkingCopyEditor, violations: Violation[] | null): 
   }, [text, violations, settled]);
   if (syntax.length > 0) return syntax;
   return settled && placed?.of === text ? placed.markers : NO_MARKERS;
+}
+
+/** Cuts a revision of the working copy; its review page submits it, with what its reader should know. */
+function SubmitForReview({ plural, name, disabled }: { plural: string; name: string; disabled: boolean }) {
+  const navigate = useNavigate();
+  const client = useQueryClient();
+  const cut = useMutation({
+    mutationFn: () => revisionCut(plural, name, ""),
+    onSuccess: (revision) => {
+      for (const key of ["resource", "revisions", "working-copy"]) void client.invalidateQueries({ queryKey: [key, plural, name] });
+      void navigate({ to: "/$plural/$name/review/$number", params: { plural, name, number: String(revision.number) } });
+    },
+  });
+  return (
+    <>
+      <Button className="w-full" disabled={disabled || cut.isPending} onClick={() => cut.mutate()}>
+        {cut.isPending ? "Cutting a revision…" : "Cut a revision to review"}
+      </Button>
+      {cut.isError ? <Failure what="No revision was cut" error={cut.error} className="rounded-md border" /> : null}
+    </>
+  );
 }
 
 function Problem({ pointer, detail, code }: { pointer: string; detail: string; code?: string }) {

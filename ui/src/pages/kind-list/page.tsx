@@ -2,7 +2,9 @@
 import { useInfiniteQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { Plus, Search, X } from "lucide-react";
-import { useEffect, useMemo, useState } from "react";
+import { Suspense, useEffect, useMemo, useState } from "react";
+import { useMayDo } from "@/access/may";
+import { Needs } from "@/access/needs";
 import { resourcesQuery } from "@/api/queries";
 import type { KindInfo, Resource } from "@/api/types";
 import { columnsFor, DataTable } from "@/components/data-table";
@@ -15,12 +17,14 @@ import { Ago } from "@/components/time";
 import { Button } from "@/components/ui/button";
 import { Input, NativeSelect } from "@/components/ui/input";
 import { nounOf, titleOf, useKind } from "@/kinds/access";
+import { extensionOf } from "@/kinds/registry";
 import type { ListSearch } from "@/lib/search";
 import { NotFound } from "@/shell/fallback";
 
 const column = columnsFor<Resource>();
 
 function useColumns(kind: KindInfo) {
+  const { header, cell: Cell } = extensionOf(kind.plural).column ?? {};
   return useMemo(() => {
     const columns = [
       column.display({
@@ -74,6 +78,9 @@ function useColumns(kind: KindInfo) {
             }),
           ]
         : []),
+      ...(Cell && header
+        ? [column.display({ id: "extra", header, cell: ({ row }) => <Suspense fallback={null}><Cell resource={row.original} /></Suspense> })]
+        : []),
       column.display({
         id: "labels",
         header: "Labels",
@@ -102,13 +109,19 @@ function useColumns(kind: KindInfo) {
       }),
     ];
     return columns;
-  }, [kind]);
+  }, [kind, header, Cell]);
 }
 
 export default function KindListPage() {
   const { plural } = useParams({ from: "/app/$plural" });
   const kind = useKind(plural);
-  return kind ? <KindList key={plural} kind={kind} /> : <NotFound />;
+  return kind ? (
+    <Needs right={{ action: `${plural}.list` }}>
+      <KindList key={plural} kind={kind} />
+    </Needs>
+  ) : (
+    <NotFound />
+  );
 }
 
 function KindList({ kind }: { kind: KindInfo }) {
@@ -126,14 +139,15 @@ function KindList({ kind }: { kind: KindInfo }) {
     return () => clearTimeout(timer);
   }, [text, search.q, navigate]);
 
-  const create = (
+  const mayDo = useMayDo(kind.plural);
+  const create = mayDo("create") ? (
     <Button asChild variant="primary">
       <Link to="/$plural/new" params={{ plural: kind.plural }}>
         <Plus aria-hidden />
         New {nounOf(kind)}
       </Link>
     </Button>
-  );
+  ) : null;
 
   return (
     <>
@@ -187,7 +201,7 @@ function KindList({ kind }: { kind: KindInfo }) {
               />
             ) : (
               <Empty title={`No ${titleOf(kind).toLowerCase()} yet`} action={create}>
-                Write one here, or apply a file: <CommandLine>{`qd apply -f ${nounOf(kind).replaceAll(" ", "-")}.yaml`}</CommandLine>
+                {create ? "Write one here, or apply a file:" : "Whoever may create one applies a file:"} <CommandLine>{`qd apply -f ${nounOf(kind).replaceAll(" ", "-")}.yaml`}</CommandLine>
               </Empty>
             )
           }

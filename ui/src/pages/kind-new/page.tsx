@@ -1,7 +1,8 @@
 // A new item of any kind, written as a document. What is saved is its working copy; nothing is published.
 import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { useBlocker, useNavigate, useParams } from "@tanstack/react-router";
-import { useEffect, useState } from "react";
+import { Suspense, useEffect, useState } from "react";
+import { Needs } from "@/access/needs";
 import { ApiError } from "@/api/error";
 import { resourceCreate } from "@/api/mutations";
 import type { KindInfo } from "@/api/types";
@@ -13,13 +14,28 @@ import { Failure } from "@/components/situation";
 import { Button } from "@/components/ui/button";
 import { nounOf, useKind } from "@/kinds/access";
 import { extensionOf } from "@/kinds/registry";
-import { NotFound } from "@/shell/fallback";
-
+import { NotFound, PagePending } from "@/shell/fallback";
 
 export default function KindNewPage() {
   const { plural } = useParams({ from: "/app/$plural/new" });
   const kind = useKind(plural);
-  return kind ? <KindNew key={plural} kind={kind} /> : <NotFound />;
+  const [written, setWritten] = useState(false);
+  if (!kind) return <NotFound />;
+  const Form = extensionOf(kind.plural).newForm;
+  return (
+    <Needs right={{ action: `${plural}.create` }}>
+      {Form && !written ? (
+        <>
+          <PageHeader title={`New ${nounOf(kind)}`} documentTitle={`New ${nounOf(kind)}`} actions={<Button onClick={() => setWritten(true)}>Write it as a document</Button>} />
+          <Suspense fallback={<PagePending />}>
+            <Form key={plural} kind={kind} />
+          </Suspense>
+        </>
+      ) : (
+        <KindNew key={plural} kind={kind} />
+      )}
+    </Needs>
+  );
 }
 
 function KindNew({ kind }: { kind: KindInfo }) {

@@ -2,6 +2,7 @@
 import { useQuery, useSuspenseQuery } from "@tanstack/react-query";
 import { Link, useParams } from "@tanstack/react-router";
 import { useId, useState } from "react";
+import { useMay } from "@/access/may";
 import { ApiError } from "@/api/error";
 import { meQuery, planQuery } from "@/api/queries";
 import type { StoredPlan } from "@/api/types";
@@ -34,6 +35,7 @@ export default function PlanPage() {
 }
 
 function PlanDetail({ stored }: { stored: StoredPlan }) {
+  const may = useMay();
   const me = useSuspenseQuery(meQuery).data;
   const [dialog, setDialog] = useState<"approve" | "reject" | "apply" | null>(null);
   const [notApproved, notApplied] = [useId(), useId()];
@@ -78,12 +80,12 @@ function PlanDetail({ stored }: { stored: StoredPlan }) {
         }
         actions={
           <>
-            {open ? (
+            {open && may("plans.reject") ? (
               <Button variant="danger" onClick={() => setDialog("reject")}>
                 Reject…
               </Button>
             ) : null}
-            {open ? (
+            {open && may("plans.approve") ? (
               <Button
                 variant={stored.needs_approval ? "primary" : "default"}
                 disabled={own}
@@ -93,7 +95,7 @@ function PlanDetail({ stored }: { stored: StoredPlan }) {
                 Approve…
               </Button>
             ) : null}
-            {open || appliable ? (
+            {(open || appliable) && may("plans.apply") ? (
               <Button
                 variant={appliable ? "primary" : "default"}
                 disabled={!appliable}

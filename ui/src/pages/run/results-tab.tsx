@@ -1,6 +1,6 @@
 import { useQuery } from "@tanstack/react-query";
 import { Download } from "lucide-react";
-import { segment } from "@/api/client";
+import { apiUrl, segment } from "@/api/client";
 import { runResultsQuery } from "@/api/queries";
 import { Panel } from "@/components/panel";
 import { Empty, Failure } from "@/components/situation";
@@ -14,7 +14,7 @@ export default function ResultsTab({ run }: RunTabProps) {
   const query = useQuery(runResultsQuery(run.id));
   const items = new Map(run.results?.files.map((file) => [file.path, file.items]));
   const files = (query.data?.items ?? []).map((file) => ({ ...file, items: items.get(file.path) ?? null }));
-  const href = (path: string) => `/api/v1/runs/${segment(run.id)}/results/${path.split("/").map(segment).join("/")}`;
+  const href = (path: string) => apiUrl(`/runs/${segment(run.id)}/results/${path.split("/").map(segment).join("/")}`);
   return (
     <Panel
       title="Results"

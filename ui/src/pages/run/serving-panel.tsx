@@ -1,6 +1,7 @@
 // A serving run: what goes through it now, and a way to try one request.
 import { useMutation } from "@tanstack/react-query";
 import { useId, useState } from "react";
+import { useMayDo } from "@/access/may";
 import { runRequest } from "@/api/mutations";
 import type { Json, Run, ServingStatus } from "@/api/types";
 import { CopyButton } from "@/components/copy";
@@ -9,10 +10,12 @@ import { Failure } from "@/components/situation";
 import { State } from "@/components/state";
 import { Button } from "@/components/ui/button";
 import { Input, Textarea } from "@/components/ui/input";
+import { usePluralOf } from "@/kinds/access";
 import { count, rate } from "@/lib/format";
 import { isRunOver } from "@/lib/state";
 
 export function ServingPanel({ run, serving }: { run: Run; serving: ServingStatus }) {
+  const mayDo = useMayDo(usePluralOf()(run.kind));
   const over = isRunOver(run.state);
   const numbers: [string, string, string][] = [
     ["Rate", rate(serving.rate), "/s"],
@@ -38,7 +41,7 @@ export function ServingPanel({ run, serving }: { run: Run; serving: ServingStatu
           ))}
         </dl>
       </Panel>
-      <RequestTester run={run} closed={over || !serving.ready} />
+      {mayDo("request") ? <RequestTester run={run} closed={over || !serving.ready} /> : null}
     </div>
   );
 }

@@ -1,5 +1,6 @@
-// Sign-in with a name and a password, by a one-time code, or by an invitation with which a password is chosen. A link carries
-// its code behind the `#`, which no server log sees; it is taken out of the address and of the history before anything else.
+// Sign-in with a name and a password, with an OpenID provider, by a one-time code, or by an invitation with which a password is
+// chosen. A link carries its code behind the `#`, which no server log sees; it is taken out of the address and of the history
+// before anything else.
 import { useMutation } from "@tanstack/react-query";
 import { useNavigate, useRouter, useSearch } from "@tanstack/react-router";
 import { useEffect, useRef, useState } from "react";
@@ -12,9 +13,11 @@ import { codeFrom, invitationFrom } from "./code";
 import { CodeForm } from "./code-form";
 import { InvitationForm } from "./invitation-form";
 import { PasswordForm } from "./password-form";
+import { Providers, Refusal } from "./providers";
 
 export default function SignInPage() {
   const onSuccess = useLeave();
+  const { next, error: refused } = useSearch({ from: "/sign-in" });
   const exchange = useMutation({ mutationFn: exchangeCode, onSuccess });
   const password = useMutation({ mutationFn: signIn, onSuccess });
   const accept = useMutation({ mutationFn: acceptInvitation, onSuccess });
@@ -29,6 +32,7 @@ export default function SignInPage() {
           <div className="space-y-4 p-5">
             <h1 className="text-xl font-[620] tracking-[-0.015em]">{invitation ? "Choose a password" : "Sign in"}</h1>
             {error ? <Failure what={what} error={error} className="rounded-md border bg-bad-soft/40" /> : null}
+            {refused && !error ? <Refusal code={refused} /> : null}
             {invitation ? (
               <InvitationForm pending={accept.isPending} onChosen={(chosen) => accept.mutate({ code: invitation, password: chosen })} />
             ) : (
@@ -40,6 +44,7 @@ export default function SignInPage() {
                     password.mutate(who);
                   }}
                 />
+                <Providers next={next} />
                 <CodeForm
                   pending={exchange.isPending}
                   onCode={(code) => {

@@ -136,6 +136,56 @@ both_stores! {
         assert_eq!((finding.kind, finding.seq), (qd_core::audit::FindingKind::Cut, Some(3)));
     }
 
+    async fn what_was_not_signed_is_not_sent_and_what_is_there_stays(db: TestDatabase) {
+        let folder = TempDir::new().unwrap();
+        let t = TestKernel::build().audit_key(KEY).idle().on(&db).await;
+        for n in 0..2 {
+            say(&t.kernel, &t.context(), "x", n).await.unwrap();
+            t.kernel.audit_seal().await.unwrap();
+            t.kernel.audit_checkpoint().await.unwrap();
+        }
+        let (tenant, store) = (t.scope.tenant_id.uuid(), t.kernel.store.clone());
+        let place = folder.path().join(t.kernel.audit_chain_get(Some(t.scope.tenant_id)).await.unwrap().chain.to_string());
+        let body = async || -> String {
+            let sql = "SELECT body FROM audit_checkpoint WHERE chain = $1 AND seq = 2";
+            let read = store.read(move |tx| -> Result<String> { Ok(tx.one(sql, qd_kernel::params![tenant], |row| row.get(0))?) });
+            read.await.unwrap()
+        };
+        let put = async |body: String| {
+            let sql = "UPDATE audit_checkpoint SET body = $2 WHERE chain = $1 AND seq = 2";
+            store.write(move |tx| -> Result<u64> { Ok(tx.exec(sql, qd_kernel::params![tenant, body])?) }).await.unwrap();
+        };
+        let signed = body().await;
+        let mut forged: serde_json::Value = serde_json::from_str(&signed).unwrap();
+        forged["chain_hash"] = format!("sha256:{}", "ab".repeat(32)).into();
+        put(forged.to_string()).await;
+        let mut build = TestKernel::build().audit_key(KEY).store(&store);
+        build.options.audit.sinks = vec![format!("file://{}", folder.path().display())];
+        let sender = build.on(&db).await;
+        let failing = async |words: &str| {
+            eventually(words, async || {
+                let error = sender.kernel.audit_reading().await.unwrap().sinks[0].error.clone();
+                error.filter(|error| error.contains(words)).map(drop)
+            })
+            .await;
+        };
+        failing("is not what was signed").await;
+        let file = place.join("000000000002.json");
+        assert!(!file.exists());
+        // Somebody else's words under its name are an alarm, and stay.
+        std::fs::create_dir_all(&place).unwrap();
+        std::fs::write(&file, "other").unwrap();
+        put(signed.clone()).await;
+        failing("is there already and says something else").await;
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), "other");
+        std::fs::write(&file, format!("{signed}\n")).unwrap();
+        eventually("the same bytes are a repeat", async || {
+            let sink = sender.kernel.audit_reading().await.unwrap().sinks[0].clone();
+            (sink.error.is_none() && sink.behind == 0).then_some(())
+        })
+        .await;
+    }
+
     async fn a_new_place_begins_with_the_newest_checkpoint_of_each_chain(db: TestDatabase) {
         let t = TestKernel::build().audit_key(KEY).on(&db).await;
         for n in 0..3 {

@@ -2,8 +2,10 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 
+use qd_core::audit::{Hash, genesis, link};
+use qd_core::id::TenantId;
 use qd_kernel::KernelOptions;
-use qd_kernel::audit::KeySource;
+use qd_kernel::audit::{KeySource, NewRecord, object};
 use qd_kernel::registry::Registry;
 use qd_kernel::store::Store;
 use qd_testkit::{TestDatabase, TestKernel, both_stores};
@@ -107,6 +109,115 @@ both_stores! {
         let checkpoint = t.kernel.audit_chain_get(Some(t.scope.tenant_id)).await.unwrap().checkpoint.unwrap();
         assert_eq!(checkpoint.statement.seq, 3);
     }
+}
+
+both_stores! {
+    /// Whoever owns the database and not the key rewrites a record, seals all anew, and removes what was signed.
+    async fn a_history_that_was_written_anew_is_never_signed(db: TestDatabase) {
+        let folder = TempDir::new().unwrap();
+        let build = |store: &Store| {
+            let mut build = TestKernel::build().audit_key(KEY).idle().store(store);
+            build.options.audit.marks = Some(folder.path().to_owned());
+            build
+        };
+        let store = db.migrated().await;
+        let t = build(&store).on(&db).await;
+        for n in 0..6 {
+            say(&t.kernel, &t.context(), "x", n).await.unwrap();
+        }
+        t.kernel.audit_seal().await.unwrap();
+        t.kernel.audit_checkpoint().await.unwrap();
+        let tenant = t.scope.tenant_id;
+        assert!(checked(&exported(&t, Some(tenant)).await).is_ok());
+        forge(&t, 5).await;
+        // In the process that signed, and in the one that comes after it.
+        let later = build(&store).on(&db).await;
+        for one in [&t, &later] {
+            assert!(checked(&exported(one, Some(tenant)).await).is_err(), "its end is not signed");
+            let refused = one.kernel.audit_checkpoint().await.unwrap_err();
+            assert_eq!(refused.code, "audit_chain_broken");
+            assert!(silent(&one.kernel).await.unwrap().contains("does not follow"));
+        }
+        say(&later.kernel, &later.context(), "x", 7).await.unwrap();
+        later.kernel.audit_seal().await.unwrap();
+        assert_eq!(later.kernel.audit_checkpoint().await.unwrap_err().code, "audit_chain_broken", "nor with more behind it");
+        // Cut off before what was signed, it is not signed either.
+        let cut = later.kernel.store.write(|tx| -> Result<u64> {
+            tx.exec("DELETE FROM audit_seal WHERE seq > 2", &[])?;
+            Ok(tx.exec(
+                "UPDATE audit_chain SET seq = 2, checked_seq = 0,
+                   chain_hash = (SELECT chain_hash FROM audit_seal s WHERE s.chain = audit_chain.chain AND s.seq = 2)
+                 WHERE seq > 2",
+                &[],
+            )?)
+        });
+        assert_eq!(cut.await.unwrap(), 1);
+        let refused = later.kernel.audit_checkpoint().await.unwrap_err();
+        assert!(refused.detail.contains("record 6 was signed"), "{refused}");
+    }
+
+    async fn one_broken_chain_keeps_no_other_from_being_signed(db: TestDatabase) {
+        let t = TestKernel::build().audit_key(KEY).idle().on(&db).await;
+        say(&t.kernel, &t.context(), "x", 1).await.unwrap();
+        t.kernel.audit_seal().await.unwrap();
+        assert_eq!(t.kernel.audit_checkpoint().await.unwrap(), 2);
+        // The platform's chain is the first in their order.
+        say(&t.kernel, &t.context(), "x", 2).await.unwrap();
+        let platform = NewRecord::platform("system", "test", t.context().ids, "tests.say", object("Test", None, "x"));
+        t.kernel.audit_append(platform).await.unwrap();
+        t.kernel.audit_seal().await.unwrap();
+        let tampered = t.kernel.store.write(|tx| -> Result<u64> {
+            let sql = "UPDATE audit_seal SET record_hash = chain_hash WHERE chain = $1 AND seq = 2";
+            Ok(tx.exec(sql, qd_kernel::params![uuid::Uuid::nil()])?)
+        });
+        assert_eq!(tampered.await.unwrap(), 1);
+        for _ in 0..2 {
+            assert_eq!(t.kernel.audit_checkpoint().await.unwrap_err().code, "audit_chain_broken");
+            let why = silent(&t.kernel).await.unwrap();
+            assert!(why.contains("/platform does not follow"), "{why}");
+        }
+        let signed = async |tenant: Option<TenantId>| {
+            t.kernel.audit_chain_get(tenant).await.unwrap().checkpoint.unwrap().statement.seq
+        };
+        assert_eq!((signed(None).await, signed(Some(t.scope.tenant_id)).await), (1, 2));
+    }
+}
+
+/// Rewrites a record of the tenant's chain and seals it and all behind it anew, without a trace in the database.
+async fn forge(t: &TestKernel, from: i64) {
+    let chain = t.kernel.audit_chain_get(Some(t.scope.tenant_id)).await.unwrap().chain;
+    let row = t.scope.tenant_id.uuid();
+    let forged = t.kernel.store.write(move |tx| -> Result<()> {
+        tx.exec(
+            "UPDATE audit SET actor = 'nobody' WHERE id = (SELECT audit_id FROM audit_seal WHERE chain = $1 AND seq = $2)",
+            qd_kernel::params![row, from],
+        )?;
+        let seals: Vec<(i64, Vec<u8>)> = tx.rows(
+            "SELECT seq, record_hash FROM audit_seal WHERE chain = $1 ORDER BY seq",
+            qd_kernel::params![row],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )?;
+        let mut hash = genesis(&chain);
+        for (seq, record) in seals {
+            let mut record = Hash(record.try_into().unwrap());
+            if seq == from {
+                // Any other: what it is of is for the forger to say.
+                record.0[0] ^= 1;
+            }
+            hash = link(hash, record, seq);
+            tx.exec(
+                "UPDATE audit_seal SET record_hash = $3, chain_hash = $4 WHERE chain = $1 AND seq = $2",
+                qd_kernel::params![row, seq, record.0.to_vec(), hash.0.to_vec()],
+            )?;
+        }
+        tx.exec("DELETE FROM audit_checkpoint WHERE chain = $1", qd_kernel::params![row])?;
+        tx.exec(
+            "UPDATE audit_chain SET chain_hash = $2, checked_seq = 0, checked_at = NULL WHERE chain = $1",
+            qd_kernel::params![row, hash.0.to_vec()],
+        )?;
+        Ok(())
+    });
+    forged.await.unwrap();
 }
 
 /// Several that start at once on one database agree on one key.

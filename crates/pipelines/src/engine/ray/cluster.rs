@@ -82,6 +82,7 @@ impl Ray {
         let usage = SecretUse {
             scope: ticket.scope,
             by: format!("engine {RAY}"),
+            principal_id: None,
             purpose: format!("run {} over connections/{connection}", ticket.run_ref),
             source: RAY.to_owned(),
             correlation_id: ticket.correlation_id.clone(),

@@ -156,6 +156,7 @@ mod tests {
         SecretUse {
             scope: qd_kernel::context::Scope { tenant_id: nobody.into(), project_id: nobody.into() },
             by: RAY.into(),
+            principal_id: None,
             purpose: "a test".into(),
             source: RAY.into(),
             correlation_id: "test".into(),

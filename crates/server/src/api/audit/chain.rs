@@ -19,13 +19,13 @@ const RECORDS_MOST: i64 = 1_000_000;
 
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 pub struct ChainQuery {
-    /// `tenant`, which it is without, or `platform`.
+    /// `tenant`, which it is without, `platform`, or `tenant:ID` for one that is gone.
     pub reach: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 pub struct VerifyQuery {
-    /// `tenant`, which it is without, or `platform`.
+    /// `tenant`, which it is without, `platform`, or `tenant:ID` for one that is gone.
     pub reach: Option<String>,
     /// The newest so many records, 1 to 1000000; 10000 without.
     pub records: Option<i64>,

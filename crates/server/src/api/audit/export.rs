@@ -22,7 +22,7 @@ use crate::{
 
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 pub struct ExportQuery {
-    /// `tenant`, which it is without, or `platform`.
+    /// `tenant`, which it is without, `platform`, or `tenant:ID` for one that is gone.
     pub reach: Option<String>,
     /// The first record's number; without, the first that is kept.
     pub from: Option<i64>,

@@ -9,7 +9,10 @@ use axum::{
     response::IntoResponse,
 };
 use qd_core::{error::Error, time::Timestamp};
-use qd_kernel::credentials::{Credential, TokenRequest};
+use qd_kernel::{
+    access::bindings::HeldRole,
+    credentials::{Credential, TokenRequest},
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -140,6 +143,16 @@ pub async fn credentials(
         })
         .collect();
     Ok(Json(CredentialList { items }))
+}
+
+/// Where one may be, and as what.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct HeldRoleList {
+    pub items: Vec<HeldRole>,
+}
+
+pub async fn roles(State(app): State<App>, caller: PlatformCaller) -> Result<Json<HeldRoleList>, Problem> {
+    Ok(Json(HeldRoleList { items: app.kernel.roles_held(caller.identity.id).await? }))
 }
 
 pub async fn end(

@@ -81,7 +81,7 @@ pub async fn accept(
     Ok(signed_in(&app, &identity, &session))
 }
 
-fn origin(headers: &HeaderMap, extensions: &Extensions) -> Origin {
+pub(super) fn origin(headers: &HeaderMap, extensions: &Extensions) -> Origin {
     let agent = headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
     Origin { source: address(extensions), label: agent.to_owned() }
 }

@@ -2,6 +2,7 @@
 
 use axum::{Json, extract::State};
 use qd_kernel::{
+    access::{objects::On, sight::Sight},
     audit::{AuditFilter, AuditRecord},
     events::EventFilter,
     page::Page,
@@ -25,10 +26,10 @@ pub async fn events(
     Params(query): Params<EventsQuery>,
 ) -> Result<Json<EventList>, Problem> {
     let info = kind.kind.info();
-    caller.may(&format!("{}.read", info.plural))?;
+    caller.may_on(&kind.app, &format!("{}.read", info.plural), On::resource(info.kind, &name)).await?;
     let resource = kind.app.kernel.resource_get(caller.scope(), info.kind, &name).await?;
-    let filter = EventFilter { resource_id: Some(resource.id), run_id: None, job_id: None };
-    page_of_events(&kind.app.kernel, caller.scope(), filter, &query).await
+    let filter = EventFilter { resource_id: Some(resource.id), ..EventFilter::default() };
+    page_of_events(&kind.app.kernel, caller.scope(), (filter, Sight::All), &query).await
 }
 
 pub async fn audit(
@@ -38,7 +39,7 @@ pub async fn audit(
     Params(query): Params<PageQuery>,
 ) -> Result<Json<Page<AuditRecord>>, Problem> {
     let info = kind.kind.info();
-    caller.may("audit.read")?;
+    caller.may_on(&kind.app, "audit.read", On::resource(info.kind, &name)).await?;
     let resource = kind.app.kernel.resource_get(caller.scope(), info.kind, &name).await?;
     let filter = AuditFilter { object_id: Some(resource.id.uuid()), ..AuditFilter::default() };
     Ok(Json(kind.app.kernel.audit_list(caller.scope(), filter, query.page()?).await?))

@@ -3,6 +3,7 @@
 use axum::{Json, extract::State, http::StatusCode, response::IntoResponse};
 use qd_core::{error::Error, state::ResourceState};
 use qd_kernel::{
+    access::objects::On,
     page::Page,
     resources::{MetadataPatch, Resource, ResourceFilter},
 };
@@ -37,6 +38,7 @@ pub struct ListQuery {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 pub struct PageText {
     /// 1 to 500; 50 without.
+    #[schemars(with = "Option<u32>", range(min = 1, max = 500))]
     pub limit: Option<String>,
     /// `next_cursor` of the page before.
     pub cursor: Option<String>,
@@ -65,6 +67,8 @@ pub struct ResourceDetail {
     pub spec: Option<Value>,
     /// JSON Schema of what a run asks for, where it asks for anything.
     pub params_schema: Option<Value>,
+    /// The actions that one may do to it, of those of its kind.
+    pub allowed: Vec<String>,
     /// What the kind tells of it beyond its records; absent for kinds that tell nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<Value>,
@@ -76,7 +80,7 @@ pub async fn list(
     Params(query): Params<ListQuery>,
 ) -> Result<Json<Page<Resource>>, Problem> {
     let info = kind.kind.info();
-    caller.may(&format!("{}.list", info.plural))?;
+    let sight = caller.sight(&kind.app, &format!("{}.list", info.plural)).await?;
     let mut labels = vec![];
     for pair in query.label.iter().flat_map(|text| text.split(',')) {
         let (key, value) = pair
@@ -84,7 +88,8 @@ pub async fn list(
             .ok_or_else(|| Error::malformed("bad_label", format!("{pair:?} is not key:value")))?;
         labels.push((key.to_owned(), value.to_owned()));
     }
-    let filter = ResourceFilter { state: query.state, text: query.q.filter(|q| !q.is_empty()), labels };
+    let text = query.q.filter(|q| !q.is_empty());
+    let filter = ResourceFilter { state: query.state, text, labels, sight };
     Ok(Json(kind.app.kernel.resource_list(caller.scope(), info.kind, filter, query.page.page()?).await?))
 }
 
@@ -104,7 +109,7 @@ pub async fn get(
     Path(name): Path<String>,
 ) -> Result<impl IntoResponse, Problem> {
     let info = kind.kind.info();
-    caller.may(&format!("{}.read", info.plural))?;
+    caller.may_on(&kind.app, &format!("{}.read", info.plural), On::resource(info.kind, &name)).await?;
     let kernel = &kind.app.kernel;
     let resource = kernel.resource_get(caller.scope(), info.kind, &name).await?;
     let spec = match &resource.published {
@@ -115,7 +120,8 @@ pub async fn get(
     };
     let params_schema = spec.as_ref().and_then(|spec| kind.kind.params_schema(spec));
     let status = kind.kind.status(kernel, caller.scope(), &resource).await?;
-    Ok(Tagged(resource.version, Json(ResourceDetail { resource, spec, params_schema, status })))
+    let allowed = kernel.resource_allowed(&caller.context, info.kind, &name).await?;
+    Ok(Tagged(resource.version, Json(ResourceDetail { resource, spec, params_schema, allowed, status })))
 }
 
 pub async fn patch(

@@ -2,6 +2,7 @@
 
 use axum::{Json, extract::State, http::StatusCode, response::IntoResponse};
 use qd_kernel::{
+    access::objects::On,
     page::Page,
     revisions::{Revision, RevisionDiff, RevisionSummary},
 };
@@ -40,7 +41,7 @@ pub async fn list(
     Params(query): Params<PageQuery>,
 ) -> Result<Json<Page<RevisionSummary>>, Problem> {
     let info = kind.kind.info();
-    caller.may(&format!("{}.read", info.plural))?;
+    caller.may_on(&kind.app, &format!("{}.read", info.plural), On::resource(info.kind, &name)).await?;
     Ok(Json(kind.app.kernel.revision_list(caller.scope(), info.kind, &name, query.page()?).await?))
 }
 
@@ -63,7 +64,7 @@ pub async fn get(
     Path((name, number)): Path<(String, i64)>,
 ) -> Result<Json<Revision>, Problem> {
     let info = kind.kind.info();
-    caller.may(&format!("{}.read", info.plural))?;
+    caller.may_on(&kind.app, &format!("{}.read", info.plural), On::resource(info.kind, &name)).await?;
     Ok(Json(kind.app.kernel.revision_get(caller.scope(), info.kind, &name, number).await?))
 }
 
@@ -74,6 +75,6 @@ pub async fn diff(
     Params(query): Params<DiffQuery>,
 ) -> Result<Json<RevisionDiff>, Problem> {
     let info = kind.kind.info();
-    caller.may(&format!("{}.read", info.plural))?;
+    caller.may_on(&kind.app, &format!("{}.read", info.plural), On::resource(info.kind, &name)).await?;
     Ok(Json(kind.app.kernel.revision_diff(caller.scope(), info.kind, &name, query.from, number).await?))
 }

@@ -3,6 +3,7 @@
 use axum::{Json, extract::State, response::Response};
 use qd_core::state::RunState;
 use qd_kernel::{
+    access::objects::On,
     page::Page,
     runs::{Run, RunFilter, start_request},
 };
@@ -53,10 +54,10 @@ pub async fn list(
     Params(query): Params<RunsQuery>,
 ) -> Result<Json<Page<Run>>, Problem> {
     let info = kind.kind.info();
-    caller.may(&format!("{}.read", info.plural))?;
+    caller.may_on(&kind.app, &format!("{}.read", info.plural), On::resource(info.kind, &name)).await?;
     let kernel = &kind.app.kernel;
     let resource = kernel.resource_get(caller.scope(), info.kind, &name).await?;
-    let filter = RunFilter { resource_id: Some(resource.id), state: query.state, kind: None };
+    let filter = RunFilter { resource_id: Some(resource.id), state: query.state, ..RunFilter::default() };
     Ok(Json(kernel.run_list(caller.scope(), filter, query.page.page()?).await?))
 }
 

@@ -2,6 +2,7 @@
 
 use axum::{Json, extract::State, response::IntoResponse};
 use qd_core::violation::Violation;
+use qd_kernel::access::objects::On;
 use qd_kernel::resources::WorkingCopy;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -43,7 +44,7 @@ pub async fn get(
     Path(name): Path<String>,
 ) -> Result<impl IntoResponse, Problem> {
     let info = kind.kind.info();
-    caller.may(&format!("{}.read", info.plural))?;
+    caller.may_on(&kind.app, &format!("{}.read", info.plural), On::resource(info.kind, &name)).await?;
     let copy: WorkingCopy = kind.app.kernel.working_copy_get(caller.scope(), info.kind, &name).await?;
     Ok(Tagged(copy.version, Json(copy)))
 }
@@ -68,7 +69,7 @@ pub async fn validate(
     body: Body,
 ) -> Result<Json<Validation>, Problem> {
     let info = kind.kind.info();
-    caller.may(&format!("{}.validate", info.plural))?;
+    caller.may_on(&kind.app, &format!("{}.validate", info.plural), On::resource(info.kind, &name)).await?;
     let body: ValidateBody = body.json()?;
     let kernel = &kind.app.kernel;
     let spec = match body.spec {

@@ -11,6 +11,7 @@ use futures::stream;
 use qd_core::{error::Error, id::RunId};
 use qd_kernel::{
     Kernel,
+    access::objects::On,
     context::Scope,
     engine::{LogLevel, LogStream},
     logs::{LogFilter, LogRecord},
@@ -80,7 +81,7 @@ pub async fn logs(
     headers: HeaderMap,
     Params(query): Params<LogsQuery>,
 ) -> Result<Response, Problem> {
-    caller.may("runs.read")?;
+    caller.may_on(&app, "runs.read", On::Run(id.clone())).await?;
     let run = app.kernel.run_log_info(caller.scope(), &id).await?;
     let filter = query.filter()?;
     if sse::wanted(&headers) {

@@ -13,6 +13,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use qd_core::error::{Error, Result};
+use qd_kernel::access::objects::On;
 use schemars::JsonSchema;
 use serde::Serialize;
 use tokio::io::AsyncReadExt as _;
@@ -45,7 +46,7 @@ pub async fn list(
     caller: Caller,
     Path(id): Path<String>,
 ) -> std::result::Result<Json<ResultList>, Problem> {
-    caller.may("runs.read")?;
+    caller.may_on(&app, "runs.read", On::Run(id.clone())).await?;
     let root = app.kernel.run_output_dir(caller.scope(), &id).await?;
     let list = tokio::task::spawn_blocking(move || walk(root))
         .await
@@ -58,13 +59,14 @@ pub async fn download(
     caller: Caller,
     Path((id, path)): Path<(String, String)>,
 ) -> std::result::Result<Response, Problem> {
-    caller.may("runs.read")?;
+    caller.may_on(&app, "runs.read", On::Run(id.clone())).await?;
     let root = app.kernel.run_output_dir(caller.scope(), &id).await?;
     let file = inside(root, &path).await?;
     let handle = tokio::fs::File::open(&file).await.map_err(|_| missing(&path))?;
     let length = handle.metadata().await.map_err(|_| missing(&path))?.len();
-    let name =
-        file.file_name().map(|name| name.to_string_lossy().replace(['"', '\\'], "_")).unwrap_or_default();
+    // What a header cannot hold: a name may be anything that a stage writes.
+    let odd = |letter: char| matches!(letter, '"' | '\\') || letter.is_control();
+    let name = file.file_name().map(|name| name.to_string_lossy().replace(odd, "_")).unwrap_or_default();
     let headers = [
         (header::CONTENT_TYPE, "application/octet-stream".to_owned()),
         (header::CONTENT_LENGTH, length.to_string()),

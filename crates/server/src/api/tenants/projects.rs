@@ -3,6 +3,7 @@
 use axum::{Json, extract::State, http::StatusCode, response::IntoResponse};
 use qd_kernel::{
     page::Page,
+    reviews::{ApprovalFrom, ReviewMode},
     tenants::admin::{Patch, ProjectInfo},
 };
 use schemars::JsonSchema;
@@ -26,6 +27,13 @@ use crate::{
 pub struct ProjectPatchBody {
     pub name: Option<String>,
     pub display_name: Option<String>,
+    /// What the project asks of a revision before it is published.
+    pub review: Option<ReviewMode>,
+    /// From which risk on its plans want a second person.
+    pub approval_from: Option<ApprovalFrom>,
+    /// Wanted with another review.
+    #[serde(default)]
+    pub reason: String,
 }
 
 pub async fn list(
@@ -54,8 +62,8 @@ pub async fn patch(
     Path(name): Path<String>,
     body: Body,
 ) -> Result<impl IntoResponse, Problem> {
-    let ProjectPatchBody { name: new_name, display_name } = body.json()?;
-    let patch = Patch { name: new_name, display_name, state: None };
+    let ProjectPatchBody { name: new_name, display_name, review, approval_from, reason } = body.json()?;
+    let patch = Patch { name: new_name, display_name, state: None, review, approval_from, reason };
     let project = app.kernel.project_update(&caller.context, &name, version, patch).await?;
     Ok(Tagged(project.version, Json(project)))
 }

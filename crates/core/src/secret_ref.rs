@@ -5,7 +5,7 @@
 
 use std::{fmt, str::FromStr};
 
-use qd_core::error::{Error, Result};
+use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize, de};
 
 /// What a reference in a spec begins with.

@@ -1,0 +1,2 @@
+DROP INDEX resource_subscription;
+DROP TABLE notification;

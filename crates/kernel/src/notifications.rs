@@ -1,0 +1,201 @@
+//! What a person is told of: that something waits for his review, that his own was decided on, that somebody said something.
+//!
+//! A row for each person, in the transaction of what it is about, kept for [`KEPT`]. What waits for somebody is never found from these
+//! rows (that is [`crate::reviews`]' inbox): they may be read, trimmed or missing without anything being lost.
+//!
+//! Not done here: telling it outside. That is what [`crate::subscriptions`] are for.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use qd_core::{
+    error::{Error, Result},
+    id::ResourceId,
+    time::Timestamp,
+};
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::{
+    context::{Context, Scope},
+    credentials::Identity,
+    kernel::Kernel,
+    mutation::{Act, Mutation, Object, Subject},
+    page::{Page, PageRequest},
+    params,
+    query::Query,
+    store::{Param, Row, StoreResult, in_list},
+};
+
+/// How long a notification is kept, read or not.
+pub(crate) const KEPT: Duration = Duration::from_hours(24 * 90);
+/// People told of one thing.
+const MOST: usize = 200;
+/// Marked as read by one request.
+const MOST_READ: usize = 500;
+
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct Notification {
+    pub id: Uuid,
+    /// The type of the event that it is about: `revision.submitted`.
+    pub what: String,
+    pub project: String,
+    pub kind: String,
+    pub name: String,
+    pub revision: i64,
+    /// Who did it.
+    pub by: String,
+    pub message: String,
+    pub created_at: Timestamp,
+    pub read_at: Option<Timestamp>,
+}
+
+/// What there is to tell of a revision.
+pub(crate) struct News<'a> {
+    pub what: &'a str,
+    pub kind: &'a str,
+    pub resource_id: ResourceId,
+    pub revision: i64,
+    pub message: &'a str,
+}
+
+const COLUMNS: &str =
+    "n.id, n.what, j.name, n.kind, r.name, n.number, n.actor, n.message, n.created_at, n.read_at";
+
+impl Kernel {
+    /// The caller's in the tenant, newest first.
+    pub async fn notification_list(
+        &self,
+        identity: &Identity,
+        scope: Scope,
+        unread: bool,
+        page: PageRequest,
+    ) -> Result<Page<Notification>> {
+        let (before, fetch, me) = (page.after_uuid("notifications")?, page.fetch(), identity.name.clone());
+        let items = self
+            .store
+            .read(move |tx| -> Result<Vec<Notification>> {
+                let mut query = Query::new(&format!(
+                    "SELECT {COLUMNS} FROM notification n JOIN project j ON j.id = n.project_id
+                     JOIN resource r ON r.id = n.resource_id WHERE"
+                ));
+                query.push(" n.tenant_id = ?", scope.tenant_id).push(" AND n.person = ?", me.clone());
+                if unread {
+                    query.text(" AND n.read_at IS NULL");
+                }
+                if let Some(before) = before {
+                    query.push(" AND n.id < ?", before);
+                }
+                query.text(" ORDER BY n.id DESC").limit(fetch);
+                Ok(query.rows(tx, row)?)
+            })
+            .await?;
+        Ok(page.cut("notifications", items, |item| item.id.to_string()))
+    }
+
+    /// Marks those, or without any all of the caller's in the tenant, as read; answers how many were not.
+    ///
+    /// # Errors
+    /// `too_many_notifications` (413).
+    pub async fn notification_read(&self, context: &Context, ids: Vec<Uuid>) -> Result<u64> {
+        if ids.len() > MOST_READ {
+            let detail = format!("{} at once; at most {MOST_READ}, or none for all", ids.len());
+            return Err(Error::too_large("too_many_notifications", detail));
+        }
+        self.mutate(context, Act::new("own", "read-notifications"), move |m| {
+            let (me, tenant) = (m.context.principal.name.clone(), m.context.scope.tenant_id);
+            let mut sql = "UPDATE notification SET read_at = $1 WHERE tenant_id = $2 AND person = $3 AND read_at IS NULL".to_owned();
+            let mut args: Vec<&dyn Param> = vec![&m.now, &tenant, &me];
+            if !ids.is_empty() {
+                let (list, some) = in_list(&ids, 4);
+                sql.push_str(&format!(" AND id IN ({list})"));
+                args.extend(some);
+            }
+            let read = m.tx.exec(&sql, &args)?;
+            if read == 0 {
+                m.unchanged();
+                return Ok(0);
+            }
+            let id = m.context.principal.id.uuid();
+            m.event("notifications.read", Subject::default(), &json!({ "principal": me, "count": read }))?;
+            m.audit(&Object { kind: "Principal", id, name: &me }, &[], None)?;
+            Ok(read)
+        })
+        .await
+    }
+}
+
+/// Tells people by name; not the one who did it, no services, nobody who is suspended.
+pub(crate) fn tell(m: &mut Mutation<'_, '_>, people: &BTreeSet<String>, news: &News<'_>) -> Result<()> {
+    let (me, scope) = (m.context.principal.name.clone(), m.context.scope);
+    let others: Vec<String> = people.iter().filter(|name| **name != me).take(MOST).cloned().collect();
+    if others.is_empty() {
+        return Ok(());
+    }
+    let (list, args) = in_list(&others, 1);
+    let sql =
+        format!("SELECT name FROM principal WHERE kind = 'user' AND state = 'active' AND name IN ({list})");
+    let known: Vec<String> = m.tx.rows(&sql, &args, |row| row.get(0))?;
+    for person in known {
+        let id: Uuid = m.id();
+        m.tx.exec_later(
+            "INSERT INTO notification (id, tenant_id, project_id, person, what, kind, resource_id, number, actor, message, created_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+            params![
+                id,
+                scope.tenant_id,
+                scope.project_id,
+                person,
+                news.what,
+                news.kind,
+                news.resource_id,
+                news.revision,
+                me,
+                news.message,
+                m.now
+            ],
+        )?;
+    }
+    Ok(())
+}
+
+/// Who may do the action in the project: those who hold a role in it or in its tenant, and where there are none those of the platform.
+pub(crate) fn who_may(m: &mut Mutation<'_, '_>, action: &str) -> Result<BTreeSet<String>> {
+    let scope = m.context.scope;
+    let held: Vec<(String, String, bool)> = m.tx.rows(
+        "SELECT p.name, b.role, b.level = 'platform' FROM (
+           SELECT principal_id, role, level, object_id FROM role_binding
+           UNION ALL SELECT m.principal_id, t.role, t.level, t.object_id
+           FROM team_binding t JOIN team_member m ON m.team_id = t.team_id
+         ) b JOIN principal p ON p.id = b.principal_id
+         WHERE (b.object_id = $1 OR b.object_id = $2 OR b.level = 'platform') AND p.kind = 'user' AND p.state = 'active'",
+        params![scope.tenant_id.uuid(), scope.project_id.uuid()],
+        |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+    )?;
+    let roles = m.context.authority.roles();
+    let may = |role: &str| roles.iter().any(|known| known.name == role && known.allows(action));
+    let of = |platform: bool| {
+        held.iter()
+            .filter(|(_, role, at)| *at == platform && may(role))
+            .map(|(name, ..)| name.clone())
+            .collect()
+    };
+    let here: BTreeSet<String> = of(false);
+    Ok(if here.is_empty() { of(true) } else { here })
+}
+
+fn row(row: &Row<'_>) -> StoreResult<Notification> {
+    Ok(Notification {
+        id: row.get(0)?,
+        what: row.get(1)?,
+        project: row.get(2)?,
+        kind: row.get(3)?,
+        name: row.get(4)?,
+        revision: row.get(5)?,
+        by: row.get(6)?,
+        message: row.get(7)?,
+        created_at: row.get(8)?,
+        read_at: row.get(9)?,
+    })
+}

@@ -1,0 +1,326 @@
+//! What waits for somebody: revisions and plans that he may decide on, in every project of the tenant where he may, and his own that were
+//! decided.
+//!
+//! Four keyset reads of indexed rows, merged by id, which is the order in which they were submitted. Whether he may is asked once for
+//! each set of roles that he holds somewhere, not for each row.
+
+use std::collections::BTreeMap;
+
+use qd_core::{
+    error::Result,
+    id::{PlanId, ProjectId, TenantId},
+    plan::{Plan, Risk},
+    time::Timestamp,
+};
+use schemars::JsonSchema;
+use serde::Serialize;
+use uuid::Uuid;
+
+use crate::{
+    context::{PrincipalKind, Scope},
+    credentials::Identity,
+    kernel::Kernel,
+    page::{Page, PageRequest},
+    params,
+    query::Query,
+    registry::Registry,
+    store::{Json, Row, StoreResult, Tx},
+};
+
+/// Of each sort, at most so many are counted.
+const COUNTED: u32 = 100;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum InboxWhat {
+    /// A revision that waits for the caller's approval.
+    Review,
+    /// A plan that does.
+    Plan,
+    /// A revision of the caller's that was approved and is not published yet.
+    Approved,
+    /// One that was rejected, and that nothing newer was cut after.
+    Rejected,
+}
+
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct InboxItem {
+    /// Of the review or the plan.
+    pub id: Uuid,
+    pub what: InboxWhat,
+    pub project: String,
+    /// `pipelines/curate`, or what the plan's first step acts on.
+    pub target: String,
+    /// None of a plan.
+    pub kind: Option<String>,
+    /// The resource's name; none of a plan.
+    pub name: Option<String>,
+    pub revision: Option<i64>,
+    pub plan_id: Option<PlanId>,
+    /// Of a plan.
+    pub risk: Option<Risk>,
+    /// Who submitted or planned it; of the caller's own, who decided.
+    pub by: String,
+    pub at: Timestamp,
+    /// What the reviewer should know; of the caller's own, why it was decided so.
+    pub message: String,
+}
+
+/// How many there are of each sort, up to 100.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct InboxCounts {
+    pub review: usize,
+    pub plan: usize,
+    pub approved: usize,
+    pub rejected: usize,
+    /// What waits for the caller's decision.
+    pub to_decide: usize,
+    /// Notifications that were not read.
+    pub unread: usize,
+}
+
+/// Where the caller may do what.
+struct Reach {
+    me: String,
+    tenant: TenantId,
+    /// Projects by the kinds whose revisions he may decide on there.
+    reviews: BTreeMap<Vec<&'static str>, Vec<ProjectId>>,
+    plans: Vec<ProjectId>,
+    /// Where he holds any role.
+    seen: Vec<ProjectId>,
+    /// From which risk on the server wants a second person: 1 to 3, 9 for never.
+    rank: i64,
+    now: Timestamp,
+    plurals: BTreeMap<String, &'static str>,
+}
+
+impl Kernel {
+    /// Newest first.
+    pub async fn inbox(
+        &self,
+        identity: &Identity,
+        scope: Scope,
+        page: PageRequest,
+    ) -> Result<Page<InboxItem>> {
+        let (before, fetch) = (page.after_uuid("inbox")?, page.fetch());
+        let mut items = self.inbox_items(identity, scope, before, fetch).await?;
+        items.sort_by_key(|item| std::cmp::Reverse(item.id));
+        Ok(page.cut("inbox", items, |item| item.id.to_string()))
+    }
+
+    pub async fn inbox_counts(&self, identity: &Identity, scope: Scope) -> Result<InboxCounts> {
+        let items = self.inbox_items(identity, scope, None, i64::from(COUNTED)).await?;
+        let of = |what| items.iter().filter(|item| item.what == what).count();
+        let (review, plan) = (of(InboxWhat::Review), of(InboxWhat::Plan));
+        let (approved, rejected) = (of(InboxWhat::Approved), of(InboxWhat::Rejected));
+        let page = PageRequest::first(COUNTED);
+        let unread = self.notification_list(identity, scope, true, page).await?.items.len();
+        Ok(InboxCounts { review, plan, approved, rejected, to_decide: review + plan, unread })
+    }
+
+    async fn inbox_items(
+        &self,
+        identity: &Identity,
+        scope: Scope,
+        before: Option<Uuid>,
+        fetch: i64,
+    ) -> Result<Vec<InboxItem>> {
+        let (kernel, identity) = (self.clone(), identity.clone());
+        self.store
+            .read(move |tx| -> Result<Vec<InboxItem>> {
+                let reach = kernel.inbox_reach(tx, &identity, scope.tenant_id)?;
+                let mut items = to_review(tx, &reach, before, fetch)?;
+                items.extend(to_approve(tx, &reach, before, fetch)?);
+                items.extend(own(tx, &reach, InboxWhat::Approved, before, fetch)?);
+                items.extend(own(tx, &reach, InboxWhat::Rejected, before, fetch)?);
+                Ok(items)
+            })
+            .await
+    }
+
+    fn inbox_reach(&self, tx: &mut Tx<'_>, identity: &Identity, tenant: TenantId) -> Result<Reach> {
+        let projects: Vec<ProjectId> =
+            tx.rows("SELECT id FROM project WHERE tenant_id = $1 ORDER BY id", params![tenant], |row| {
+                row.get(0)
+            })?;
+        let rank = self.options.approval.map_or(9, |risk| match risk {
+            Risk::Low => 1,
+            Risk::Medium => 2,
+            Risk::High => 3,
+        });
+        let mut reach = Reach {
+            me: identity.name.clone(),
+            tenant,
+            reviews: BTreeMap::new(),
+            plans: vec![],
+            seen: vec![],
+            rank,
+            now: self.source.now(),
+            plurals: plurals(&self.registry),
+        };
+        // Roles that are held in many projects are asked about once.
+        let mut known: BTreeMap<Vec<String>, (Vec<&'static str>, bool)> = BTreeMap::new();
+        for project_id in projects {
+            let scope = Scope { tenant_id: tenant, project_id };
+            let principal = identity.principal(scope);
+            if principal.roles.is_empty() {
+                continue;
+            }
+            reach.seen.push(project_id);
+            let (kinds, plans) = known.entry(principal.roles.clone()).or_insert_with(|| {
+                let person = principal.kind == PrincipalKind::User;
+                let may = |action: &str| person && self.authority.allows(&principal, scope, action);
+                let kinds = self.registry.kinds().map(|kind| kind.info());
+                let kinds = kinds.filter(|info| may(&format!("{}.review", info.plural)));
+                (kinds.map(|info| info.kind).collect(), may("plans.approve"))
+            });
+            if !kinds.is_empty() {
+                reach.reviews.entry(kinds.clone()).or_default().push(project_id);
+            }
+            if *plans {
+                reach.plans.push(project_id);
+            }
+        }
+        Ok(reach)
+    }
+}
+
+fn plurals(registry: &Registry) -> BTreeMap<String, &'static str> {
+    registry.kinds().map(|kind| (kind.info().kind.to_owned(), kind.info().plural)).collect()
+}
+
+const RANK: &str = "CASE p.risk WHEN 'low' THEN 1 WHEN 'medium' THEN 2 ELSE 3 END";
+
+const OF_REVIEW: &str =
+    "SELECT v.id, j.name, v.kind, r.name, v.number, v.submitted_by, v.submitted_at, v.message,
+  v.decided_by, v.decided_at, v.decision, v.plan_id
+  FROM review v JOIN project j ON j.id = v.project_id JOIN resource r ON r.id = v.resource_id";
+
+fn to_review(tx: &mut Tx<'_>, reach: &Reach, before: Option<Uuid>, fetch: i64) -> Result<Vec<InboxItem>> {
+    if reach.reviews.is_empty() {
+        return Ok(vec![]);
+    }
+    let mut query = Query::new(&format!(
+        "{OF_REVIEW} JOIN revision w ON w.resource_id = v.resource_id AND w.number = v.number
+         WHERE v.state = 'open' AND r.state = 'active'"
+    ));
+    query.push(" AND w.created_by <> ?", reach.me.clone());
+    query.push(
+        " AND NOT EXISTS (SELECT 1 FROM revision_author a
+             WHERE a.resource_id = v.resource_id AND a.number = v.number AND a.name = ?)",
+        reach.me.clone(),
+    );
+    query.text(" AND (");
+    for (place, (kinds, projects)) in reach.reviews.iter().enumerate() {
+        query.text(if place == 0 { "(" } else { " OR (" });
+        one_of(&mut query, "v.project_id", projects);
+        query.text(" AND ");
+        one_of(&mut query, "v.kind", &kinds.iter().map(|kind| (*kind).to_owned()).collect::<Vec<_>>());
+        query.text(")");
+    }
+    query.text(")");
+    if let Some(before) = before {
+        query.push(" AND v.id < ?", before);
+    }
+    query.text(" ORDER BY v.id DESC").limit(fetch);
+    Ok(query.rows(tx, |row| review_item(row, InboxWhat::Review, reach))?)
+}
+
+fn to_approve(tx: &mut Tx<'_>, reach: &Reach, before: Option<Uuid>, fetch: i64) -> Result<Vec<InboxItem>> {
+    if reach.plans.is_empty() {
+        return Ok(vec![]);
+    }
+    let mut query = Query::new(
+        "SELECT p.id, j.name, p.body, p.created_by, p.created_at, p.reason
+         FROM plan p JOIN project j ON j.id = p.project_id WHERE p.state = 'open' AND ",
+    );
+    one_of(&mut query, "p.project_id", &reach.plans);
+    query.push(" AND p.expires_at > ?", reach.now).push(" AND p.created_by <> ?", reach.me.clone());
+    query.push(&format!(" AND ({RANK} >= CAST(? AS bigint)"), reach.rank);
+    query.text(&format!(
+        " OR {RANK} >= CASE j.approval_from WHEN 'low' THEN 1 WHEN 'medium' THEN 2 WHEN 'high' THEN 3 ELSE 9 END)"
+    ));
+    if let Some(before) = before {
+        query.push(" AND p.id < ?", before);
+    }
+    query.text(" ORDER BY p.id DESC").limit(fetch);
+    Ok(query.rows(tx, |row| {
+        let Json(plan): Json<Plan> = row.get(2)?;
+        let id: Uuid = row.get(0)?;
+        Ok(InboxItem {
+            id,
+            what: InboxWhat::Plan,
+            project: row.get(1)?,
+            target: plan.steps.first().map_or_else(|| plan.operation.clone(), |step| step.target.clone()),
+            kind: None,
+            name: None,
+            revision: None,
+            plan_id: Some(id.into()),
+            risk: Some(plan.risk()),
+            by: row.get(3)?,
+            at: row.get(4)?,
+            message: row.get(5)?,
+        })
+    })?)
+}
+
+/// Of those that the caller submitted.
+fn own(
+    tx: &mut Tx<'_>,
+    reach: &Reach,
+    what: InboxWhat,
+    before: Option<Uuid>,
+    fetch: i64,
+) -> Result<Vec<InboxItem>> {
+    if reach.seen.is_empty() {
+        return Ok(vec![]);
+    }
+    let mut query = Query::new(&format!("{OF_REVIEW} WHERE"));
+    query.push(" v.tenant_id = ?", reach.tenant).push(" AND v.submitted_by = ?", reach.me.clone());
+    query.text(match what {
+        InboxWhat::Approved => " AND v.state = 'approved' AND ",
+        _ => " AND v.state = 'rejected' AND r.last_revision = v.number AND ",
+    });
+    one_of(&mut query, "v.project_id", &reach.seen);
+    query.text(" AND r.state = 'active'");
+    if let Some(before) = before {
+        query.push(" AND v.id < ?", before);
+    }
+    query.text(" ORDER BY v.id DESC").limit(fetch);
+    Ok(query.rows(tx, |row| review_item(row, what, reach))?)
+}
+
+fn one_of<T: crate::store::Param + Clone + Send + 'static>(query: &mut Query, column: &str, values: &[T]) {
+    query.text(&format!("{column} IN ("));
+    for (place, value) in values.iter().enumerate() {
+        query.push(if place == 0 { "?" } else { ", ?" }, value.clone());
+    }
+    query.text(")");
+}
+
+fn review_item(row: &Row<'_>, what: InboxWhat, reach: &Reach) -> StoreResult<InboxItem> {
+    let (kind, name): (String, String) = (row.get(2)?, row.get(3)?);
+    let plural = reach.plurals.get(&kind).copied().unwrap_or("resources");
+    let (by, at, message): (String, Timestamp, String) = match what {
+        InboxWhat::Approved | InboxWhat::Rejected => {
+            let (by, at): (Option<String>, Option<Timestamp>) = (row.get(8)?, row.get(9)?);
+            let why: Option<String> = row.get(10)?;
+            (by.unwrap_or_default(), at.unwrap_or(reach.now), why.unwrap_or_default())
+        }
+        InboxWhat::Review | InboxWhat::Plan => (row.get(5)?, row.get(6)?, row.get(7)?),
+    };
+    Ok(InboxItem {
+        id: row.get(0)?,
+        what,
+        project: row.get(1)?,
+        target: format!("{plural}/{name}"),
+        kind: Some(kind),
+        name: Some(name),
+        revision: row.get(4)?,
+        plan_id: row.get(11)?,
+        risk: None,
+        by,
+        at,
+        message,
+    })
+}

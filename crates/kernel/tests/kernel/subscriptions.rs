@@ -1,0 +1,180 @@
+//! Events that are sent outside: signed, again after failures and crashes with the same id, and kept when they are not taken.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use qd_kernel::connections::CONNECTION;
+use qd_kernel::connections::webhook::{ID_HEADER, SIGNATURE_HEADER, TIME_HEADER, sign};
+use qd_kernel::events::{DeadLetter, DeadLetterFilter, Patience};
+use qd_kernel::outbound::OutboundOptions;
+use qd_kernel::page::PageRequest;
+use qd_kernel::secrets::Secret;
+use qd_kernel::subscriptions::SUBSCRIPTION;
+use qd_testkit::http::Heard;
+use qd_testkit::kernel::key;
+use qd_testkit::sample::document_of;
+use qd_testkit::{HttpServer, Reply, TestDatabase, TestKernel, both_stores, eventually};
+use serde_json::{Value, json};
+
+use super::secrets::{KEY, put};
+
+const SIGNING: &str = "canary-of-a-subscription";
+
+async fn kernel(db: &TestDatabase, attempts: u32, private: bool) -> TestKernel {
+    let mut build = TestKernel::build().master_keys(&[KEY]);
+    build.options.webhook_patience =
+        Patience { attempts, first: Duration::from_millis(1), most: Duration::from_millis(2) };
+    build.options.outbound = OutboundOptions { private: Some(private), networks: vec![] };
+    let t = build.on(db).await;
+    put(&t, "hooks/signing", SIGNING).await;
+    t
+}
+
+async fn publish(t: &TestKernel, kind: &str, name: &str, spec: Value) {
+    let documents = vec![document_of(kind, name, spec)];
+    let (_, job) = t.kernel.apply(&t.context(), documents, String::new(), Some(key())).await.unwrap();
+    let job = t.job_ended(job.unwrap().id).await;
+    assert!(job.error.is_none(), "{:?}", job.error);
+}
+
+/// A subscription to what is published, sent to the server.
+async fn subscribed(t: &TestKernel, server: &HttpServer) {
+    let connection =
+        json!({ "type": "webhook", "address": server.url.clone(), "secret": "secret://hooks/signing" });
+    publish(t, CONNECTION, "chat", connection).await;
+    let spec = json!({ "connection": "chat", "events": ["revision.published"] });
+    publish(t, SUBSCRIPTION, "told", spec).await;
+}
+
+/// The name of what a message tells was published, once its signature was checked as a receiver does.
+fn checked(heard: &Heard) -> String {
+    let header = |name: &str| heard.headers[name].clone();
+    let seconds: i64 = header(TIME_HEADER).parse().unwrap();
+    let now = qd_kernel::clock::system().now().micros() / 1_000_000;
+    assert!((now - seconds).abs() < 300, "sent at {seconds}, now {now}");
+    let signed = sign(&Secret::new(SIGNING), &header(ID_HEADER), seconds, &heard.body);
+    assert_eq!(header(SIGNATURE_HEADER), signed);
+    assert_ne!(sign(&Secret::new(SIGNING), &header(ID_HEADER), seconds - 1, &heard.body), signed);
+    assert!(!heard.body.contains(SIGNING));
+    let body: Value = serde_json::from_str(&heard.body).unwrap();
+    assert_eq!(body["type"], "revision.published");
+    body["data"]["resource_name"].as_str().unwrap().to_owned()
+}
+
+async fn dead(t: &TestKernel) -> Vec<DeadLetter> {
+    let page = t.kernel.dead_letter_list(t.scope, DeadLetterFilter::default(), PageRequest::first(50)).await;
+    page.unwrap().items
+}
+
+both_stores! {
+    async fn a_receiver_gets_each_event_signed_over_failures_and_a_crash(db: TestDatabase) {
+        let asked = Arc::new(AtomicUsize::new(0));
+        let count = asked.clone();
+        // Every third answer is an error, also of a message that the receiver has.
+        let server = HttpServer::start(move |_| match count.fetch_add(1, Ordering::SeqCst) % 3 {
+            1 => Reply::new(500, "not now"),
+            _ => Reply::new(200, ""),
+        });
+        let mut t = kernel(&db, 50, true).await;
+        subscribed(&t, &server).await;
+        for n in 0..12 {
+            publish(&t, "Sample", &format!("s{n}"), json!({ "count": n })).await;
+            if n % 5 == 2 {
+                t.crash_tasks();
+                t.start_tasks().await;
+            }
+        }
+        let wanted: BTreeSet<String> = (0..12).map(|n| format!("s{n}")).collect();
+        let heard = eventually("all are told", async || {
+            let heard = server.heard();
+            let names: BTreeSet<String> = heard.iter().map(checked).filter(|name| name != "told").collect();
+            (names == wanted).then_some(heard)
+        })
+        .await;
+        let mut by_id: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for one in &heard {
+            by_id.entry(one.headers[ID_HEADER].clone()).or_default().insert(one.body.clone());
+        }
+        assert!(by_id.values().all(|bodies| bodies.len() == 1), "an id has one content");
+        assert!(by_id.len() <= 13 && by_id.len() < heard.len(), "a repeat has the id of the first: {by_id:?}");
+        assert!(dead(&t).await.is_empty());
+        let resolved = t.number("SELECT count(*) FROM audit WHERE action = 'secrets.resolve'").await;
+        assert!(resolved >= 1, "the use of the secret is recorded");
+    }
+
+    async fn what_is_not_taken_is_a_dead_letter_that_is_sent_again(db: TestDatabase) {
+        let open = Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let is_open = open.clone();
+        let server = HttpServer::start(move |_| {
+            if is_open.load(Ordering::SeqCst) { Reply::new(204, "") } else { Reply::new(503, "no canary-of-a-subscription") }
+        });
+        let t = kernel(&db, 2, true).await;
+        subscribed(&t, &server).await;
+        publish(&t, "Sample", "one", json!({})).await;
+        let letter = eventually("it is set aside", async || {
+            dead(&t).await.into_iter().find(|letter| letter.event.resource_name.as_deref() == Some("one"))
+        })
+        .await;
+        assert_eq!((letter.error.code.as_str(), letter.attempts), ("webhook_refused", 2));
+        assert_eq!(letter.error.message, "the receiver answers 503 Service Unavailable");
+        assert!(letter.consumer.starts_with("subscriptions/told/"), "{}", letter.consumer);
+        let first = server.heard().into_iter().find(|heard| checked(heard) == "one").unwrap();
+        open.store(true, Ordering::SeqCst);
+        t.kernel.dead_letter_redeliver_ask(&t.context(), letter.id, "the receiver is back".into()).await.unwrap();
+        eventually("it is taken", async || (!dead(&t).await.iter().any(|one| one.id == letter.id)).then_some(())).await;
+        let last = server.heard().pop().unwrap();
+        assert_eq!((&last.headers[ID_HEADER], &last.body), (&first.headers[ID_HEADER], &first.body));
+    }
+
+    async fn an_address_that_must_not_be_called_is_not(db: TestDatabase) {
+        let server = HttpServer::start(|_| Reply::new(200, ""));
+        let t = kernel(&db, 1, false).await;
+        subscribed(&t, &server).await;
+        publish(&t, "Sample", "one", json!({})).await;
+        let letter = eventually("it is set aside", async || dead(&t).await.into_iter().next()).await;
+        assert_eq!(letter.error.code, "address_refused");
+        assert!(server.heard().is_empty());
+    }
+
+    async fn a_subscription_ends_when_it_is_put_away(db: TestDatabase) {
+        let server = HttpServer::start(|_| Reply::new(200, ""));
+        let t = kernel(&db, 1, true).await;
+        subscribed(&t, &server).await;
+        publish(&t, "Sample", "one", json!({})).await;
+        eventually("it is told", async || server.heard().iter().any(|heard| checked(heard) == "one").then_some(())).await;
+        let kind = t.kernel.registry.find_kind(SUBSCRIPTION).unwrap().clone();
+        let archived = qd_core::state::ResourceState::Archived;
+        t.kernel.resource_set_state(&t.context(), &*kind, "told", None, archived).await.unwrap();
+        let moved = async || {
+            let all = t.kernel.consumer_list().await.unwrap();
+            all.into_iter().find(|reading| reading.name.starts_with("subscriptions/told/")).unwrap()
+        };
+        // Within a look of the tasks nobody moves it any more.
+        eventually("it stands still", async || {
+            publish(&t, "Sample", &format!("x{}", t.number("SELECT count(*) FROM resource").await), json!({})).await;
+            let before = moved().await.pos;
+            publish(&t, "Sample", &format!("x{}", t.number("SELECT count(*) FROM resource").await), json!({})).await;
+            let after = moved().await;
+            (after.pos == before && after.behind > 2).then_some(())
+        })
+        .await;
+    }
+
+    async fn a_subscription_says_what_is_wrong_with_it(db: TestDatabase) {
+        let t = kernel(&db, 1, true).await;
+        publish(&t, CONNECTION, "other", json!({ "type": "http", "address": "http://localhost:1" })).await;
+        let wrong = async |spec: Value| {
+            let documents = vec![document_of(SUBSCRIPTION, "told", spec)];
+            let refused = t.kernel.apply(&t.context(), documents, String::new(), None).await.unwrap_err();
+            refused.violations.iter().map(|found| (found.pointer.clone(), found.code.to_string())).collect::<Vec<_>>()
+        };
+        for connection in ["other", "none"] {
+            let found = wrong(json!({ "connection": connection, "events": ["*"] })).await;
+            assert_eq!(found, [("/spec/connection".to_owned(), "unknown_connection".to_owned())]);
+        }
+        let found = wrong(json!({ "connection": "other", "events": ["run", "run.*"] })).await;
+        assert_eq!(found, [("/spec/events/0".to_owned(), "invalid_format".to_owned())]);
+    }
+}

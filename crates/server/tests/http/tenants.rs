@@ -1,0 +1,136 @@
+//! Tenants over HTTP: the ways to name one, closing one, removing one.
+
+use qd_testkit::eventually;
+use reqwest::{Method, RequestBuilder, StatusCode};
+use serde_json::json;
+
+use super::support::{TestServer, answer};
+
+fn at(server: &TestServer, host: &str, path: &str) -> RequestBuilder {
+    server.request(Method::GET, path).header("host", host)
+}
+
+#[tokio::test]
+async fn the_host_names_the_tenant() {
+    let server = TestServer::with(|boot| boot.base_domain = Some("qd.example".parse().unwrap())).await;
+    let (status, acme) = server.post("/api/v1/tenants", json!({ "name": "acme" })).await;
+    assert_eq!(status, StatusCode::CREATED, "{acme}");
+    let id = acme["id"].as_str().unwrap();
+    for (host, tenant) in [
+        ("acme.qd.example", "acme"),
+        ("ACME.qd.example:7070", "acme"),
+        ("qd.example", "default"),
+        ("127.0.0.1:7070", "default"),
+    ] {
+        let (_, me) = answer(at(&server, host, "/api/v1/me")).await;
+        assert_eq!(me["tenant"]["name"], tenant, "{host}: {me}");
+    }
+    // The other ways may name the same one, by its name or its id.
+    for (path, header) in [("/t/acme/api/v1/me", "acme"), ("/api/v1/me", id), ("/t/acme/api/v1/me", id)] {
+        let same = at(&server, "acme.qd.example", path).header("x-tenant-id", header);
+        assert_eq!(answer(same).await.1["tenant"]["name"], "acme", "{path} {header}");
+    }
+    for (host, path, header) in [
+        ("acme.qd.example", "/api/v1/me", Some("default")),
+        ("acme.qd.example", "/t/default/api/v1/me", None),
+        ("acme.qd.example", "/t/acme/api/v1/me", Some("nobody")),
+    ] {
+        let mut request = at(&server, host, path);
+        if let Some(tenant) = header {
+            request = request.header("x-tenant-id", tenant);
+        }
+        let (status, problem) = answer(request).await;
+        assert_eq!((status, &problem["code"]), (StatusCode::BAD_REQUEST, &json!("scopes_disagree")));
+    }
+    let (status, problem) = answer(at(&server, "nobody.qd.example", "/api/v1/me")).await;
+    assert_eq!((status, &problem["code"]), (StatusCode::NOT_FOUND, &json!("scope_not_found")));
+    let (status, problem) = answer(at(&server, "a.b.qd.example", "/api/v1/me")).await;
+    assert_eq!((status, &problem["code"]), (StatusCode::BAD_REQUEST, &json!("bad_scope")));
+}
+
+#[tokio::test]
+async fn a_browser_signs_in_at_its_tenants_host_and_the_cookie_is_of_that_host_alone() {
+    let server = TestServer::with(|boot| boot.base_domain = Some("qd.example".parse().unwrap())).await;
+    server.post("/api/v1/tenants", json!({ "name": "acme" })).await;
+    let host = "acme.qd.example:7070";
+    let page = server.client.get(server.url("/pipelines")).header("host", host).send().await.unwrap();
+    assert_eq!(page.status(), StatusCode::OK);
+    assert!(page.headers()["content-type"].to_str().unwrap().starts_with("text/html"));
+    let (_, link) = server.post("/api/v1/auth/links", json!({})).await;
+    let request = server.client.post(server.url("/api/v1/auth/exchange")).header("host", host);
+    let request = request.header("origin", format!("http://{host}")).json(&json!({ "code": link["code"] }));
+    let reply = request.send().await.unwrap();
+    assert_eq!(reply.status(), StatusCode::OK);
+    let cookie = reply.headers()["set-cookie"].to_str().unwrap().to_owned();
+    assert!(!cookie.to_lowercase().contains("domain"), "{cookie}");
+    let session = cookie.split(';').next().unwrap();
+    let request = server.client.get(server.url("/api/v1/me")).header("host", host).header("cookie", session);
+    let (status, me) = answer(request).await;
+    assert_eq!((status, &me["tenant"]["name"]), (StatusCode::OK, &json!("acme")));
+    // A page of another tenant's host is another site.
+    let other = server.client.post(server.url("/api/v1/auth/links")).header("host", host);
+    let other = other.header("cookie", session).header("origin", "http://beta.qd.example:7070");
+    let (status, problem) = answer(other.json(&json!({}))).await;
+    assert_eq!((status, &problem["code"]), (StatusCode::FORBIDDEN, &json!("cross_site")));
+}
+
+#[tokio::test]
+async fn a_suspended_tenants_tokens_are_refused_until_it_is_readmitted() {
+    let server = TestServer::start().await;
+    server.post("/api/v1/tenants", json!({ "name": "acme" })).await;
+    server.post("/api/v1/users", json!({ "name": "robot", "service": true })).await;
+    let grant =
+        server.request(Method::PUT, "/api/v1/members/robot/TENANT_ADMIN").header("x-tenant-id", "acme");
+    assert_eq!(answer(grant).await.0, StatusCode::NO_CONTENT);
+    let (_, token) = server.post("/api/v1/users/robot/tokens", json!({})).await;
+    let token = token["token"].as_str().unwrap();
+    let ask = || answer(server.client.get(server.url("/api/v1/runs")).bearer_auth(token));
+    let set = async |version: &str, state: &str| {
+        let patch = server.request(Method::PATCH, "/api/v1/tenants/acme").header("if-match", version);
+        answer(patch.json(&json!({ "state": state }))).await.0
+    };
+    assert_eq!(ask().await.0, StatusCode::OK);
+    assert_eq!(set("\"1\"", "suspended").await, StatusCode::OK);
+    let (status, problem) = ask().await;
+    assert_eq!((status, &problem["code"]), (StatusCode::FORBIDDEN, &json!("tenant_suspended")));
+    assert_eq!(server.get("/t/acme/api/v1/runs").await.0, StatusCode::OK, "the platform's own get in");
+    assert_eq!(set("\"2\"", "active").await, StatusCode::OK);
+    assert_eq!(ask().await.0, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_tenant_is_deleted_by_a_job_and_its_audit_is_read_by_its_id() {
+    let server = TestServer::start().await;
+    let (_, acme) = server.post("/api/v1/tenants", json!({ "name": "acme" })).await;
+    let id = acme["id"].as_str().unwrap();
+    let path = "/api/v1/tenants/acme/delete";
+    let body = json!({ "confirm": "acme", "reason": "it has ended" });
+    let (status, problem) = server.start_job(path, "early", body.clone()).await;
+    assert_eq!((status, &problem["code"]), (StatusCode::CONFLICT, &json!("tenant_not_suspended")));
+    let patch = server.request(Method::PATCH, "/api/v1/tenants/acme").header("if-match", "\"1\"");
+    assert_eq!(answer(patch.json(&json!({ "state": "suspended" }))).await.0, StatusCode::OK);
+    let (status, preview) = server.post(&format!("{path}?dry_run=true"), json!({})).await;
+    assert_eq!(
+        (status, &preview["plan"]["operation"]),
+        (StatusCode::OK, &json!("tenants.delete")),
+        "{preview}"
+    );
+    assert_eq!(preview["plan"]["steps"][1]["changes"][0]["before"]["projects"], 1, "{preview}");
+    let (status, problem) =
+        server.start_job(path, "wrong", json!({ "confirm": "amce", "reason": "x" })).await;
+    assert_eq!((status, &problem["code"]), (StatusCode::BAD_REQUEST, &json!("name_not_confirmed")));
+    let (status, accepted) = server.start_job(path, "delete", body).await;
+    assert_eq!(status, StatusCode::ACCEPTED, "{accepted}");
+    let job = server.job_ended(accepted["job"]["id"].as_str().unwrap()).await;
+    assert_eq!(job["state"], "succeeded", "{job}");
+    let (status, _) = server.get("/t/acme/api/v1/me").await;
+    assert_eq!(status, StatusCode::NOT_FOUND);
+    let (_, records) = server.get(&format!("/api/v1/audit?reach=tenant:{id}")).await;
+    assert_eq!(records["items"][0]["action"], "tenants.delete", "{records}");
+    eventually("the last record is sealed", async || {
+        let (status, export) = server.get(&format!("/api/v1/audit/export?reach=tenant:{id}")).await;
+        (status == StatusCode::OK && export.to_string().contains("tenants.delete")).then_some(())
+    })
+    .await;
+    assert_eq!(server.get("/api/v1/audit?reach=tenant:none").await.1["code"], "bad_reach");
+}

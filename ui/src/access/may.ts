@@ -1,0 +1,41 @@
+// What one may do, as GET /me says it. The server decides each request all the same: this only spares people what would be
+// refused.
+import { useSuspenseQuery } from "@tanstack/react-query";
+import { useCallback, useMemo } from "react";
+import { meQuery } from "@/api/queries";
+import type { Level, Me } from "@/api/types";
+
+/** An action, and the level at which it is looked at. */
+export interface Right {
+  action: string;
+  at?: Level;
+}
+
+export type May = (action: string, at?: Level) => boolean;
+
+export function mayOf(me: Pick<Me, "permissions" | "tenant_permissions" | "platform_permissions">): May {
+  const held: Record<Level, string[]> = { project: me.permissions, tenant: me.tenant_permissions, platform: me.platform_permissions };
+  return (action, at = "project") => held[at].some((pattern) => covers(pattern, action));
+}
+
+export function useMay(): May {
+  const me = useSuspenseQuery(meQuery).data;
+  return useMemo(() => mayOf(me), [me]);
+}
+
+/** Whether one may do something with resources of a kind: `publish`, `edit`, `run`. */
+export function useMayDo(plural: string | null | undefined): (verb: string) => boolean {
+  const may = useMay();
+  return useCallback((verb) => Boolean(plural) && may(`${plural}.${verb}`), [may, plural]);
+}
+
+/** Whether a pattern of a role stands for an action: as the server has it. */
+export function covers(pattern: string, action: string): boolean {
+  const [plural, verb] = [action.slice(0, action.lastIndexOf(".")), action.slice(action.lastIndexOf(".") + 1)];
+  if (pattern === "*" || pattern === action || pattern === `${plural}.*` || pattern === `*.${verb}`) return true;
+  return pattern === "read" && READ_VERBS.includes(verb);
+}
+
+export const READ_VERBS = ["read", "list", "validate"];
+
+export const PLACE: Record<Level, string> = { project: "in this project", tenant: "in this tenant", platform: "on the platform" };

@@ -1,0 +1,26 @@
+import { render, screen, waitFor } from "@testing-library/react";
+import userEvent from "@testing-library/user-event";
+import { QueryClient, QueryClientProvider } from "@tanstack/react-query";
+import { afterEach, expect, it, vi } from "vitest";
+import { DeleteScopeDialog } from "./delete-scope-dialog";
+
+afterEach(() => vi.unstubAllGlobals());
+
+it("deletes nothing before its name and a reason are typed", async () => {
+  const fetched = vi.fn<typeof fetch>(() => Promise.resolve(Response.json({ job: { id: "j1" }, run: null })));
+  vi.stubGlobal("fetch", fetched);
+  const started = vi.fn();
+  render(
+    <QueryClientProvider client={new QueryClient()}>
+      <DeleteScopeDialog of="projects" name="lab" onStarted={started} onClose={() => {}} />
+    </QueryClientProvider>,
+  );
+  const confirm = screen.getByRole("button", { name: "Delete project" });
+  await userEvent.type(screen.getByRole("textbox", { name: /^Reason/ }), "done");
+  expect(confirm).toBeDisabled();
+  await userEvent.type(screen.getByRole("textbox", { name: "Type lab to confirm" }), "lab");
+  await userEvent.click(confirm);
+  await waitFor(() => expect(started).toHaveBeenCalledOnce());
+  expect(fetched.mock.calls[0]?.[0]).toBe("/api/v1/projects/lab/delete");
+  expect(fetched.mock.calls[0]?.[1]?.body).toBe('{"confirm":"lab","reason":"done"}');
+});

@@ -1,0 +1,175 @@
+// The projects of the tenant that one works in.
+import { useInfiniteQuery, useMutation, useQueryClient, useSuspenseQuery } from "@tanstack/react-query";
+import { Plus } from "lucide-react";
+import { useMemo, useState } from "react";
+import { useMay } from "@/access/may";
+import { projectCreate, projectUpdate } from "@/api/mutations";
+import { meQuery, projectsQuery } from "@/api/queries";
+import { goToScope, prefixOf } from "@/api/scope";
+import type { ProjectInfo, ProjectPatch } from "@/api/types";
+import { columnsFor, DataTable } from "@/components/data-table";
+import { DeleteScopeDialog } from "@/components/delete-scope-dialog";
+import { NamedDialog } from "@/components/named-dialog";
+import { PageHeader } from "@/components/page";
+import { Panel } from "@/components/panel";
+import { QuotasDialog } from "@/components/quotas-dialog";
+import { CommandLine, Empty } from "@/components/situation";
+import { Ago } from "@/components/time";
+import { Button } from "@/components/ui/button";
+
+const column = columnsFor<ProjectInfo>();
+
+export default function ProjectListPage() {
+  const may = useMay();
+  const { tenant, project } = useSuspenseQuery(meQuery).data;
+  const query = useInfiniteQuery(projectsQuery());
+  const [making, setMaking] = useState(false);
+  const [renaming, setRenaming] = useState<ProjectInfo | null>(null);
+  const [limited, setLimited] = useState<ProjectInfo | null>(null);
+  const [deleting, setDeleting] = useState<ProjectInfo | null>(null);
+  const mayDelete = may("projects.delete", "tenant");
+  const maySeeQuotas = may("quotas.read", "tenant");
+  const mayUpdate = may("projects.update", "tenant");
+  const columns = useMemo(
+    () => [
+      column.display({
+        id: "name",
+        header: "Name",
+        cell: ({ row: { original: each } }) => (
+          <div className="sm:min-w-32">
+            {/* Another project is another console: its address loads anew. */}
+            <a href={`${prefixOf({ tenant: tenant.name, project: each.name })}/`} className="link font-[540] max-sm:-mb-2.5 max-sm:inline-flex max-sm:min-h-11 max-sm:items-center">
+              {each.name}
+            </a>
+            {each.id === project.id ? <span className="ml-2 text-xs text-ink3">you are here</span> : null}
+            {each.display_name && each.display_name !== each.name ? <div className="line-clamp-1 text-ink2">{each.display_name}</div> : null}
+          </div>
+        ),
+      }),
+      column.display({
+        id: "created",
+        header: "Made",
+        meta: { from: "sm", className: "whitespace-nowrap" },
+        cell: ({ row }) => <Ago at={row.original.created_at} className="text-ink2" />,
+      }),
+      column.display({
+        id: "actions",
+        header: () => <span className="sr-only">Actions</span>,
+        meta: { align: "right" },
+        cell: ({ row: { original: each } }) => (
+          <span className="flex flex-wrap justify-end gap-1.5">
+            {maySeeQuotas ? (
+              <Button size="sm" aria-label={`Quotas of ${each.name}`} onClick={() => setLimited(each)}>
+                Quotas…
+              </Button>
+            ) : null}
+            {mayUpdate ? (
+              <Button size="sm" aria-label={`Rename ${each.name}`} onClick={() => setRenaming(each)}>
+                Rename…
+              </Button>
+            ) : null}
+            {mayDelete && each.name !== "default" ? (
+              <Button size="sm" variant="danger" aria-label={`Delete ${each.name}`} onClick={() => setDeleting(each)}>
+                Delete…
+              </Button>
+            ) : null}
+          </span>
+        ),
+      }),
+    ],
+    [tenant.name, project.id, mayUpdate, mayDelete, maySeeQuotas],
+  );
+  const create = may("projects.create", "tenant") ? (
+    <Button variant="primary" onClick={() => setMaking(true)}>
+      <Plus aria-hidden />
+      New project…
+    </Button>
+  ) : null;
+  return (
+    <>
+      <PageHeader title="Projects" documentTitle="Projects" note={<span className="text-ink2">of {tenant.name}</span>} actions={create} />
+      <Panel>
+        <DataTable
+          label="Projects"
+          noun="project"
+          columns={columns}
+          query={query}
+          rowKey={(each) => each.id}
+          empty={
+            <Empty title="No projects" action={create}>
+              Make one here, or with <CommandLine>qd projects create NAME</CommandLine>.
+            </Empty>
+          }
+        />
+      </Panel>
+      {making ? <CreateDialog onClose={() => setMaking(false)} /> : null}
+      {limited ? <QuotasDialog of="projects" name={limited.name} mayLimit={may("projects.limit", "tenant")} onClose={() => setLimited(null)} /> : null}
+      {deleting ? <DeleteDialog project={deleting} tenant={tenant.name} here={deleting.id === project.id} onClose={() => setDeleting(null)} /> : null}
+      {renaming ? <RenameDialog project={renaming} tenant={tenant.name} here={renaming.id === project.id} onClose={() => setRenaming(null)} /> : null}
+    </>
+  );
+}
+
+function CreateDialog({ onClose }: { onClose: () => void }) {
+  const client = useQueryClient();
+  const make = useMutation({
+    mutationFn: projectCreate,
+    onSuccess: () => {
+      void client.invalidateQueries({ queryKey: ["projects"] });
+      onClose();
+    },
+  });
+  return (
+    <NamedDialog
+      title="New project"
+      effect={<p>Makes an empty project. Whoever holds a role in the whole tenant has it there too; others are granted one in the project.</p>}
+      confirm="Make project"
+      pending={make.isPending}
+      error={make.error}
+      failed="The project was not made"
+      onConfirm={(named) => make.mutate(named)}
+      onClose={onClose}
+    />
+  );
+}
+
+function DeleteDialog({ project, tenant, here, onClose }: { project: ProjectInfo; tenant: string; here: boolean; onClose: () => void }) {
+  const client = useQueryClient();
+  const started = () => {
+    // Nobody stays in what is being deleted.
+    if (here) goToScope({ tenant });
+    else {
+      void client.invalidateQueries({ queryKey: ["projects"] });
+      onClose();
+    }
+  };
+  return <DeleteScopeDialog of="projects" name={project.name} onStarted={started} onClose={onClose} />;
+}
+
+function RenameDialog({ project, tenant, here, onClose }: { project: ProjectInfo; tenant: string; here: boolean; onClose: () => void }) {
+  const client = useQueryClient();
+  const rename = useMutation({
+    mutationFn: (patch: ProjectPatch) => projectUpdate(project.name, patch, project.version),
+    onSuccess: (renamed) => {
+      // The address that one works under names the project.
+      if (here && renamed.name !== project.name) goToScope({ tenant, project: renamed.name });
+      else {
+        void client.invalidateQueries({ queryKey: ["projects"] });
+        onClose();
+      }
+    },
+  });
+  return (
+    <NamedDialog
+      title={`Rename ${project.name}`}
+      given={project}
+      effect={<p>Everything of the project stays where it is. Addresses, contexts and headers that name it by the old name no longer find it.</p>}
+      confirm="Rename"
+      pending={rename.isPending}
+      error={rename.error}
+      failed="The project was not renamed"
+      onConfirm={(named) => rename.mutate(named)}
+      onClose={onClose}
+    />
+  );
+}

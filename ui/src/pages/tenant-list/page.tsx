@@ -1,0 +1,233 @@
+// The tenants that one may know of: made, renamed, suspended, let in again and deleted by whoever administers the platform.
+import { useInfiniteQuery, useMutation, useQueryClient, useSuspenseQuery } from "@tanstack/react-query";
+import { Plus } from "lucide-react";
+import { useMemo, useState } from "react";
+import { useMay } from "@/access/may";
+import { tenantCreate, tenantUpdate } from "@/api/mutations";
+import { meQuery, tenantsQuery } from "@/api/queries";
+import { goToScope, prefixOf } from "@/api/scope";
+import type { TenantInfo, TenantPatch } from "@/api/types";
+import { ConfirmDialog } from "@/components/confirm-dialog";
+import { columnsFor, DataTable } from "@/components/data-table";
+import { DeleteScopeDialog } from "@/components/delete-scope-dialog";
+import { NamedDialog } from "@/components/named-dialog";
+import { PageHeader } from "@/components/page";
+import { Panel } from "@/components/panel";
+import { CommandLine, Empty } from "@/components/situation";
+import { QuotasDialog } from "@/components/quotas-dialog";
+import { State } from "@/components/state";
+import { Ago } from "@/components/time";
+import { Button } from "@/components/ui/button";
+
+const column = columnsFor<TenantInfo>();
+type Action = { verb: "rename" | "state" | "quotas" | "delete"; tenant: TenantInfo };
+
+function useColumns(here: string, mayUpdate: boolean, maySeeQuotas: boolean, mayDelete: boolean, onAction: (action: Action) => void) {
+  return useMemo(
+    () => [
+      column.display({
+        id: "name",
+        header: "Name",
+        cell: ({ row: { original: tenant } }) => (
+          <div className="sm:min-w-32">
+            {/* Another tenant is another console: its address loads anew. */}
+            <a href={`${prefixOf({ tenant: tenant.name })}/`} className="link font-[540] max-sm:-mb-2.5 max-sm:inline-flex max-sm:min-h-11 max-sm:items-center">
+              {tenant.name}
+            </a>
+            {tenant.id === here ? <span className="ml-2 text-xs text-ink3">you are here</span> : null}
+            {tenant.display_name && tenant.display_name !== tenant.name ? <div className="line-clamp-1 text-ink2">{tenant.display_name}</div> : null}
+          </div>
+        ),
+      }),
+      column.display({
+        id: "state",
+        header: "State",
+        cell: ({ row }) => <State state={row.original.state} tone={row.original.state === "suspended" ? "bad" : undefined} />,
+      }),
+      column.display({
+        id: "created",
+        header: "Made",
+        meta: { from: "md", className: "whitespace-nowrap" },
+        cell: ({ row }) => <Ago at={row.original.created_at} className="text-ink2" />,
+      }),
+      column.display({
+        id: "actions",
+        header: () => <span className="sr-only">Actions</span>,
+        meta: { align: "right" },
+        cell: ({ row: { original: tenant } }) => (
+          <span className="flex flex-wrap justify-end gap-1.5">
+            {maySeeQuotas ? (
+              <Button size="sm" aria-label={`Quotas of ${tenant.name}`} onClick={() => onAction({ verb: "quotas", tenant })}>
+                Quotas…
+              </Button>
+            ) : null}
+            {mayUpdate ? (
+              <Button size="sm" aria-label={`Rename ${tenant.name}`} onClick={() => onAction({ verb: "rename", tenant })}>
+                Rename…
+              </Button>
+            ) : null}
+            {!mayUpdate ? null : tenant.state === "suspended" ? (
+              <Button size="sm" aria-label={`Resume ${tenant.name}`} onClick={() => onAction({ verb: "state", tenant })}>
+                Resume…
+              </Button>
+            ) : tenant.name === "default" ? null : (
+              <Button size="sm" variant="danger" aria-label={`Suspend ${tenant.name}`} onClick={() => onAction({ verb: "state", tenant })}>
+                Suspend…
+              </Button>
+            )}
+            {mayDelete && tenant.state === "suspended" ? (
+              <Button size="sm" variant="danger" aria-label={`Delete ${tenant.name}`} onClick={() => onAction({ verb: "delete", tenant })}>
+                Delete…
+              </Button>
+            ) : null}
+          </span>
+        ),
+      }),
+    ],
+    [here, mayUpdate, maySeeQuotas, mayDelete, onAction],
+  );
+}
+
+export default function TenantListPage() {
+  const may = useMay();
+  const me = useSuspenseQuery(meQuery).data;
+  const query = useInfiniteQuery(tenantsQuery());
+  const [making, setMaking] = useState(false);
+  const [action, setAction] = useState<Action | null>(null);
+  const columns = useColumns(me.tenant.id, may("tenants.update", "platform"), may("quotas.read", "platform"), may("tenants.delete", "platform"), setAction);
+  const create = may("tenants.create", "platform") ? (
+    <Button variant="primary" onClick={() => setMaking(true)}>
+      <Plus aria-hidden />
+      New tenant…
+    </Button>
+  ) : null;
+  return (
+    <>
+      <PageHeader title="Tenants" documentTitle="Tenants" note={<span className="text-ink2">nothing of one is seen from another</span>} actions={create} />
+      <Panel>
+        <DataTable
+          label="Tenants"
+          noun="tenant"
+          columns={columns}
+          query={query}
+          rowKey={(tenant) => tenant.id}
+          empty={
+            <Empty title="No tenants" action={create}>
+              Make one here, or with <CommandLine>qd tenants create NAME</CommandLine>.
+            </Empty>
+          }
+        />
+      </Panel>
+      {making ? <CreateDialog onClose={() => setMaking(false)} /> : null}
+      {action?.verb === "rename" ? <RenameDialog tenant={action.tenant} here={action.tenant.id === me.tenant.id} onClose={() => setAction(null)} /> : null}
+      {action?.verb === "quotas" ? <QuotasDialog of="tenants" name={action.tenant.name} mayLimit={may("tenants.limit", "platform")} onClose={() => setAction(null)} /> : null}
+      {action?.verb === "delete" ? <DeleteDialog tenant={action.tenant} here={action.tenant.id === me.tenant.id} onClose={() => setAction(null)} /> : null}
+      {action?.verb === "state" ? <StateDialog tenant={action.tenant} onClose={() => setAction(null)} /> : null}
+    </>
+  );
+}
+
+function DeleteDialog({ tenant, here, onClose }: { tenant: TenantInfo; here: boolean; onClose: () => void }) {
+  const refresh = useRefresh();
+  const started = () => {
+    // Nobody stays in what is being deleted.
+    if (here) goToScope({ tenant: "default" });
+    else {
+      refresh();
+      onClose();
+    }
+  };
+  return <DeleteScopeDialog of="tenants" name={tenant.name} onStarted={started} onClose={onClose} />;
+}
+
+function useRefresh(): () => void {
+  const client = useQueryClient();
+  return () => void client.invalidateQueries({ queryKey: ["tenants"] });
+}
+
+function CreateDialog({ onClose }: { onClose: () => void }) {
+  const refresh = useRefresh();
+  const make = useMutation({
+    mutationFn: tenantCreate,
+    onSuccess: () => {
+      refresh();
+      onClose();
+    },
+  });
+  return (
+    <NamedDialog
+      title="New tenant"
+      effect={<p>Makes a tenant with a project named default. Whoever is to work there is granted a role under its Members.</p>}
+      confirm="Make tenant"
+      pending={make.isPending}
+      error={make.error}
+      failed="The tenant was not made"
+      onConfirm={(named) => make.mutate(named)}
+      onClose={onClose}
+    />
+  );
+}
+
+function RenameDialog({ tenant, here, onClose }: { tenant: TenantInfo; here: boolean; onClose: () => void }) {
+  const refresh = useRefresh();
+  const rename = useMutation({
+    mutationFn: (patch: TenantPatch) => tenantUpdate(tenant.name, patch, tenant.version),
+    onSuccess: (renamed) => {
+      // The address that one works under names the tenant.
+      if (here && renamed.name !== tenant.name) goToScope({ tenant: renamed.name });
+      else {
+        refresh();
+        onClose();
+      }
+    },
+  });
+  return (
+    <NamedDialog
+      title={`Rename ${tenant.name}`}
+      given={tenant}
+      effect={<p>Everything of the tenant stays where it is. Addresses, contexts and headers that name it by the old name no longer find it.</p>}
+      confirm="Rename"
+      pending={rename.isPending}
+      error={rename.error}
+      failed="The tenant was not renamed"
+      onConfirm={(named) => rename.mutate(named)}
+      onClose={onClose}
+    />
+  );
+}
+
+function StateDialog({ tenant, onClose }: { tenant: TenantInfo; onClose: () => void }) {
+  const refresh = useRefresh();
+  const suspended = tenant.state === "suspended";
+  const update = useMutation({
+    mutationFn: () => tenantUpdate(tenant.name, { state: suspended ? "active" : "suspended" }, tenant.version),
+    onSuccess: () => {
+      refresh();
+      onClose();
+    },
+  });
+  return (
+    <ConfirmDialog
+      open
+      onOpenChange={(open) => !open && onClose()}
+      title={suspended ? `Resume ${tenant.name}` : `Suspend ${tenant.name}`}
+      confirm={suspended ? "Resume tenant" : "Suspend tenant"}
+      danger={!suspended}
+      pending={update.isPending}
+      error={update.error}
+      failed={suspended ? "The tenant stays suspended" : "The tenant was not suspended"}
+      onConfirm={() => update.mutate()}
+      effect={
+        suspended ? (
+          <p>
+            Those who hold roles in <b>{tenant.name}</b> get in again.
+          </p>
+        ) : (
+          <p>
+            Closes <b>{tenant.name}</b> to all but those who hold a role on the platform. Everything is kept, and runs go on.
+          </p>
+        )
+      }
+    />
+  );
+}
