@@ -182,6 +182,10 @@ impl<'m, 't> Mutation<'m, 't> {
         Ok(())
     }
 
+    pub(crate) fn is_audited(&self) -> bool {
+        self.audited
+    }
+
     /// The plan that this makes, decides on or carries out: the records that follow name its hash.
     pub(crate) fn plan(&mut self, hash: &str) {
         self.plan_hash = Some(hash.to_owned());

@@ -10,6 +10,7 @@
 
 mod cluster;
 mod crash;
+mod environment;
 mod failure;
 mod serving;
 mod specs;

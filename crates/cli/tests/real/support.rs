@@ -23,6 +23,8 @@ const PAUSE: Duration = Duration::from_millis(50);
 pub struct Qd {
     pub home: TempDir,
     server: Option<Child>,
+    /// What the server has in its environment beside the test's own.
+    env: &'static [(&'static str, &'static str)],
     pub url: String,
     pub token: String,
     pub client: Client,
@@ -30,6 +32,10 @@ pub struct Qd {
 
 impl Qd {
     pub async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    pub async fn start_with(env: &'static [(&'static str, &'static str)]) -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let home = TempDir::new().expect("make a folder");
         let data = home.path().join("data");
@@ -38,8 +44,8 @@ impl Qd {
             fs::create_dir_all(&shared).expect("make the shared environment's folder");
             symlink(shared, data.join("env")).expect("link the shared environment");
         }
-        let mut qd =
-            Self { home, server: None, url: String::new(), token: String::new(), client: Client::new() };
+        let (url, token) = (String::new(), String::new());
+        let mut qd = Self { home, server: None, env, url, token, client: Client::new() };
         qd.restart().await;
         qd
     }
@@ -60,6 +66,7 @@ impl Qd {
             .command(&["serve", "--listen", "127.0.0.1:0", "--data"])
             .arg(self.data())
             .args(words)
+            .envs(self.env.iter().copied())
             .stdout(Stdio::piped())
             .stderr(log)
             .spawn()

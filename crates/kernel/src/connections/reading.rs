@@ -83,8 +83,8 @@ impl Kernel {
             job_id: None,
             covers: false,
         };
-        // Whoever asked may go away while it is called: that it is called is written down before.
-        let asked = Act { action: ACTION.into(), reason: String::new(), on: on.clone() };
+        // Whoever asked may go away while it is called: the record of the action is written before. What it comes to is an event.
+        let asked = Act { action: ACTION.into(), reason: String::new(), on };
         let (id, named) = (resource.id, resource.name.clone());
         self.mutate(context, asked, move |m| {
             m.audit(
@@ -116,8 +116,7 @@ impl Kernel {
         };
         let kept = reading.clone();
         let latency_us = i64::try_from(latency.as_micros()).unwrap_or(i64::MAX);
-        let act = Act { action: ACTION.into(), reason: String::new(), on };
-        self.mutate(context, act, move |m| {
+        self.carry_out(context, move |m| {
             let told = json!({ "revision": number, "ok": kept.ok, "code": kept.code, "detail": kept.detail });
             m.tx.exec(
                 "INSERT INTO connection_reading (resource_id, revision, ok, code, detail, latency_us, tested_at, tested_by)
@@ -127,8 +126,6 @@ impl Kernel {
                    tested_by = excluded.tested_by",
                 params![resource.id, number, kept.ok, kept.code, kept.detail, latency_us, kept.tested_at, kept.tested_by],
             )?;
-            let object = Object { kind: CONNECTION, id: resource.id.uuid(), name: &resource.name };
-            m.audit(&object, &[Change::add("/test", told.clone())], None)?;
             m.event("connection.tested", subject(CONNECTION, resource.id, &resource.name), &told)
         })
         .await?;

@@ -96,8 +96,8 @@ impl Kernel {
                 if canonical(&planned.plan)?.1.to_string() != stored.hash {
                     return Err(stale_error(&stored.plan.moved(&planned.plan)));
                 }
-                applied(m, &stored, job_id)?;
-                kernel.intend(m, &*operation, &input, preflight, &planned, job_id, Some(id)).map(drop)
+                kernel.intend(m, &*operation, &input, preflight, &planned, job_id, Some(id))?;
+                applied(m, &stored, job_id)
             })
             .await?;
         Ok(job_id)
@@ -163,9 +163,12 @@ fn applied(m: &mut Mutation<'_, '_>, plan: &StoredPlan, job_id: JobId) -> Result
     plan.state.step(PlanState::Applied)?;
     let job = (!plan.plan.steps.is_empty()).then_some(job_id);
     m.tx.exec_later("UPDATE plan SET state = 'applied', job_id = $2 WHERE id = $1", params![plan.id, job])?;
-    m.plan(&plan.hash);
-    let change = Change::replace("/state", json!(plan.state), json!(PlanState::Applied));
-    m.audit(&Object { kind: "Plan", id: plan.id.uuid(), name: &plan.operation }, &[change], job)?;
+    // The records of what it changes name its hash; one that changes nothing is recorded itself.
+    if !m.is_audited() {
+        m.plan(&plan.hash);
+        let change = Change::replace("/state", json!(plan.state), json!(PlanState::Applied));
+        m.audit(&Object { kind: "Plan", id: plan.id.uuid(), name: &plan.operation }, &[change], job)?;
+    }
     let data = json!({ "operation": plan.operation, "hash": plan.hash });
     m.event("plan.applied", Subject { job_id: Some(job_id), ..Subject::default() }, &with_id(plan.id, data))
 }

@@ -19,7 +19,7 @@ use super::{
 const PASSWORD: &str = "correct horse battery";
 
 /// What changes nothing of ours although it is no GET.
-const READING: [&str; 2] = ["validate", "requests"];
+const READING: [&str; 3] = ["validate", "requests", "what-if"];
 /// Pipelines are held against their code by a Python environment. What follows from that is the same code as of samples.
 const OF_PYTHON: [&str; 5] = ["plan", "publish", "revisions", "rollback", "runs"];
 
@@ -36,7 +36,6 @@ impl World {
     async fn new() -> Self {
         let server = TestServer::start().await;
         let (_, second) = server.post("/api/v1/auth/tokens", json!({ "name": "second" })).await;
-        server.published("one", json!({})).await;
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("a.py"), "").unwrap();
         let code = qd_pipelines::code::pack(folder.path()).unwrap();
@@ -46,6 +45,15 @@ impl World {
             code,
             troubles: Mutex::default(),
         }
+    }
+
+    /// What the requests act on in each tenant.
+    async fn prepared(&self, spec: Value) {
+        self.server.published("one", spec).await;
+        self.done(Method::PUT, "/api/v1/secrets/hooks/signing", json!({ "value": "whsec_c2VjcmV0" })).await;
+        let spec = json!({ "type": "webhook", "address": "http://127.0.0.1:1/", "secret": "secret://hooks/signing" });
+        let chat = json!({ "apiVersion": "quarterdeck/v1", "kind": "Connection", "metadata": { "name": "chat" }, "spec": spec });
+        self.done(Method::POST, "/api/v1/apply?publish=true", json!({ "documents": [chat] })).await;
     }
 
     /// What a request before the one in question answers.
@@ -58,6 +66,15 @@ impl World {
             self.server.job_ended(job).await;
         }
         reply
+    }
+
+    /// By the second person, who is as able as the owner.
+    fn second(&self, method: Method, path: &str) -> RequestBuilder {
+        let request = self.server.client.request(method, self.server.url(path)).bearer_auth(&self.second);
+        match &self.server.tenant {
+            Some(tenant) => request.header("x-tenant-id", tenant),
+            None => request,
+        }
     }
 
     /// By the owner, under a key made of the address.
@@ -89,8 +106,7 @@ impl World {
     /// A plan that somebody else made, so that the owner may decide on it.
     async fn plan(&self, name: &str) -> Value {
         let body = json!({ "operation": "apply", "documents": [document(name, json!({}))] });
-        let request = self.server.request(Method::POST, "/api/v1/plans").bearer_auth(&self.second);
-        answer(request.json(&body)).await.1
+        answer(self.second(Method::POST, "/api/v1/plans").json(&body)).await.1
     }
 
     /// A run of a sample that is under way.
@@ -144,6 +160,13 @@ impl World {
                 let code = self.done(Method::POST, "/api/v1/auth/links", json!({})).await["code"].clone();
                 self.call(post, path, json!({ "code": code }))
             }
+            "post /api/v1/auth/keys/rotate" => self.call(post, path, json!({})),
+            "post /api/v1/auth/token" => {
+                self.session("asks").await;
+                let grant = json!({ "grant_type": "password", "name": "asks", "password": PASSWORD });
+                self.call(post, path, grant)
+            }
+            "post /api/v1/notifications/read" => self.call(post, path, json!({})),
             "post /api/v1/auth/links" => self.call(post, path, json!({})),
             "put /api/v1/auth/password" => {
                 let session = self.session("changes").await;
@@ -310,25 +333,60 @@ impl World {
         self.done(Method::POST, &format!("/api/v1/{plural}"), self.document(plural, name)).await;
     }
 
+    /// A revision of a new resource: its address.
+    async fn revision(&self, plural: &str, name: &str) -> String {
+        self.made(plural, name).await;
+        let all = format!("/api/v1/{plural}/{name}/revisions");
+        self.done(Method::POST, &all, json!({})).await;
+        format!("{all}/1")
+    }
+
+    /// A revision that waits for the second person.
+    async fn submitted(&self, plural: &str, name: &str) -> String {
+        let one = self.revision(plural, name).await;
+        self.done(Method::POST, &format!("{one}/submit"), json!({})).await;
+        one
+    }
+
     fn document(&self, plural: &str, name: &str) -> Value {
         let kind = self.server.kernel.registry.find_plural(plural).unwrap().info();
         let spec = match plural {
             "connections" => json!({ "type": "http", "address": "http://127.0.0.1:1/" }),
             "schedules" => json!({ "cron": "@yearly", "target": { "kind": "Sample", "name": "one" } }),
+            "subscriptions" => json!({ "connection": "chat", "events": ["run.lost"] }),
             _ => kind.example.clone(),
         };
         json!({ "apiVersion": "quarterdeck/v1", "kind": kind.kind, "metadata": { "name": name }, "spec": spec })
     }
 
+    /// The spec of that document with one field that says something else.
+    fn another_spec(&self, plural: &str) -> Option<Value> {
+        let (field, value) = match plural {
+            "samples" => ("count", json!(7)),
+            "connections" => ("address", json!("http://127.0.0.1:2/")),
+            "schedules" => ("cron", json!("@monthly")),
+            "subscriptions" => ("events", json!(["run.failed"])),
+            "policies" | "stagetemplates" | "pipelines" => ("description", json!("Another.")),
+            _ => return None,
+        };
+        let mut spec = self.document(plural, "any")["spec"].clone();
+        spec[field] = value;
+        Some(spec)
+    }
+
     async fn of_a_kind(&self, route: &Route) -> Option<RequestBuilder> {
-        let mut parts = route.path.strip_prefix("/api/v1/")?.split('/');
-        let plural = parts.next()?;
+        let (plural, rest) = route.path.strip_prefix("/api/v1/")?.split_once('/').unwrap_or_default();
+        let plural = if plural.is_empty() { route.path.strip_prefix("/api/v1/")? } else { plural };
         self.server.kernel.registry.find_plural(plural)?;
-        let (_, verb) = (parts.next(), parts.next().unwrap_or_default());
-        let name = format!("{}-{verb}", route.method.as_str().to_lowercase());
+        let verb = rest.trim_start_matches("{name}").trim_start_matches('/');
+        let last = verb.rsplit('/').next().unwrap_or_default().trim_matches(['{', '}']);
+        let name = format!("{}-{last}", route.method.as_str().to_lowercase());
         let name = name.trim_end_matches('-');
-        if (route.method == Method::POST) && !route.path.contains("{name}") {
+        if route.method == Method::POST && rest.is_empty() {
             return Some(self.call(Method::POST, &route.path, self.document(plural, name)));
+        }
+        if verb.starts_with("revisions/{number}/") {
+            return self.of_a_review(plural, name, last).await;
         }
         self.made(plural, name).await;
         let here = format!("/api/v1/{plural}/{name}");
@@ -340,9 +398,15 @@ impl World {
             }
             ("DELETE", "") => self.changed(Method::DELETE, &here, &here, json!({})).await,
             ("PUT", "working-copy") => {
-                let spec = self.document(plural, name)["spec"].clone();
-                let spec = if plural == "samples" { json!({ "count": 7 }) } else { spec };
-                self.changed(Method::PUT, &there, &there, json!({ "spec": spec })).await
+                self.changed(Method::PUT, &there, &there, json!({ "spec": self.another_spec(plural)? })).await
+            }
+            ("PUT", "sharing/{holder}") => {
+                self.call(Method::PUT, &format!("{here}/sharing/second"), json!({ "as": "viewer" }))
+            }
+            ("DELETE", "sharing/{holder}") => {
+                let there = format!("{here}/sharing/second");
+                self.done(Method::PUT, &there, json!({ "as": "viewer" })).await;
+                self.call(Method::DELETE, &there, Value::Null)
             }
             ("POST", "restore") => {
                 let archive = self.changed(Method::DELETE, &here, &here, json!({})).await;
@@ -358,6 +422,25 @@ impl World {
                 self.done(Method::POST, &format!("{here}/revisions"), json!({})).await;
                 self.done(Method::POST, &format!("{here}/publish"), json!({})).await;
                 post(if verb == "runs" { json!({}) } else { json!({ "to": 1, "reason": "why" }) })
+            }
+            _ => return None,
+        })
+    }
+
+    async fn of_a_review(&self, plural: &str, name: &str, verb: &str) -> Option<RequestBuilder> {
+        let one = match verb {
+            "submit" | "comments" => self.revision(plural, name).await,
+            _ => self.submitted(plural, name).await,
+        };
+        let there = format!("{one}/{verb}");
+        Some(match verb {
+            "submit" => self.call(Method::POST, &there, json!({ "message": "why" })),
+            "comments" => self.call(Method::POST, &there, json!({ "body": "why" })),
+            "withdraw" => self.call(Method::POST, &there, json!({ "reason": "why" })),
+            "reject" => self.second(Method::POST, &there).json(&json!({ "reason": "why" })),
+            "approve" => {
+                let (_, seen) = answer(self.second(Method::GET, &format!("{one}/review"))).await;
+                self.second(Method::POST, &there).json(&json!({ "hash": seen["hash"] }))
             }
             _ => return None,
         })
@@ -382,6 +465,10 @@ impl World {
                 "SELECT name || CAST(version AS TEXT) FROM project WHERE tenant_id = $1 ORDER BY id",
                 "SELECT state || hash FROM plan WHERE tenant_id = $1 ORDER BY id",
                 "SELECT role FROM role_binding WHERE tenant_id = $1 ORDER BY principal_id, role",
+                "SELECT name || CAST(version AS TEXT) FROM team WHERE tenant_id = $1 ORDER BY id",
+                "SELECT holder || access FROM resource_holder WHERE tenant_id = $1 ORDER BY resource_id, holder, access",
+                "SELECT state FROM review WHERE tenant_id = $1 ORDER BY id",
+                "SELECT body FROM review_comment WHERE tenant_id = $1 ORDER BY id",
                 "SELECT action FROM audit WHERE tenant_id = $1 AND actor <> 'system' ORDER BY id",
             ] {
                 all.extend(tx.rows(sql, params![id], |row| row.get::<String>(0))?);
@@ -396,7 +483,20 @@ impl World {
         let id = self.server.kernel.scope_find(Some(tenant), None).await.unwrap().tenant.id;
         let read = self.server.kernel.store.read(move |tx| -> qd_core::error::Result<Vec<uuid::Uuid>> {
             let mut all = vec![id.uuid()];
-            for table in ["project", "resource", "job", "run", "plan", "secret", "audit", "dead_letter"] {
+            for table in [
+                "project",
+                "resource",
+                "job",
+                "run",
+                "plan",
+                "secret",
+                "audit",
+                "dead_letter",
+                "team",
+                "review",
+                "review_comment",
+                "notification",
+            ] {
                 let sql = format!("SELECT id FROM {table} WHERE tenant_id = $1");
                 all.extend(tx.rows(&sql, params![id], |row| row.get::<uuid::Uuid>(0))?);
             }
@@ -435,8 +535,8 @@ impl World {
 }
 
 fn of_python(route: &Route) -> bool {
-    let last = route.path.rsplit('/').next().unwrap_or_default();
-    route.path.starts_with("/api/v1/pipelines/") && OF_PYTHON.contains(&last)
+    let verb = route.path.strip_prefix("/api/v1/pipelines/{name}/").and_then(|rest| rest.split('/').next());
+    verb.is_some_and(|verb| OF_PYTHON.contains(&verb))
 }
 
 fn held(path: &str, who: &str) -> String {
@@ -457,7 +557,7 @@ async fn equal_names_in_two_tenants_never_meet() {
         world.server.tenant = None;
         world.done(Method::POST, "/api/v1/tenants", json!({ "name": tenant })).await;
         world.server.tenant = Some(tenant.to_owned());
-        world.server.published("one", json!({ "mark": format!("mark-{tenant}") })).await;
+        world.prepared(json!({ "mark": format!("mark-{tenant}") })).await;
         if tenant == "beta" {
             before = Some(world.standing("acme").await);
         }
@@ -496,6 +596,7 @@ async fn equal_names_in_two_tenants_never_meet() {
 #[tokio::test]
 async fn every_mutating_route_leaves_exactly_one_action_record_and_a_dry_run_none() {
     let world = World::new().await;
+    world.prepared(json!({})).await;
     let (mut wrong, mut asked, mut dry) = (vec![], 0, 0);
     for route in routes(&world.server).await {
         let last = route.path.rsplit('/').next().unwrap_or_default();
