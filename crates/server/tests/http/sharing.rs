@@ -301,7 +301,7 @@ async fn each_way_to_share_allows_what_it_says() {
     let holders: Vec<&str> =
         list["items"].as_array().unwrap().iter().filter_map(|h| h["holder"].as_str()).collect();
     assert_eq!(holders, ["edda", "opal", "vic"]);
-    let (_, audit) = server.get("/api/v1/audit?action=samples.share").await;
+    let (_, audit) = server.get("/api/v1/audit?action=samples.share&outcome=success").await;
     assert_eq!(audit["items"][0]["changes"][0]["after"], json!({ "edda": "editor" }), "{audit}");
 }
 
