@@ -31,7 +31,7 @@ function KindLinks({ kinds }: { kinds: KindInfo[] }) {
 
 export function Nav() {
   const may = useMay();
-  const kinds = useKinds().filter((kind) => may(`${kind.plural}.list`));
+  const kinds = useKinds().filter((kind) => may(`${kind.plural}.list`, "some"));
   const rooms = roomsFor(may);
   return (
     <nav aria-label="Main" className="flex flex-col gap-0.5 px-2.5 py-3">

@@ -116,7 +116,7 @@ export default function KindListPage() {
   const { plural } = useParams({ from: "/app/$plural" });
   const kind = useKind(plural);
   return kind ? (
-    <Needs right={{ action: `${plural}.list` }}>
+    <Needs right={{ action: `${plural}.list`, at: "some" }}>
       <KindList key={plural} kind={kind} />
     </Needs>
   ) : (

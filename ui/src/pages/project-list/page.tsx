@@ -16,6 +16,7 @@ import { QuotasDialog } from "@/components/quotas-dialog";
 import { CommandLine, Empty } from "@/components/situation";
 import { Ago } from "@/components/time";
 import { Button } from "@/components/ui/button";
+import { ReviewModeDialog, ReviewState } from "./review-mode";
 
 const column = columnsFor<ProjectInfo>();
 
@@ -27,6 +28,7 @@ export default function ProjectListPage() {
   const [renaming, setRenaming] = useState<ProjectInfo | null>(null);
   const [limited, setLimited] = useState<ProjectInfo | null>(null);
   const [deleting, setDeleting] = useState<ProjectInfo | null>(null);
+  const [reviewed, setReviewed] = useState<ProjectInfo | null>(null);
   const mayDelete = may("projects.delete", "tenant");
   const maySeeQuotas = may("quotas.read", "tenant");
   const mayUpdate = may("projects.update", "tenant");
@@ -43,13 +45,17 @@ export default function ProjectListPage() {
             </a>
             {each.id === project.id ? <span className="ml-2 text-xs text-ink3">you are here</span> : null}
             {each.display_name && each.display_name !== each.name ? <div className="line-clamp-1 text-ink2">{each.display_name}</div> : null}
+            <div className="sm:hidden">
+              <ReviewState project={each} />
+            </div>
           </div>
         ),
       }),
+      column.display({ id: "review", header: "Review", meta: { from: "sm" }, cell: ({ row }) => <ReviewState project={row.original} /> }),
       column.display({
         id: "created",
         header: "Made",
-        meta: { from: "sm", className: "whitespace-nowrap" },
+        meta: { from: "md", className: "whitespace-nowrap" },
         cell: ({ row }) => <Ago at={row.original.created_at} className="text-ink2" />,
       }),
       column.display({
@@ -61,6 +67,11 @@ export default function ProjectListPage() {
             {maySeeQuotas ? (
               <Button size="sm" aria-label={`Quotas of ${each.name}`} onClick={() => setLimited(each)}>
                 Quotas…
+              </Button>
+            ) : null}
+            {mayUpdate ? (
+              <Button size="sm" aria-label={`Review in ${each.name}`} onClick={() => setReviewed(each)}>
+                Review…
               </Button>
             ) : null}
             {mayUpdate ? (
@@ -104,6 +115,7 @@ export default function ProjectListPage() {
       </Panel>
       {making ? <CreateDialog onClose={() => setMaking(false)} /> : null}
       {limited ? <QuotasDialog of="projects" name={limited.name} mayLimit={may("projects.limit", "tenant")} onClose={() => setLimited(null)} /> : null}
+      {reviewed ? <ReviewModeDialog project={reviewed} onClose={() => setReviewed(null)} /> : null}
       {deleting ? <DeleteDialog project={deleting} tenant={tenant.name} here={deleting.id === project.id} onClose={() => setDeleting(null)} /> : null}
       {renaming ? <RenameDialog project={renaming} tenant={tenant.name} here={renaming.id === project.id} onClose={() => setRenaming(null)} /> : null}
     </>

@@ -5,6 +5,7 @@ import { Fragment, useState } from "react";
 import { useMay } from "@/access/may";
 import { membersQuery, rolesQuery } from "@/api/queries";
 import type { Member, RoleInfo, RoleMatrix } from "@/api/types";
+import { AccessQuestion } from "@/components/access-question";
 import { PageHeader } from "@/components/page";
 import { Panel } from "@/components/panel";
 import { Failure } from "@/components/situation";
@@ -33,6 +34,9 @@ export default function RoleListPage() {
       ) : (
         <div className="grid grid-cols-[minmax(0,1fr)] gap-3.5">
           <Summaries roles={query.data.roles} />
+          <Panel title="Who can do this?" aside="roles, sharing and policies together">
+            <AccessQuestion />
+          </Panel>
           <Matrix matrix={query.data} />
         </div>
       )}
