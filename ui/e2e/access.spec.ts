@@ -57,14 +57,14 @@ test("a pipeline is shared with somebody, who sees it, may run it, and sees noth
 
 test("who may do something is answered with the reason, of everybody and of one", async () => {
   const ask = page.getByRole("button", { name: "Ask", exact: true });
-  await page.getByLabel("Action").selectOption("pipelines.run");
+  await page.getByRole("combobox", { name: "Action" }).selectOption("pipelines.run");
   await ask.click();
   const who = page.getByRole("list", { name: "Who may do pipelines.run" }).getByRole("listitem");
   await expect(who.filter({ hasText: guest })).toContainText(`It is shared with ${guest} as operator`);
   await expect(who.filter({ hasText: "owner" })).toContainText("The role PLATFORM_ADMIN, held everywhere");
 
   await page.goto("/roles");
-  await page.getByLabel("Action").selectOption("pipelines.publish");
+  await page.getByRole("combobox", { name: "Action" }).selectOption("pipelines.publish");
   await page.getByLabel(/^To/).fill(shared);
   await page.getByLabel(/^Who/).fill(guest);
   await ask.click();

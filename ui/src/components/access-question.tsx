@@ -131,9 +131,11 @@ function May({ question: { action, object }, who, own }: { question: Question; w
           <Reasons because={told.because} />.
         </p>
       ) : where.length === 0 ? (
-        <p className="text-ink2">Nothing allows it. {told.roles.length > 0 ? `Held here: ${told.roles.join(", ")}.` : "No role is held here."}</p>
+        <>
+          <p className="text-ink2">Nothing allows it. {told.roles.length > 0 ? `Held here: ${told.roles.join(", ")}.` : "No role is held here."}</p>
+          {told.allowed_by.length > 0 ? <p className="text-ink2">Roles that would: {told.allowed_by.join(", ")}.</p> : null}
+        </>
       ) : null}
-      {where.length === 0 && told.allowed_by.length > 0 ? <p className="text-ink2">Roles that would: {told.allowed_by.join(", ")}.</p> : null}
     </div>
   );
 }

@@ -23,6 +23,7 @@ import { DropdownMenu, DropdownMenuContent, DropdownMenuItem, DropdownMenuTrigge
 import { SkeletonRows } from "@/components/ui/skeleton";
 import { hasRoute, nounOf, useKind } from "@/kinds/access";
 import { type ExtraTab, extensionOf } from "@/kinds/registry";
+import { wordOf } from "@/lib/state";
 import { NotFound, PagePending } from "@/shell/fallback";
 import { DetailsDialog } from "./details-dialog";
 import { GenericOverview } from "./overview";
@@ -57,7 +58,7 @@ function tabsOf(kind: KindInfo, extra: ExtraTab[], mayAudit: boolean): TabItem[]
     ...after("revisions"),
     ...(hasRoute(kind, "events") ? [{ id: "events", label: "Events" }] : []),
     ...(hasRoute(kind, "audit") && mayAudit ? [{ id: "audit", label: "Audit" }] : []),
-    ...(hasRoute(kind, "sharing") ? [{ id: "sharing", label: "Sharing" }] : []),
+    { id: "sharing", label: "Sharing" },
     { id: "yaml", label: "YAML" },
   ];
 }
@@ -223,7 +224,7 @@ function Header({ kind, resource }: { kind: KindInfo; resource: ResourceDetail }
         </Fact>
         {resource.latest_revision && resource.latest_revision.number !== resource.published?.number ? (
           <Fact label="Newest revision">
-            <b>r{resource.latest_revision.number}</b> {resource.latest_revision.state}
+            <b>r{resource.latest_revision.number}</b> {wordOf(resource.latest_revision.state).toLowerCase()}
           </Fact>
         ) : null}
         {kind.runnable ? (

@@ -88,15 +88,13 @@ function HolderRow({ holder, mayShare, onChange, onEnd }: { holder: Holder; mayS
           <span className="mono">{holder.as}</span>
         </div>
         <p className="text-ink2">
-          {ALLOWS[holder.as]}{" "}
+          {ALLOWS[holder.as]} {holder.as === "owner" && mayShare ? "Changed under “Edit details…”. " : null}
           <span className="text-ink3">
             By {holder.by} <Ago at={holder.since} />
           </span>
         </p>
       </div>
-      {holder.as === "owner" ? (
-        <span className="text-xs text-ink3">{mayShare ? "changed under “Edit details…”" : "by its details"}</span>
-      ) : mayShare && holder.holder !== me.principal.name ? (
+      {mayShare && holder.as !== "owner" && holder.holder !== me.principal.name ? (
         <span className="flex gap-1.5">
           <Button size="sm" aria-label={`Change what ${holder.holder} may`} onClick={onChange}>
             Change…

@@ -13,6 +13,7 @@ import { NamedDialog } from "@/components/named-dialog";
 import { PageHeader } from "@/components/page";
 import { Panel } from "@/components/panel";
 import { QuotasDialog } from "@/components/quotas-dialog";
+import { RowActions } from "@/components/row-actions";
 import { CommandLine, Empty } from "@/components/situation";
 import { Ago } from "@/components/time";
 import { Button } from "@/components/ui/button";
@@ -63,28 +64,19 @@ export default function ProjectListPage() {
         header: () => <span className="sr-only">Actions</span>,
         meta: { align: "right" },
         cell: ({ row: { original: each } }) => (
-          <span className="flex flex-wrap justify-end gap-1.5">
-            {maySeeQuotas ? (
-              <Button size="sm" aria-label={`Quotas of ${each.name}`} onClick={() => setLimited(each)}>
-                Quotas…
-              </Button>
-            ) : null}
-            {mayUpdate ? (
-              <Button size="sm" aria-label={`Review in ${each.name}`} onClick={() => setReviewed(each)}>
-                Review…
-              </Button>
-            ) : null}
-            {mayUpdate ? (
-              <Button size="sm" aria-label={`Rename ${each.name}`} onClick={() => setRenaming(each)}>
-                Rename…
-              </Button>
-            ) : null}
-            {mayDelete && each.name !== "default" ? (
-              <Button size="sm" variant="danger" aria-label={`Delete ${each.name}`} onClick={() => setDeleting(each)}>
-                Delete…
-              </Button>
-            ) : null}
-          </span>
+          <RowActions
+            of={each.name}
+            actions={[
+              ...(maySeeQuotas ? [{ label: "Quotas…", name: `Quotas of ${each.name}`, onSelect: () => setLimited(each) }] : []),
+              ...(mayUpdate
+                ? [
+                    { label: "Review…", name: `Review in ${each.name}`, onSelect: () => setReviewed(each) },
+                    { label: "Rename…", name: `Rename ${each.name}`, onSelect: () => setRenaming(each) },
+                  ]
+                : []),
+              ...(mayDelete && each.name !== "default" ? [{ label: "Delete…", name: `Delete ${each.name}`, danger: true, onSelect: () => setDeleting(each) }] : []),
+            ]}
+          />
         ),
       }),
     ],

@@ -8,9 +8,9 @@ import { Field } from "@/components/field";
 import { State } from "@/components/state";
 import { NativeSelect } from "@/components/ui/input";
 
-const REVIEW = { none: "none: whoever may publishes", required: "required: somebody else than its authors approves first" } as const satisfies Record<ProjectInfo["review"], string>;
+const REVIEW = { none: "none", required: "required" } as const satisfies Record<ProjectInfo["review"], string>;
 const APPROVAL = {
-  none: "none: whoever may applies them",
+  none: "none",
   low: "all plans",
   medium: "plans of medium and high risk",
   high: "plans of high risk",
@@ -48,7 +48,8 @@ export function ReviewModeDialog({ project, onClose }: { project: ProjectInfo; o
       title={`Review in ${project.name}`}
       effect={
         <p>
-          Where a review is required, nothing is published that somebody else has not approved, whichever way it is asked for. What is published stays.
+          Where a review is required, nothing is published that somebody else than its authors has not approved, whichever way it is asked for. What is published stays. A second
+          person can be asked for each plan of some risk, too.
         </p>
       }
       confirm="Set review"
