@@ -36,7 +36,7 @@ function One({ label, offered, value, onChange, id, describedBy }: OneProps & { 
         id={id}
         aria-describedby={describedBy}
         value={now ?? ""}
-        className="mono w-auto min-w-0 flex-1"
+        className="mono w-auto min-w-56 flex-1"
         onChange={(event) => {
           const chosen = event.target.value;
           if (chosen !== now) onChange(chosen === "" ? null : chosen);

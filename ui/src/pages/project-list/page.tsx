@@ -41,7 +41,7 @@ export default function ProjectListPage() {
         cell: ({ row: { original: each } }) => (
           <div className="sm:min-w-32">
             {/* Another project is another console: its address loads anew. */}
-            <a href={`${prefixOf({ tenant: tenant.name, project: each.name })}/`} className="link font-[540] max-sm:-mb-2.5 max-sm:inline-flex max-sm:min-h-11 max-sm:items-center">
+            <a href={`${prefixOf({ tenant: tenant.name, project: each.name })}/`} className="link hit-text font-[540]">
               {each.name}
             </a>
             {each.id === project.id ? <span className="ml-2 text-xs text-ink3">you are here</span> : null}

@@ -32,7 +32,7 @@ function useColumns(here: string, mayUpdate: boolean, maySeeQuotas: boolean, may
         cell: ({ row: { original: tenant } }) => (
           <div className="sm:min-w-32">
             {/* Another tenant is another console: its address loads anew. */}
-            <a href={`${prefixOf({ tenant: tenant.name })}/`} className="link font-[540] max-sm:-mb-2.5 max-sm:inline-flex max-sm:min-h-11 max-sm:items-center">
+            <a href={`${prefixOf({ tenant: tenant.name })}/`} className="link hit-text font-[540]">
               {tenant.name}
             </a>
             {tenant.id === here ? <span className="ml-2 text-xs text-ink3">you are here</span> : null}
