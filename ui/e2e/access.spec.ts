@@ -49,7 +49,9 @@ test("a pipeline is shared with somebody, who sees it, may run it, and sees noth
   await expect(table.getByRole("link", { name: "curate", exact: true })).toBeVisible();
   await expect(table.locator("tbody tr")).toHaveCount(1);
   await expect(other.page.getByRole("link", { name: "New pipeline" })).toHaveCount(0);
-  await expect(other.page.getByRole("navigation", { name: "Main" }).getByRole("link", { name: "Secrets" })).toHaveCount(0);
+  const main = other.page.getByRole("navigation", { name: "Main" });
+  await expect(main.getByRole("link", { name: "Runs" })).toBeVisible();
+  for (const room of ["Secrets", "Connections", "Members"]) await expect(main.getByRole("link", { name: room })).toHaveCount(0);
   await table.getByRole("link", { name: "curate", exact: true }).click();
   await expect(other.page.getByRole("button", { name: "Start run…" })).toBeVisible();
   await expect(other.page.getByRole("link", { name: "Edit", exact: true })).toHaveCount(0);

@@ -159,6 +159,13 @@ export interface ResourceFilters {
 export const resourcesQuery = (plural: string, filters: ResourceFilters = {}, limit = PAGE) =>
   pages<Resource>(["resources", plural], `/${segment(plural)}`, { ...filters }, limit);
 
+/** Whether there is one that one may read. */
+export const anyResourceQuery = (plural: string) =>
+  queryOptions({
+    queryKey: ["resources", plural, "any"],
+    queryFn: async ({ signal }) => (await api.get<Page<Resource>>(`/${segment(plural)}`, { limit: 1 }, signal)).items.length > 0,
+  });
+
 export const resourceQuery = (plural: string, name: string) =>
   queryOptions({
     queryKey: ["resource", plural, name],

@@ -5,6 +5,7 @@ import { useMay } from "@/access/may";
 import { canIQuery, meQuery, rolesQuery, whoCanQuery } from "@/api/queries";
 import type { CanI } from "@/api/types";
 import { Field } from "@/components/field";
+import { Panel } from "@/components/panel";
 import { PrincipalInput } from "@/components/principal-input";
 import { Reasons } from "@/components/reasons";
 import { Empty, Failure } from "@/components/situation";
@@ -12,7 +13,6 @@ import { State } from "@/components/state";
 import { Button } from "@/components/ui/button";
 import { Input, NativeSelect } from "@/components/ui/input";
 import { SkeletonRows } from "@/components/ui/skeleton";
-import { cn } from "@/lib/cn";
 
 interface Question {
   action: string;
@@ -34,9 +34,9 @@ export function AccessQuestion({ of }: { of?: { plural: string; name: string } }
   const [asked, setAsked] = useState<Question | null>(null);
   const action = chosen || (actions[0] ?? "");
   return (
-    <>
+    <Panel title={mayAskOfOthers ? "Who can do this?" : "May you do this?"} aside="roles, sharing and policies together">
       <form
-        className={cn("grid items-end gap-3 px-3.5 py-3", of ? "sm:grid-cols-[1fr_1fr_auto]" : "sm:grid-cols-2 lg:grid-cols-[1fr_1fr_1fr_auto]")}
+        className="flex flex-wrap items-end gap-3 px-3.5 py-3 *:min-w-52 *:flex-1 sm:[&>button]:min-w-0 sm:[&>button]:flex-none"
         onSubmit={(event) => {
           event.preventDefault();
           setAsked({ action, object: of ? `${of.plural}/${of.name}` : object.trim() || undefined, who: mayAskOfOthers ? who || undefined : me.principal.name });
@@ -72,7 +72,7 @@ export function AccessQuestion({ of }: { of?: { plural: string; name: string } }
         </Button>
       </form>
       {asked ? <div className="border-t">{asked.who ? <May question={asked} who={asked.who} own={asked.who === me.principal.name} /> : <Who question={asked} />}</div> : null}
-    </>
+    </Panel>
   );
 }
 

@@ -12,7 +12,7 @@ import { Command, CommandEmpty, CommandGroup, CommandInput, CommandItem, Command
 import { Dialog, DialogContent } from "@/components/ui/dialog";
 import { State } from "@/components/state";
 import { Ago } from "@/components/time";
-import { nounOf, titleOf, useKinds } from "@/kinds/access";
+import { nounOf, titleOf, useSeenKinds } from "@/kinds/access";
 import { setPreference, usePreferences } from "@/lib/preferences";
 import { Dialog as Primitive } from "radix-ui";
 
@@ -20,7 +20,7 @@ const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 
 function PaletteBody({ close }: { close: () => void }) {
   const may = useMay();
-  const kinds = useKinds().filter((kind) => may(`${kind.plural}.list`, "some"));
+  const kinds = useSeenKinds();
   const navigate = useNavigate();
   const { theme, zone } = usePreferences();
   const [text, setText] = useState("");

@@ -61,9 +61,7 @@ export default function SharingTab({ kind, resource }: TabProps) {
           </ul>
         )}
       </Panel>
-      <Panel title="Who can do this?" aside="roles, sharing and policies together">
-        <AccessQuestion of={of} />
-      </Panel>
+      <AccessQuestion of={of} />
       {sharing ? <ShareDialog {...of} holder={sharing === "new" ? undefined : sharing} onClose={() => setSharing(null)} /> : null}
       {ending ? <UnshareDialog {...of} holder={ending} onClose={() => setEnding(null)} /> : null}
     </div>

@@ -34,9 +34,7 @@ export default function RoleListPage() {
       ) : (
         <div className="grid grid-cols-[minmax(0,1fr)] gap-3.5">
           <Summaries roles={query.data.roles} />
-          <Panel title="Who can do this?" aside="roles, sharing and policies together">
-            <AccessQuestion />
-          </Panel>
+          <AccessQuestion />
           <Matrix matrix={query.data} />
         </div>
       )}
@@ -115,7 +113,7 @@ function Matrix({ matrix }: { matrix: RoleMatrix }) {
       return next;
     });
   return (
-    <Panel title="What each allows" aside="open a row for its actions">
+    <Panel title="What each allows" aside="within the place where it is held; open a row for its actions">
       <div className="relative overflow-x-auto rounded-b-lg">
         {/* A cell that stays in place keeps its own line alone. */}
         <table className="w-full border-separate border-spacing-0" aria-label="What each role allows">
