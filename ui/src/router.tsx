@@ -83,7 +83,7 @@ const run = createRoute({
   getParentRoute: () => app,
   path: "/runs/$run",
   validateSearch: runSearch,
-  component: guarded({ right: { action: "runs.read" } }, lazyPage(() => import("@/pages/run/page"))),
+  component: guarded({ right: { action: "runs.read", at: "some" } }, lazyPage(() => import("@/pages/run/page"))),
 });
 
 const jobs = createRoute({
@@ -96,7 +96,7 @@ const jobs = createRoute({
 const job = createRoute({
   getParentRoute: () => app,
   path: "/jobs/$job",
-  component: guarded({ right: { action: "jobs.read" } }, lazyPage(() => import("@/pages/job/page"))),
+  component: guarded({ right: { action: "jobs.read", at: "some" } }, lazyPage(() => import("@/pages/job/page"))),
 });
 
 const plans = createRoute({
@@ -109,7 +109,7 @@ const plans = createRoute({
 const plan = createRoute({
   getParentRoute: () => app,
   path: "/plans/$plan",
-  component: guarded({ right: { action: "plans.read" } }, lazyPage(() => import("@/pages/plan/page"))),
+  component: guarded({ right: { action: "plans.read", at: "some" } }, lazyPage(() => import("@/pages/plan/page"))),
 });
 
 const reviews = createRoute({

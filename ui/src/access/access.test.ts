@@ -5,12 +5,20 @@ import { placeName, placesOf } from "./places";
 import { roomsFor } from "./rooms";
 
 it("looks at a right at its own level", () => {
-  const may = mayOf({ permissions: ["runs.list", "members.list"], tenant_permissions: ["projects.list"], platform_permissions: [] });
+  const may = mayOf({ permissions: ["runs.list", "members.list"], some_permissions: [], tenant_permissions: ["projects.list"], platform_permissions: [] });
   expect(may("runs.list")).toBe(true);
   expect(may("runs.list", "tenant")).toBe(false);
   expect(may("members.list", "tenant")).toBe(false);
-  expect(mayOf({ permissions: ["*"], tenant_permissions: [], platform_permissions: [] })("runs.list")).toBe(true);
+  expect(mayOf({ permissions: ["*"], some_permissions: [], tenant_permissions: [], platform_permissions: [] })("runs.list")).toBe(true);
   expect(roomsFor(may).map((room) => room.to)).toEqual(["/runs", "/reviews", "/roles", "/projects"]);
+});
+
+it("shows whom something is shared with the pages that are about it, and no others", () => {
+  const some = ["runs.list", "runs.read", "audit.read", "secrets.list", "members.list"];
+  const may = mayOf({ permissions: ["kinds.list"], some_permissions: some, tenant_permissions: [], platform_permissions: [] });
+  expect(may("runs.read")).toBe(false);
+  expect(may("runs.read", "some")).toBe(true);
+  expect(roomsFor(may).map((room) => room.to)).toEqual(["/runs", "/reviews", "/audit", "/roles"]);
 });
 
 it("reads the patterns of roles as the server does", () => {

@@ -3,14 +3,13 @@ import { useQuery, useSuspenseQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import type { ReactNode } from "react";
 import { meQuery, rolesQuery } from "@/api/queries";
-import type { Level } from "@/api/types";
 import { PageHeader } from "@/components/page";
 import { Panel } from "@/components/panel";
 import { Empty } from "@/components/situation";
 import { Button } from "@/components/ui/button";
-import { covers, PLACE, type Right, useMay } from "./may";
+import { covers, PLACE, type Reach, type Right, useMay } from "./may";
 
-const REACH: Record<Level, number> = { project: 0, tenant: 1, platform: 2 };
+const LEVEL: Record<Reach, number> = { some: 0, project: 0, tenant: 1, platform: 2 };
 
 export function Needs({ right, children }: { right: Right; children: ReactNode }) {
   const may = useMay();
@@ -21,7 +20,7 @@ function Missing({ right: { action, at = "project" } }: { right: Right }) {
   const me = useSuspenseQuery(meQuery).data;
   // A role that is held in a tenant gives nothing on the platform.
   const giving = (useQuery(rolesQuery).data?.roles ?? [])
-    .filter((role) => role.levels.some((level) => REACH[level] >= REACH[at]) && role.allows.some((pattern) => covers(pattern, action)))
+    .filter((role) => role.levels.some((level) => LEVEL[level] >= LEVEL[at]) && role.allows.some((pattern) => covers(pattern, action)))
     .map((role) => role.name);
   const { roles } = me.principal;
   return (

@@ -1,4 +1,5 @@
 // The pages that do not belong to a kind: where they stand in the navigation, and the right without which they are not shown.
+// Those that show what is about a resource are there for whom it is shared with, too.
 // Navigation, palette, breadcrumb and the pages' own guard read this one table.
 import type { May, Right } from "./may";
 
@@ -21,13 +22,13 @@ export interface Room {
 }
 
 export const ROOMS = [
-  { to: "/runs", label: "Runs", group: "operate", right: { action: "runs.list" } },
-  { to: "/jobs", label: "Jobs", group: "operate", right: { action: "jobs.list" } },
-  { to: "/plans", label: "Plans", group: "operate", right: { action: "plans.list" } },
+  { to: "/runs", label: "Runs", group: "operate", right: { action: "runs.list", at: "some" } },
+  { to: "/jobs", label: "Jobs", group: "operate", right: { action: "jobs.list", at: "some" } },
+  { to: "/plans", label: "Plans", group: "operate", right: { action: "plans.list", at: "some" } },
   { to: "/engines", label: "Engines", group: "operate", right: { action: "engines.list" } },
   { to: "/reviews", label: "Reviews", group: "understand" },
-  { to: "/events", label: "Events", group: "understand", right: { action: "events.list" } },
-  { to: "/audit", label: "Audit", group: "understand", right: { action: "audit.read" } },
+  { to: "/events", label: "Events", group: "understand", right: { action: "events.list", at: "some" } },
+  { to: "/audit", label: "Audit", group: "understand", right: { action: "audit.read", at: "some" } },
   { to: "/secrets", label: "Secrets", group: "platform", right: { action: "secrets.list" } },
   { to: "/members", label: "Members", group: "access", right: { action: "members.list", at: "tenant" } },
   { to: "/teams", label: "Teams", group: "access", right: { action: "teams.list", at: "tenant" } },

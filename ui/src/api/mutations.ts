@@ -26,6 +26,7 @@ import type {
   RollbackBody,
   RotatedKey,
   SecretInfo,
+  Share,
   SignedIn,
   StartBody,
   StoredPlan,
@@ -107,6 +108,10 @@ export const quotasSet = (of: "tenants" | "projects", name: string, limits: Limi
 export const scopeDelete = (of: "tenants" | "projects", name: string, reason: string, idempotencyKey: string) =>
   api.post<JobStarted>(`/${of}/${segment(name)}/delete`, { body: { confirm: name, reason }, idempotencyKey });
 
+/** What a deletion would take away: its plan by a dry run. */
+export const scopeDeletePreview = (of: "tenants" | "projects", name: string, signal?: AbortSignal) =>
+  api.post<Preview>(`/${of}/${segment(name)}/delete`, { body: {}, query: { dry_run: true }, signal });
+
 const secretAt = (path: string) => `/secrets/${path.split("/").map(segment).join("/")}`;
 
 export const secretWrite = (path: string, value: string) => api.put<SecretInfo>(secretAt(path), { body: { value } });
@@ -136,6 +141,14 @@ export const resourceArchive = (plural: string, name: string, version: number) =
   api.delete<Resource>(at(plural, name), { ifMatch: version });
 
 export const resourceRestore = (plural: string, name: string) => api.post<Resource>(`${at(plural, name)}/restore`);
+
+const sharedWith = (plural: string, name: string, holder: string) => `${at(plural, name)}/sharing/${segment(holder)}`;
+
+/** The holder is a name, or `team:` and a team's name. */
+export const resourceShare = (plural: string, name: string, holder: string, as: Share) =>
+  api.put<void>(sharedWith(plural, name, holder), { body: { as } });
+
+export const resourceUnshare = (plural: string, name: string, holder: string) => api.delete<void>(sharedWith(plural, name, holder));
 
 export const workingCopySave = (plural: string, name: string, spec: JsonObject, version: number) =>
   api.put<WorkingCopy>(`${at(plural, name)}/working-copy`, { body: { spec }, ifMatch: version });

@@ -2,15 +2,18 @@
 // stream finds what to refresh by these keys (see live/apply.ts).
 import { infiniteQueryOptions, keepPreviousData, queryOptions, skipToken } from "@tanstack/react-query";
 import { api, segment } from "./client";
-import { changePreview } from "./mutations";
+import { changePreview, scopeDeletePreview } from "./mutations";
 import type {
+  AbleList,
   AuditChain,
   AuditRecord,
+  CanI,
   Credential,
   Engine,
   EventPage,
   Explanation,
   HeldRole,
+  Holder,
   InboxCounts,
   InboxItem,
   Job,
@@ -43,6 +46,7 @@ import type {
   TenantInfo,
   User,
   Verification,
+  WhatIf,
   WorkingCopy,
 } from "./types";
 
@@ -89,6 +93,32 @@ export const rolesQuery = queryOptions({
   staleTime: Infinity,
 });
 
+/** Whether one may, or somebody else; of the project as a whole where no object is named. */
+export const canIQuery = (action: string, object?: string, as?: string) =>
+  queryOptions({
+    queryKey: ["access", "can-i", action, object, as],
+    queryFn: ({ signal }) => api.get<CanI>("/auth/can-i", { action, object, as }, signal),
+    staleTime: 0,
+    retry: false,
+  });
+
+export const whoCanQuery = (action: string, object?: string) =>
+  queryOptions({
+    queryKey: ["access", "who-can", action, object],
+    queryFn: ({ signal }) => api.get<AbleList>("/auth/who-can", { action, object }, signal),
+    staleTime: 0,
+    retry: false,
+  });
+
+/** What would change for whom if a policy of this name had this text. */
+export const whatIfQuery = (policy: { name: string; cedar: string }) =>
+  queryOptions({
+    queryKey: ["access", "what-if", policy],
+    queryFn: ({ signal }) => api.post<WhatIf>("/auth/what-if", { body: { policies: [policy] }, signal }),
+    staleTime: 0,
+    retry: false,
+  });
+
 export const usersQuery = (limit = PAGE) => pages<User>(["users"], "/users", {}, limit);
 
 export const userQuery = (name: string) =>
@@ -129,10 +159,24 @@ export interface ResourceFilters {
 export const resourcesQuery = (plural: string, filters: ResourceFilters = {}, limit = PAGE) =>
   pages<Resource>(["resources", plural], `/${segment(plural)}`, { ...filters }, limit);
 
+/** Whether there is one that one may read. */
+export const anyResourceQuery = (plural: string) =>
+  queryOptions({
+    queryKey: ["resources", plural, "any"],
+    queryFn: async ({ signal }) => (await api.get<Page<Resource>>(`/${segment(plural)}`, { limit: 1 }, signal)).items.length > 0,
+  });
+
 export const resourceQuery = (plural: string, name: string) =>
   queryOptions({
     queryKey: ["resource", plural, name],
     queryFn: ({ signal }) => api.get<ResourceDetail>(`/${segment(plural)}/${segment(name)}`, {}, signal),
+  });
+
+/** Whom it belongs to and with whom it is shared. */
+export const sharingQuery = (plural: string, name: string) =>
+  queryOptions({
+    queryKey: ["sharing", plural, name],
+    queryFn: async ({ signal }) => (await api.get<{ items: Holder[] }>(`/${segment(plural)}/${segment(name)}/sharing`, {}, signal)).items,
   });
 
 export const workingCopyQuery = (plural: string, name: string) =>
@@ -165,6 +209,16 @@ export const quotasQuery = (of: "tenants" | "projects", name: string) =>
   queryOptions({
     queryKey: ["quotas", of, name],
     queryFn: ({ signal }) => api.get<Quotas>(`/${of}/${segment(name)}/quotas`, {}, signal),
+  });
+
+/** What deleting it would take away. */
+export const deletionQuery = (of: "tenants" | "projects", name: string) =>
+  queryOptions({
+    queryKey: ["deletion", of, name],
+    queryFn: ({ signal }) => scopeDeletePreview(of, name, signal),
+    staleTime: 0,
+    gcTime: 0,
+    retry: false,
   });
 
 /** What a reviewer sees. Its plan is made for each answer, so an old one is asked for again. */

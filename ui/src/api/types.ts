@@ -50,7 +50,7 @@ export type KindInfo = Narrowed<Schemas["KindEntry"], { schema: JsonSchema; exam
 
 export type Resource = Schemas["Resource"];
 // The description has one detail for each kind that it knows; the pages take any kind.
-export type ResourceDetail = Resource & { spec: JsonObject | null; params_schema: JsonSchema | null };
+export type ResourceDetail = Resource & { spec: JsonObject | null; params_schema: JsonSchema | null; allowed: string[] };
 export type ScheduleStatus = Schemas["ScheduleStatus"];
 export type ScheduleFiring = Schemas["ScheduleFiring"];
 export type WorkingCopy = Narrowed<Schemas["WorkingCopy"], { spec: JsonObject }>;
@@ -126,6 +126,15 @@ export type Quotas = Schemas["Quotas"];
 export type Limits = Schemas["Limits"];
 /** A token as it is shown, once. */
 export type MadeToken = Schemas["ServiceToken"];
+
+// Single resources, and questions about access.
+export type Share = Schemas["Share"];
+export type Holder = Schemas["Holder"];
+export type Reason = Schemas["Reason"];
+export type CanI = Schemas["CanI"];
+export type AbleList = Schemas["AbleList"];
+export type WhatIf = Schemas["WhatIf"];
+export type WhatIfChange = Schemas["WhatIfChange"];
 
 export type SecretInfo = Schemas["SecretInfo"];
 export type KeyReading = Schemas["KeyReading"];

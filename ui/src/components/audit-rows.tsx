@@ -8,6 +8,7 @@ import type { AuditFilters } from "@/api/queries";
 import { usePluralOf } from "@/kinds/access";
 import { cn } from "@/lib/cn";
 import { absolute, count, plural as counted } from "@/lib/format";
+import { factText } from "@/lib/plan";
 import { usePreferences } from "@/lib/preferences";
 import { ChangeList } from "./change-list";
 import { Id } from "./copy";
@@ -68,7 +69,7 @@ function ObjectName({ record }: { record: AuditRecord }) {
   }
   return (
     <span className="[overflow-wrap:anywhere]">
-      {kind} {name}
+      {kind} {factText(name)}
     </span>
   );
 }

@@ -1,7 +1,9 @@
 // The structural changes between two specs, each by its JSON pointer.
 import type { Change } from "@/api/types";
-import { inlineJson } from "@/lib/format";
+import { byField } from "@/lib/changes";
 import { cn } from "@/lib/cn";
+import { inlineJson } from "@/lib/format";
+import { factText } from "@/lib/plan";
 
 const OP = {
   add: { sign: "+", word: "added", tone: "text-ok" },
@@ -10,7 +12,7 @@ const OP = {
 };
 
 function Value({ value, className }: { value: unknown; className?: string }) {
-  const text = inlineJson(value);
+  const text = typeof value === "object" && value !== null ? factText(value) : inlineJson(value);
   return (
     <code title={text.length > 160 ? text : undefined} className={cn("mono rounded px-1 break-all", className)}>
       {text.length > 160 ? `${text.slice(0, 158)}…` : text}
@@ -21,7 +23,7 @@ function Value({ value, className }: { value: unknown; className?: string }) {
 export function ChangeList({ changes }: { changes: readonly Change[] }) {
   return (
     <ul>
-      {changes.map((change, i) => {
+      {byField(changes).map((change, i) => {
         const op = OP[change.op];
         return (
           <li key={i} className="grid grid-cols-[20px_minmax(0,1fr)] gap-x-2 border-t px-3.5 py-2 first:border-t-0">

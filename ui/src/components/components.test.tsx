@@ -77,7 +77,7 @@ describe("param form", () => {
 /** A cache of somebody who may keep plans. */
 function clientOfPlanner() {
   const client = new QueryClient();
-  client.setQueryData(["me"], { permissions: ["plans.create"], tenant_permissions: [], platform_permissions: [] });
+  client.setQueryData(["me"], { permissions: ["plans.create"], some_permissions: [], tenant_permissions: [], platform_permissions: [] });
   return client;
 }
 

@@ -88,7 +88,7 @@ export function DataTable<T extends RowData>({
             {rows.map((row) => (
               <tr key={row.id} className="border-t hover:bg-sunken/60">
                 {row.getAllCells().map((cell) => (
-                  <td key={cell.id} className={cn("px-3.5 py-1.5 align-middle", cellClass(cell.column.columnDef.meta))}>
+                  <td key={cell.id} className={cn("px-3.5 py-1.5 align-middle max-sm:h-11", cellClass(cell.column.columnDef.meta))}>
                     <table.FlexRender cell={cell} />
                   </td>
                 ))}

@@ -1,5 +1,6 @@
 // The fields of a run's params. Each says its bounds and its default; errors stand under the field they are about.
 import { useId } from "react";
+import { Prose } from "@/components/prose";
 import { Input, NativeSelect, Textarea } from "@/components/ui/input";
 import { Switch } from "@/components/ui/switch";
 import { inlineJson } from "@/lib/format";
@@ -68,7 +69,11 @@ function Field({
         />
       )}
       <div id={described} className="mt-1 text-xs">
-        {field.description ? <p className="text-ink2">{field.description}</p> : null}
+        {field.description ? (
+          <p className="text-ink2">
+            <Prose>{field.description}</Prose>
+          </p>
+        ) : null}
         {violations.map((violation, i) => (
           <p key={i} className="text-bad" role="alert">
             {violation.detail}

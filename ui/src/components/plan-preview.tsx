@@ -67,7 +67,7 @@ export function PlanPreview({
           <b className="font-[560]">Plan</b>
           {preview ? <span className={closed.length > 0 ? "text-bad" : "text-ink2"}>{summaryOf(preview.plan)}</span> : null}
         </button>
-        {may("plans.create") ? (
+        {may("plans.create", "some") ? (
           <Button size="sm" variant="ghost" className="ml-auto" disabled={keep.isPending || incomplete} onClick={() => keep.mutate()}>
             {keep.isPending ? "Keeping…" : "Keep as a plan"}
           </Button>

@@ -7,14 +7,24 @@ import { Input } from "@/components/ui/input";
 
 const MANY = 500;
 
-export function PrincipalInput({ value, onChange, teams: withTeams = false }: { value: string; onChange: (name: string) => void; teams?: boolean }) {
+export function PrincipalInput({
+  value,
+  onChange,
+  teams: withTeams = false,
+  required = true,
+}: {
+  value: string;
+  onChange: (name: string) => void;
+  teams?: boolean;
+  required?: boolean;
+}) {
   const may = useMay();
   const known = useId();
   const users = useInfiniteQuery({ ...usersQuery(MANY), enabled: may("users.list", "platform") }).data ?? [];
   const teams = useInfiniteQuery({ ...teamsQuery(MANY), enabled: withTeams && may("teams.list", "tenant") }).data ?? [];
   return (
     <>
-      <Input value={value} required list={known} autoCapitalize="none" autoComplete="off" spellCheck={false} onChange={(event) => onChange(event.target.value.trim())} />
+      <Input value={value} required={required} list={known} autoCapitalize="none" autoComplete="off" spellCheck={false} onChange={(event) => onChange(event.target.value.trim())} />
       <datalist id={known}>
         {users.map((user) => (
           <option key={user.id} value={user.name}>

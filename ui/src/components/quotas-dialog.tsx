@@ -93,7 +93,7 @@ function LimitsDialog({ of, quotas, onClose }: { of: Of; quotas: Quotas; onClose
       {LIMITS.map(({ key, label, unit }) => {
         const { limit, usage } = quotas[key];
         return (
-          <Field key={key} label={label} hint={`${unit === "bytes" ? bytes(usage) : count(usage)} used`} wrong={isLimit(typed[key]) ? null : "A whole number, or nothing."}>
+          <Field key={key} label={label} hint={unit === "bytes" ? `${bytes(usage)} used${limit === null ? "" : ` of ${bytes(limit)}`}` : `${count(usage)} used`} wrong={isLimit(typed[key]) ? null : "A whole number, or nothing."}>
             <Input
               value={typed[key]}
               inputMode="numeric"

@@ -2,6 +2,7 @@
 import type { Json, JsonSchema } from "@/api/types";
 import { inlineJson } from "@/lib/format";
 import { memberSchema, resolved } from "@/lib/schema";
+import { Prose } from "./prose";
 
 function isObject(value: Json): value is { [key: string]: Json } {
   return typeof value === "object" && value !== null && !Array.isArray(value);
@@ -20,9 +21,13 @@ function Entry({ name, value, schema, root, depth }: { name: string; value: Json
           {nested ? (
             <span className="text-ink3">{nested.length === 0 ? "empty" : known?.title}</span>
           ) : (
-            <span className="mono break-words whitespace-pre-wrap">{inlineJson(value)}</span>
+            <span className="mono break-words whitespace-pre-wrap">{Array.isArray(value) ? value.map(inlineJson).join(", ") : inlineJson(value)}</span>
           )}
-          {known?.description ? <div className="text-xs text-ink3">{known.description}</div> : null}
+          {known?.description ? (
+            <div className="text-xs text-ink3">
+              <Prose>{known.description}</Prose>
+            </div>
+          ) : null}
         </dd>
       </div>
       {nested?.map(([key, each]) => (

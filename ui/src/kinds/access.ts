@@ -1,10 +1,20 @@
 // What a kind has, read from GET /kinds: nothing about a kind is known here but what the server says of it.
-import { useSuspenseQuery } from "@tanstack/react-query";
-import { kindsQuery } from "@/api/queries";
+import { useQueries, useSuspenseQuery } from "@tanstack/react-query";
+import { useMay } from "@/access/may";
+import { anyResourceQuery, kindsQuery } from "@/api/queries";
 import type { KindInfo } from "@/api/types";
 
 export function useKinds(): KindInfo[] {
   return useSuspenseQuery(kindsQuery).data;
+}
+
+/** The kinds of which one sees something. Who may read single resources alone sees the kinds that these are of. */
+export function useSeenKinds(): KindInfo[] {
+  const may = useMay();
+  const kinds = useKinds().filter((kind) => may(`${kind.plural}.list`, "some"));
+  const partly = kinds.filter((kind) => !may(`${kind.plural}.list`)).map((kind) => kind.plural);
+  const found = useQueries({ queries: partly.map(anyResourceQuery) });
+  return kinds.filter(({ plural }) => !partly.includes(plural) || found[partly.indexOf(plural)]?.data === true);
 }
 
 export function useKind(plural: string): KindInfo | null {

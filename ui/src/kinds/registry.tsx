@@ -1,7 +1,7 @@
 // What a kind's pages have beyond the common frame. A kind that is not named here is complete without it: list,
 // detail, revisions, audit and YAML come from what the server says of the kind.
 import { type ComponentType, lazy, type LazyExoticComponent } from "react";
-import type { KindInfo, Resource, ResourceDetail } from "@/api/types";
+import type { JsonObject, KindInfo, Resource, ResourceDetail } from "@/api/types";
 import type { PipelineStarter } from "./pipeline/starter";
 
 export interface TabProps {
@@ -25,6 +25,14 @@ export interface RowProps {
   resource: Resource;
 }
 
+export interface DraftProps {
+  resource: ResourceDetail;
+  /** The working copy as it is saved. */
+  spec: JsonObject;
+  /** What is typed is saved, and nothing is wrong with it. */
+  valid: boolean;
+}
+
 export interface KindExtension {
   tabs: ExtraTab[];
   /** A form for the first document of an item, before the editor. */
@@ -35,6 +43,8 @@ export interface KindExtension {
   action?: LazyExoticComponent<ComponentType<TabProps>>;
   /** Takes the place of the generic overview. */
   overview?: LazyExoticComponent<ComponentType<TabProps>>;
+  /** Stands below the checks of the working copy. */
+  draft?: LazyExoticComponent<ComponentType<DraftProps>>;
   /** The document that a new item begins with. */
   starter?: () => Promise<PipelineStarter>;
 }
@@ -52,6 +62,7 @@ const EXTENSIONS: Record<string, KindExtension> = {
     column: { header: "Last test", cell: lazy(() => import("./connection/last-test-cell")) },
     action: lazy(() => import("./connection/test-button")),
   },
+  policies: { tabs: [], draft: lazy(() => import("./policy/what-if")) },
   schedules: { overview: lazy(() => import("./schedule/overview")), tabs: [] },
 };
 

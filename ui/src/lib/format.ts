@@ -9,7 +9,7 @@ export function count(value: number | null | undefined): string {
   return value === null || value === undefined ? NONE : whole.format(value);
 }
 
-export function plural(value: number, one: string, many = `${one}s`): string {
+export function plural(value: number, one: string, many = one.replace(/([^aeiou])y$/, "$1ie") + "s"): string {
   return `${count(value)} ${value === 1 ? one : many}`;
 }
 

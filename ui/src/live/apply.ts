@@ -104,6 +104,7 @@ export class LiveApplier {
       // What a plan rests on may have moved.
       this.mark(["explain", "plans"]);
       this.mark(["resources", plural]);
+      if (family === "resource") this.mark(["sharing", plural, name]);
       if (family === "revision") {
         this.mark(["review", plural, name]);
         this.mark(["comments", plural, name]);

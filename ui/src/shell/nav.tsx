@@ -6,7 +6,7 @@ import { useMay } from "@/access/may";
 import { GROUPS, roomsFor } from "@/access/rooms";
 import { inboxCountsQuery, runsQuery } from "@/api/queries";
 import type { KindInfo } from "@/api/types";
-import { titleOf, useKinds } from "@/kinds/access";
+import { titleOf, useSeenKinds } from "@/kinds/access";
 import { Brand } from "./brand";
 import { ScopeSwitch } from "./scope-switch";
 
@@ -31,7 +31,7 @@ function KindLinks({ kinds }: { kinds: KindInfo[] }) {
 
 export function Nav() {
   const may = useMay();
-  const kinds = useKinds().filter((kind) => may(`${kind.plural}.list`));
+  const kinds = useSeenKinds();
   const rooms = roomsFor(may);
   return (
     <nav aria-label="Main" className="flex flex-col gap-0.5 px-2.5 py-3">

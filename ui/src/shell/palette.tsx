@@ -12,7 +12,7 @@ import { Command, CommandEmpty, CommandGroup, CommandInput, CommandItem, Command
 import { Dialog, DialogContent } from "@/components/ui/dialog";
 import { State } from "@/components/state";
 import { Ago } from "@/components/time";
-import { nounOf, titleOf, useKinds } from "@/kinds/access";
+import { nounOf, titleOf, useSeenKinds } from "@/kinds/access";
 import { setPreference, usePreferences } from "@/lib/preferences";
 import { Dialog as Primitive } from "radix-ui";
 
@@ -20,12 +20,12 @@ const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 
 function PaletteBody({ close }: { close: () => void }) {
   const may = useMay();
-  const kinds = useKinds().filter((kind) => may(`${kind.plural}.list`));
+  const kinds = useSeenKinds();
   const navigate = useNavigate();
   const { theme, zone } = usePreferences();
   const [text, setText] = useState("");
   const q = useDeferredValue(text.trim());
-  const runs = useInfiniteQuery({ ...runsQuery({}, 20), enabled: may("runs.list") }).data ?? [];
+  const runs = useInfiniteQuery({ ...runsQuery({}, 20), enabled: may("runs.list", "some") }).data ?? [];
   const found = useQueries({
     queries: kinds.map((kind) => ({
       queryKey: ["resources", kind.plural, "palette", q],
@@ -34,7 +34,7 @@ function PaletteBody({ close }: { close: () => void }) {
     })),
   });
   const lookUp = UUID.test(q) || /^[a-z][a-z0-9-]*#\d+$/.test(q);
-  const exact = useQuery({ ...runQuery(q), enabled: lookUp && may("runs.read"), retry: false }).data;
+  const exact = useQuery({ ...runQuery(q), enabled: lookUp && may("runs.read", "some"), retry: false }).data;
 
   const go = (to: () => unknown) => () => {
     close();
@@ -91,7 +91,7 @@ function PaletteBody({ close }: { close: () => void }) {
         {needle ? (
           <CommandGroup heading="Actions">
             {resources
-              .filter(({ kind, resource }) => kind.runnable && resource.published && may(`${kind.plural}.run`))
+              .filter(({ kind, resource }) => kind.runnable && resource.published && may(`${kind.plural}.run`, "some"))
               .map(({ kind, resource }) => (
                 <CommandItem
                   key={resource.id}

@@ -35,7 +35,7 @@ export function Shell() {
   const { theme, zone } = usePreferences();
 
   const may = useMay();
-  const mayFollow = may("events.list");
+  const mayFollow = may("events.list", "some");
   useEffect(() => {
     if (mayFollow) connectLive(applier.batch);
   }, [mayFollow]);

@@ -1,7 +1,7 @@
 // A connection's working copy as a form. It is saved on demand, and published from here or from the YAML tab.
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useMemo, useState } from "react";
-import { useMayDo } from "@/access/may";
+import { useMayOn } from "@/access/may";
 import { ApiError } from "@/api/error";
 import { workingCopySave } from "@/api/mutations";
 import { workingCopyQuery } from "@/api/queries";
@@ -38,7 +38,7 @@ export default function FormTab(props: TabProps) {
 
 function Editor({ kind, resource, copy }: TabProps & { copy: WorkingCopy }) {
   const client = useQueryClient();
-  const mayDo = useMayDo(kind.plural);
+  const mayDo = useMayOn(kind.plural, resource.name);
   const [told, setTold] = useState(false);
   const [publishing, setPublishing] = useState(false);
   const state = useConnectionForm(kind, copy.spec);

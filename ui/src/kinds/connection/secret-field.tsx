@@ -5,6 +5,7 @@ import { useId, useState } from "react";
 import { useMay } from "@/access/may";
 import { secretsQuery } from "@/api/queries";
 import type { Json, JsonObject } from "@/api/types";
+import { Prose } from "@/components/prose";
 import { Button } from "@/components/ui/button";
 import { Input, NativeSelect } from "@/components/ui/input";
 import { WriteSecretDialog } from "@/pages/secret-list/write-dialog";
@@ -35,7 +36,7 @@ function One({ label, offered, value, onChange, id, describedBy }: OneProps & { 
         id={id}
         aria-describedby={describedBy}
         value={now ?? ""}
-        className="mono w-auto min-w-0 flex-1"
+        className="mono w-auto min-w-56 flex-1"
         onChange={(event) => {
           const chosen = event.target.value;
           if (chosen !== now) onChange(chosen === "" ? null : chosen);
@@ -92,7 +93,7 @@ export function SecretField({ of, field, value, onChange }: { of: string; field:
       )}
       {field.description ? (
         <p id={help} className="mt-1 text-xs text-ink2">
-          {field.description}
+          <Prose>{field.description}</Prose>
         </p>
       ) : null}
     </div>

@@ -1,12 +1,12 @@
 import { PlugZap } from "lucide-react";
 import { useIsMutating } from "@tanstack/react-query";
-import { useMayDo } from "@/access/may";
+import { useMayOn } from "@/access/may";
 import { Button } from "@/components/ui/button";
 import type { TabProps } from "@/kinds/registry";
 import { useConnectionTest } from "./use-test";
 
 export default function TestButton({ resource }: TabProps) {
-  const mayDo = useMayDo("connections");
+  const mayDo = useMayOn("connections", resource.name);
   const test = useConnectionTest(resource.name);
   const testing = useIsMutating({ mutationKey: ["connection-test", resource.name] }) > 0;
   const none = !resource.published && !resource.latest_revision;

@@ -5,6 +5,7 @@ import { useMemo } from "react";
 import { resourceRunsQuery } from "@/api/queries";
 import { CommandLine, Empty } from "@/components/situation";
 import { Panel } from "@/components/panel";
+import { Prose } from "@/components/prose";
 import { RunGrid } from "@/components/run-grid";
 import { RunLink } from "@/components/run-link";
 import { RunProgressCell } from "@/components/run-progress";
@@ -113,7 +114,11 @@ export default function PipelineOverview({ kind, resource }: TabProps) {
                     {schema.enum ? schema.enum.map(inlineJson).join(" | ") : String(schema.type ?? "any")}
                     {schema.default !== undefined ? `, default ${inlineJson(schema.default)}` : ", no default"}
                   </span>
-                  {schema.description ? <div className="text-ink2">{schema.description}</div> : null}
+                  {schema.description ? (
+                    <div className="text-ink2">
+                      <Prose>{schema.description}</Prose>
+                    </div>
+                  ) : null}
                 </dd>
               </div>
             ))}

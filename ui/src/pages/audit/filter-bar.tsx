@@ -130,7 +130,7 @@ function ActionInput({ value, onChange }: { value: string; onChange: (action: st
     <>
       <Input
         type="search"
-        className="mono w-[calc(50%-4px)] sm:w-48"
+        className="mono w-full sm:w-48"
         placeholder="Action"
         aria-label="Action"
         list={known}

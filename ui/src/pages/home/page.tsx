@@ -24,17 +24,17 @@ export default function HomePage() {
   const may = useMay();
   const { zone } = usePreferences();
   const kinds = useKinds();
-  const running = useInfiniteQuery({ ...runsQuery({ state: "running" }, 20), enabled: may("runs.list") });
-  const queued = useInfiniteQuery({ ...runsQuery({ state: "queued" }, 20), enabled: may("runs.list") });
-  const recent = useInfiniteQuery({ ...runsQuery({}, 200), enabled: may("runs.list") });
-  const waiting = useInfiniteQuery({ ...jobsQuery({ state: "waiting" }, 20), enabled: may("jobs.list") });
-  const changes = useInfiniteQuery({ ...auditQuery({ outcome: "success" }, 30), enabled: may("audit.read") });
+  const running = useInfiniteQuery({ ...runsQuery({ state: "running" }, 20), enabled: may("runs.list", "some") });
+  const queued = useInfiniteQuery({ ...runsQuery({ state: "queued" }, 20), enabled: may("runs.list", "some") });
+  const recent = useInfiniteQuery({ ...runsQuery({}, 200), enabled: may("runs.list", "some") });
+  const waiting = useInfiniteQuery({ ...jobsQuery({ state: "waiting" }, 20), enabled: may("jobs.list", "some") });
+  const changes = useInfiniteQuery({ ...auditQuery({ outcome: "success" }, 30), enabled: may("audit.read", "some") });
   const minute = useMinute();
   const failing = useMemo(() => failingOf(recent.data ?? [], minute), [recent.data, minute]);
   const live = useMemo(() => [...(running.data ?? []), ...(queued.data ?? [])], [running.data, queued.data]);
   const runnable = kinds.find((kind) => kind.runnable && may(`${kind.plural}.list`));
 
-  if (!may("runs.list")) return <NothingHere />;
+  if (!may("runs.list", "some")) return <NothingHere />;
   return (
     <>
       <PageHeader title="Home" documentTitle="Home" actions={<span className="text-ink3">all times {zone === "utc" ? "UTC" : "local"}</span>} />
@@ -65,7 +65,7 @@ export default function HomePage() {
               <RunningNow runs={live} jobs={waiting.data ?? []} />
             )}
           </Panel>
-          {may("audit.read") ? (
+          {may("audit.read", "some") ? (
           <Panel
             title="Recent changes"
             aside={

@@ -68,7 +68,7 @@ function JobView({ job }: { job: JobDetail }) {
         }
         note={<State state={job.state} />}
         actions={
-          isJobOver(job.state) || !may("jobs.cancel") ? null : (
+          isJobOver(job.state) || !may("jobs.cancel", "some") ? null : (
             <Button variant="danger" disabled={job.cancel_requested} onClick={() => setCancelling(true)}>
               {job.cancel_requested ? "Cancelling" : "Cancel job…"}
             </Button>

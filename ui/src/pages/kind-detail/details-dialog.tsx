@@ -1,7 +1,8 @@
-// What is known of an item beside its spec: name for people, description, labels, tags, owners. A change of it is
+// What is known of an item beside its spec: name for people, description, labels, tags, whom it belongs to. A change of it is
 // no job and no revision.
 import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { type ReactNode, useState } from "react";
+import { useMayOn } from "@/access/may";
 import { resourceUpdate } from "@/api/mutations";
 import type { KindInfo, ResourceDetail, ResourceDetails } from "@/api/types";
 import { ConfirmDialog } from "@/components/confirm-dialog";
@@ -19,12 +20,15 @@ export function DetailsDialog({ kind, resource, onClose }: { kind: KindInfo; res
   );
   const [tags, setTags] = useState(resource.tags.join(", "));
   const [owners, setOwners] = useState(resource.owners.join(", "));
+  const [teams, setTeams] = useState(resource.teams.join(", "));
+  // Changing whom it belongs to is sharing it.
+  const mayShare = useMayOn(kind.plural, resource.name)("share");
   const read = labelsFrom(labels);
   const save = useMutation({
     mutationFn: (details: ResourceDetails) => resourceUpdate(kind.plural, resource.name, details, resource.version),
     onSuccess: () => {
       onClose();
-      void client.invalidateQueries({ queryKey: ["resource", kind.plural, resource.name] });
+      for (const key of ["resource", "sharing"]) void client.invalidateQueries({ queryKey: [key, kind.plural, resource.name] });
       void client.invalidateQueries({ queryKey: ["resources", kind.plural] });
     },
   });
@@ -53,7 +57,7 @@ export function DetailsDialog({ kind, resource, onClose }: { kind: KindInfo; res
           description: description.trim(),
           labels: read,
           tags: wordsFrom(tags),
-          owners: wordsFrom(owners),
+          ...(mayShare ? { owners: wordsFrom(owners), teams: wordsFrom(teams) } : {}),
         });
       }}
       effect={<p>Changes how it is found and who looks after it. The spec and its revisions stay as they are.</p>}
@@ -71,7 +75,12 @@ export function DetailsDialog({ kind, resource, onClose }: { kind: KindInfo; res
         </p>
       )}
       {field("Tags", "separated by commas", <Input value={tags} onChange={(event) => setTags(event.target.value)} />)}
-      {field("Owners", "separated by commas", <Input value={owners} onChange={(event) => setOwners(event.target.value)} />)}
+      {mayShare ? (
+        <>
+          {field("Owners", "people and services, separated by commas", <Input value={owners} onChange={(event) => setOwners(event.target.value)} />)}
+          {field("Teams", "that own it, separated by commas", <Input value={teams} onChange={(event) => setTeams(event.target.value)} />)}
+        </>
+      ) : null}
     </ConfirmDialog>
   );
 }

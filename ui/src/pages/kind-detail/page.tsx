@@ -3,7 +3,7 @@ import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { Archive, ArchiveRestore, MoreHorizontal, Pencil, Play, Tags } from "lucide-react";
 import { lazy, Suspense, useState } from "react";
-import { useMay, useMayDo } from "@/access/may";
+import { useMay, useMayOn } from "@/access/may";
 import { Needs } from "@/access/needs";
 import { ApiError } from "@/api/error";
 import { resourceArchive, resourceRestore } from "@/api/mutations";
@@ -23,6 +23,7 @@ import { DropdownMenu, DropdownMenuContent, DropdownMenuItem, DropdownMenuTrigge
 import { SkeletonRows } from "@/components/ui/skeleton";
 import { hasRoute, nounOf, useKind } from "@/kinds/access";
 import { type ExtraTab, extensionOf } from "@/kinds/registry";
+import { wordOf } from "@/lib/state";
 import { NotFound, PagePending } from "@/shell/fallback";
 import { DetailsDialog } from "./details-dialog";
 import { GenericOverview } from "./overview";
@@ -30,6 +31,7 @@ import { GenericOverview } from "./overview";
 const RevisionsTab = lazy(() => import("./revisions-tab"));
 const RunsTab = lazy(() => import("./runs-tab"));
 const AuditTab = lazy(() => import("./audit-tab"));
+const SharingTab = lazy(() => import("./sharing-tab"));
 const EventsTab = lazy(() => import("./events-tab"));
 const YamlTab = lazy(() => import("./yaml-tab"));
 
@@ -37,7 +39,7 @@ export default function KindDetailPage() {
   const { plural, name } = useParams({ from: "/app/$plural/$name" });
   const kind = useKind(plural);
   return kind ? (
-    <Needs right={{ action: `${plural}.read` }}>
+    <Needs right={{ action: `${plural}.read`, at: "some" }}>
       <KindDetail key={`${plural}/${name}`} kind={kind} name={name} />
     </Needs>
   ) : (
@@ -56,6 +58,7 @@ function tabsOf(kind: KindInfo, extra: ExtraTab[], mayAudit: boolean): TabItem[]
     ...after("revisions"),
     ...(hasRoute(kind, "events") ? [{ id: "events", label: "Events" }] : []),
     ...(hasRoute(kind, "audit") && mayAudit ? [{ id: "audit", label: "Audit" }] : []),
+    { id: "sharing", label: "Sharing" },
     { id: "yaml", label: "YAML" },
   ];
 }
@@ -75,7 +78,7 @@ function KindDetail({ kind, name }: { kind: KindInfo; name: string }) {
     );
   }
   const resource = query.data;
-  const tabs = tabsOf(kind, extension.tabs, may("audit.read"));
+  const tabs = tabsOf(kind, extension.tabs, may("audit.read", "some"));
   const tab = tabs.find((each) => each.id === search.tab)?.id ?? "overview";
   const Extra = extension.tabs.find((each) => each.id === tab)?.component;
   const Overview = extension.overview ?? GenericOverview;
@@ -101,6 +104,8 @@ function KindDetail({ kind, name }: { kind: KindInfo; name: string }) {
           <EventsTab {...props} />
         ) : tab === "audit" ? (
           <AuditTab {...props} />
+        ) : tab === "sharing" ? (
+          <SharingTab {...props} />
         ) : tab === "yaml" ? (
           <YamlTab {...props} />
         ) : (
@@ -118,7 +123,7 @@ function Header({ kind, resource }: { kind: KindInfo; resource: ResourceDetail }
   const [details, setDetails] = useState(false);
   const client = useQueryClient();
   const archived = resource.state === "archived";
-  const mayDo = useMayDo(kind.plural);
+  const mayDo = useMayOn(kind.plural, resource.name);
   const Action = extensionOf(kind.plural).action;
   const refresh = () => {
     void client.invalidateQueries({ queryKey: ["resource", kind.plural, resource.name] });
@@ -219,7 +224,7 @@ function Header({ kind, resource }: { kind: KindInfo; resource: ResourceDetail }
         </Fact>
         {resource.latest_revision && resource.latest_revision.number !== resource.published?.number ? (
           <Fact label="Newest revision">
-            <b>r{resource.latest_revision.number}</b> {resource.latest_revision.state}
+            <b>r{resource.latest_revision.number}</b> {wordOf(resource.latest_revision.state).toLowerCase()}
           </Fact>
         ) : null}
         {kind.runnable ? (

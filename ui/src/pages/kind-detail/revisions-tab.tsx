@@ -3,7 +3,7 @@
 import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useSearch } from "@tanstack/react-router";
 import { useState } from "react";
-import { useMayDo } from "@/access/may";
+import { useMayOn } from "@/access/may";
 import { diffQuery, revisionQuery, revisionsQuery } from "@/api/queries";
 import type { RevisionSummary } from "@/api/types";
 import { ChangeList } from "@/components/change-list";
@@ -26,7 +26,7 @@ const ORIGIN: Record<string, string> = { working_copy: "from the working copy", 
 
 export default function RevisionsTab({ kind, resource }: TabProps) {
   const search = useSearch({ from: "/app/$plural/$name" });
-  const mayDo = useMayDo(kind.plural);
+  const mayDo = useMayOn(kind.plural, resource.name);
   const navigate = useNavigate({ from: "/$plural/$name" });
   const query = useInfiniteQuery(revisionsQuery(kind.plural, resource.name));
   const [action, setAction] = useState<{ verb: "publish" | "rollback"; revision: number } | null>(null);

@@ -2,8 +2,8 @@
 // compare with.
 import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { useBlocker, useNavigate } from "@tanstack/react-router";
-import { useEffect, useMemo, useState } from "react";
-import { useMayDo } from "@/access/may";
+import { Suspense, useEffect, useMemo, useState } from "react";
+import { useMayOn } from "@/access/may";
 import { revisionCut } from "@/api/mutations";
 import type { Violation } from "@/api/types";
 import { ChangeList } from "@/components/change-list";
@@ -16,7 +16,7 @@ import { State } from "@/components/state";
 import { Ago } from "@/components/time";
 import { Button } from "@/components/ui/button";
 import { SkeletonRows } from "@/components/ui/skeleton";
-import type { TabProps } from "@/kinds/registry";
+import { extensionOf, type TabProps } from "@/kinds/registry";
 import { cn } from "@/lib/cn";
 import { changesBetween, writtenLike } from "@/lib/diff";
 import { plural as counted } from "@/lib/format";
@@ -31,7 +31,7 @@ export default function YamlTab({ kind, resource }: TabProps) {
   const [shown, setShown] = useState<Shown>("edit");
   const [publishing, setPublishing] = useState(false);
   const checks = useChecks(kind.plural, resource.name, editor.copy);
-  const mayDo = useMayDo(kind.plural);
+  const mayDo = useMayOn(kind.plural, resource.name);
   const fixed = resource.state === "archived" || !mayDo("edit");
   const published = resource.spec;
   const copy = editor.copy;
@@ -54,6 +54,7 @@ export default function YamlTab({ kind, resource }: TabProps) {
     );
   }
   const problems = checks.violations?.length ?? 0;
+  const Draft = extensionOf(kind.plural).draft;
   const canPublish = editor.state === "saved" && checks.violations !== null && problems === 0 && (changes === null || changes.length > 0);
   return (
     <div className="grid items-start gap-3.5 xl:grid-cols-[minmax(0,1fr)_400px]">
@@ -147,6 +148,11 @@ export default function YamlTab({ kind, resource }: TabProps) {
             </ul>
           )}
         </Panel>
+        {Draft && copy ? (
+          <Suspense fallback={null}>
+            <Draft resource={resource} spec={copy.spec} valid={editor.state === "saved" && checks.violations !== null && problems === 0} />
+          </Suspense>
+        ) : null}
         <Panel
           title="Changes"
           aside={published ? `against published r${resource.published?.number ?? ""}` : "nothing published yet"}

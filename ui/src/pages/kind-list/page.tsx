@@ -32,7 +32,7 @@ function useColumns(kind: KindInfo) {
         header: "Name",
         cell: ({ row: { original: each } }) => (
           <div className="sm:min-w-40">
-            <Link to="/$plural/$name" params={{ plural: kind.plural, name: each.name }} search={{}} className="link font-[540] max-sm:-mb-2.5 max-sm:inline-flex max-sm:min-h-11 max-sm:items-center">
+            <Link to="/$plural/$name" params={{ plural: kind.plural, name: each.name }} search={{}} className="link hit-text font-[540]">
               {each.name}
             </Link>
             {each.display_name && each.display_name !== each.name ? <div className="line-clamp-1 text-ink2">{each.display_name}</div> : null}
@@ -116,7 +116,7 @@ export default function KindListPage() {
   const { plural } = useParams({ from: "/app/$plural" });
   const kind = useKind(plural);
   return kind ? (
-    <Needs right={{ action: `${plural}.list` }}>
+    <Needs right={{ action: `${plural}.list`, at: "some" }}>
       <KindList key={plural} kind={kind} />
     </Needs>
   ) : (

@@ -95,7 +95,7 @@ function PlanDetail({ stored }: { stored: StoredPlan }) {
                 Approve…
               </Button>
             ) : null}
-            {(open || appliable) && may("plans.apply") ? (
+            {(open || appliable) && may("plans.apply", "some") ? (
               <Button
                 variant={appliable ? "primary" : "default"}
                 disabled={!appliable}

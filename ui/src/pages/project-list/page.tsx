@@ -13,9 +13,11 @@ import { NamedDialog } from "@/components/named-dialog";
 import { PageHeader } from "@/components/page";
 import { Panel } from "@/components/panel";
 import { QuotasDialog } from "@/components/quotas-dialog";
+import { RowActions } from "@/components/row-actions";
 import { CommandLine, Empty } from "@/components/situation";
 import { Ago } from "@/components/time";
 import { Button } from "@/components/ui/button";
+import { ReviewModeDialog, ReviewState } from "./review-mode";
 
 const column = columnsFor<ProjectInfo>();
 
@@ -27,6 +29,7 @@ export default function ProjectListPage() {
   const [renaming, setRenaming] = useState<ProjectInfo | null>(null);
   const [limited, setLimited] = useState<ProjectInfo | null>(null);
   const [deleting, setDeleting] = useState<ProjectInfo | null>(null);
+  const [reviewed, setReviewed] = useState<ProjectInfo | null>(null);
   const mayDelete = may("projects.delete", "tenant");
   const maySeeQuotas = may("quotas.read", "tenant");
   const mayUpdate = may("projects.update", "tenant");
@@ -38,18 +41,22 @@ export default function ProjectListPage() {
         cell: ({ row: { original: each } }) => (
           <div className="sm:min-w-32">
             {/* Another project is another console: its address loads anew. */}
-            <a href={`${prefixOf({ tenant: tenant.name, project: each.name })}/`} className="link font-[540] max-sm:-mb-2.5 max-sm:inline-flex max-sm:min-h-11 max-sm:items-center">
+            <a href={`${prefixOf({ tenant: tenant.name, project: each.name })}/`} className="link hit-text font-[540]">
               {each.name}
             </a>
             {each.id === project.id ? <span className="ml-2 text-xs text-ink3">you are here</span> : null}
             {each.display_name && each.display_name !== each.name ? <div className="line-clamp-1 text-ink2">{each.display_name}</div> : null}
+            <div className="sm:hidden">
+              <ReviewState project={each} />
+            </div>
           </div>
         ),
       }),
+      column.display({ id: "review", header: "Review", meta: { from: "sm" }, cell: ({ row }) => <ReviewState project={row.original} /> }),
       column.display({
         id: "created",
         header: "Made",
-        meta: { from: "sm", className: "whitespace-nowrap" },
+        meta: { from: "md", className: "whitespace-nowrap" },
         cell: ({ row }) => <Ago at={row.original.created_at} className="text-ink2" />,
       }),
       column.display({
@@ -57,23 +64,19 @@ export default function ProjectListPage() {
         header: () => <span className="sr-only">Actions</span>,
         meta: { align: "right" },
         cell: ({ row: { original: each } }) => (
-          <span className="flex flex-wrap justify-end gap-1.5">
-            {maySeeQuotas ? (
-              <Button size="sm" aria-label={`Quotas of ${each.name}`} onClick={() => setLimited(each)}>
-                Quotas…
-              </Button>
-            ) : null}
-            {mayUpdate ? (
-              <Button size="sm" aria-label={`Rename ${each.name}`} onClick={() => setRenaming(each)}>
-                Rename…
-              </Button>
-            ) : null}
-            {mayDelete && each.name !== "default" ? (
-              <Button size="sm" variant="danger" aria-label={`Delete ${each.name}`} onClick={() => setDeleting(each)}>
-                Delete…
-              </Button>
-            ) : null}
-          </span>
+          <RowActions
+            of={each.name}
+            actions={[
+              ...(maySeeQuotas ? [{ label: "Quotas…", name: `Quotas of ${each.name}`, onSelect: () => setLimited(each) }] : []),
+              ...(mayUpdate
+                ? [
+                    { label: "Review…", name: `Review in ${each.name}`, onSelect: () => setReviewed(each) },
+                    { label: "Rename…", name: `Rename ${each.name}`, onSelect: () => setRenaming(each) },
+                  ]
+                : []),
+              ...(mayDelete && each.name !== "default" ? [{ label: "Delete…", name: `Delete ${each.name}`, danger: true, onSelect: () => setDeleting(each) }] : []),
+            ]}
+          />
         ),
       }),
     ],
@@ -104,6 +107,7 @@ export default function ProjectListPage() {
       </Panel>
       {making ? <CreateDialog onClose={() => setMaking(false)} /> : null}
       {limited ? <QuotasDialog of="projects" name={limited.name} mayLimit={may("projects.limit", "tenant")} onClose={() => setLimited(null)} /> : null}
+      {reviewed ? <ReviewModeDialog project={reviewed} onClose={() => setReviewed(null)} /> : null}
       {deleting ? <DeleteDialog project={deleting} tenant={tenant.name} here={deleting.id === project.id} onClose={() => setDeleting(null)} /> : null}
       {renaming ? <RenameDialog project={renaming} tenant={tenant.name} here={renaming.id === project.id} onClose={() => setRenaming(null)} /> : null}
     </>

@@ -1,7 +1,7 @@
 // What people say of a revision, or of a place in it.
 import { useInfiniteQuery, useMutation, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
-import { useMayDo } from "@/access/may";
+import { useMayOn } from "@/access/may";
 import { commentAdd } from "@/api/mutations";
 import { commentsQuery } from "@/api/queries";
 import type { KindInfo } from "@/api/types";
@@ -14,7 +14,7 @@ import { Button } from "@/components/ui/button";
 import { Input, Textarea } from "@/components/ui/input";
 
 export function Discussion({ kind, name, number }: { kind: KindInfo; name: string; number: number }) {
-  const mayDo = useMayDo(kind.plural);
+  const mayDo = useMayOn(kind.plural, name);
   const query = useInfiniteQuery(commentsQuery(kind.plural, name, number));
   return (
     <Panel title="Discussion" aside="oldest first">

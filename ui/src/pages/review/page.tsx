@@ -2,7 +2,7 @@
 import { useQuery, useSuspenseQuery } from "@tanstack/react-query";
 import { Link, useParams } from "@tanstack/react-router";
 import { useState } from "react";
-import { useMayDo } from "@/access/may";
+import { useMayOn } from "@/access/may";
 import { Needs } from "@/access/needs";
 import { ApiError } from "@/api/error";
 import { meQuery, resourceQuery, reviewQuery, revisionQuery } from "@/api/queries";
@@ -32,7 +32,7 @@ export default function ReviewPage() {
   const revision = Number(number);
   if (!kind || !Number.isInteger(revision)) return <NotFound />;
   return (
-    <Needs right={{ action: `${plural}.read` }}>
+    <Needs right={{ action: `${plural}.read`, at: "some" }}>
       <Review key={`${plural}/${name}/${revision}`} kind={kind} name={name} number={revision} />
     </Needs>
   );
@@ -87,7 +87,7 @@ function Loaded({ kind, review }: { kind: KindInfo; review: ReviewDetail }) {
 }
 
 function Header({ kind, review }: { kind: KindInfo; review: ReviewDetail }) {
-  const mayDo = useMayDo(kind.plural);
+  const mayDo = useMayOn(kind.plural, review.name);
   const [verb, setVerb] = useState<ReviewVerb | "publish" | null>(null);
   const resource = useQuery(resourceQuery(kind.plural, review.name)).data;
   const { state, number, created_by } = review.revision;

@@ -5,6 +5,7 @@ import { Fragment, useState } from "react";
 import { useMay } from "@/access/may";
 import { membersQuery, rolesQuery } from "@/api/queries";
 import type { Member, RoleInfo, RoleMatrix } from "@/api/types";
+import { AccessQuestion } from "@/components/access-question";
 import { PageHeader } from "@/components/page";
 import { Panel } from "@/components/panel";
 import { Failure } from "@/components/situation";
@@ -33,6 +34,7 @@ export default function RoleListPage() {
       ) : (
         <div className="grid grid-cols-[minmax(0,1fr)] gap-3.5">
           <Summaries roles={query.data.roles} />
+          <AccessQuestion />
           <Matrix matrix={query.data} />
         </div>
       )}
@@ -62,7 +64,7 @@ function Summaries({ roles }: { roles: RoleInfo[] }) {
         {roles.map((role) => {
           const of = holders?.(role.name) ?? [];
           return (
-            <li key={role.name} className="grid items-start gap-x-4 gap-y-1 border-t px-3.5 py-2 first:border-t-0 md:grid-cols-[11rem_minmax(0,1.3fr)_minmax(0,1fr)_auto]">
+            <li key={role.name} className="grid items-start gap-x-4 gap-y-1 border-t px-3.5 py-2 first:border-t-0 md:items-baseline md:grid-cols-[11rem_minmax(0,1.3fr)_minmax(0,1fr)_auto]">
               <b className="mono font-[560]">{role.name}</b>
               <span className="text-ink2">
                 {role.summary} <span className="text-ink3">Held {role.levels.map((level) => (level === "platform" ? "everywhere" : `in a ${level}`)).join(" or ")}.</span>
@@ -111,9 +113,10 @@ function Matrix({ matrix }: { matrix: RoleMatrix }) {
       return next;
     });
   return (
-    <Panel title="What each allows" aside="open a row for its actions">
-      <div className="relative overflow-x-auto">
-        <table className="w-full border-collapse" aria-label="What each role allows">
+    <Panel title="What each allows" aside="within the place where it is held; open a row for its actions">
+      <div className="relative overflow-x-auto rounded-b-lg">
+        {/* A cell that stays in place keeps its own line alone. */}
+        <table className="w-full border-separate border-spacing-0" aria-label="What each role allows">
           <thead>
             <tr>
               <th scope="col" className="sticky left-0 bg-panel px-3.5 py-1.5 text-left text-xs font-[520] text-ink3">
@@ -140,7 +143,7 @@ function Matrix({ matrix }: { matrix: RoleMatrix }) {
 function Rows({ row, roles, open, onToggle }: { row: MatrixRow; roles: RoleInfo[]; open: boolean; onToggle: () => void }) {
   return (
     <>
-      <tr className="border-t hover:bg-sunken/60">
+      <tr className="hover:bg-sunken/60 *:border-t">
         <th scope="row" className="sticky left-0 bg-panel py-0.5 pr-3 pl-2 text-left font-normal">
           <button type="button" aria-expanded={open} onClick={onToggle} className="hit flex items-center gap-1.5 rounded whitespace-nowrap">
             <ChevronRight className={cn("size-3.5 text-ink3 transition-transform", open && "rotate-90")} aria-hidden />

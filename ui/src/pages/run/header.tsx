@@ -1,7 +1,7 @@
 import { Link } from "@tanstack/react-router";
 import { RotateCcw, Square } from "lucide-react";
 import { useState } from "react";
-import { useMayDo } from "@/access/may";
+import { useMayOn } from "@/access/may";
 import type { Run } from "@/api/types";
 import { Id } from "@/components/copy";
 import { PageHeader } from "@/components/page";
@@ -15,7 +15,7 @@ import { RetryDialog, StopDialog } from "./dialogs";
 
 export function RunHeader({ run, plural }: { run: Run; plural: string | null }) {
   const [dialog, setDialog] = useState<"stop" | "retry" | null>(null);
-  const mayDo = useMayDo(plural);
+  const mayDo = useMayOn(plural, run.resource.name);
   const over = isRunOver(run.state);
   const stopping = Boolean(run.stop_requested_at) && !over;
   const progress = run.progress;

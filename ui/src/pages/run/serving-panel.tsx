@@ -1,7 +1,7 @@
 // A serving run: what goes through it now, and a way to try one request.
 import { useMutation } from "@tanstack/react-query";
 import { useId, useState } from "react";
-import { useMayDo } from "@/access/may";
+import { useMayOn } from "@/access/may";
 import { runRequest } from "@/api/mutations";
 import type { Json, Run, ServingStatus } from "@/api/types";
 import { CopyButton } from "@/components/copy";
@@ -15,7 +15,7 @@ import { count, rate } from "@/lib/format";
 import { isRunOver } from "@/lib/state";
 
 export function ServingPanel({ run, serving }: { run: Run; serving: ServingStatus }) {
-  const mayDo = useMayDo(usePluralOf()(run.kind));
+  const mayDo = useMayOn(usePluralOf()(run.kind), run.resource.name);
   const over = isRunOver(run.state);
   const numbers: [string, string, string][] = [
     ["Rate", rate(serving.rate), "/s"],

@@ -12,6 +12,7 @@ import { Id } from "@/components/copy";
 import { columnsFor, DataTable } from "@/components/data-table";
 import { PageHeader } from "@/components/page";
 import { Panel } from "@/components/panel";
+import { RowActions } from "@/components/row-actions";
 import { CommandLine, Empty } from "@/components/situation";
 import { Ago } from "@/components/time";
 import { Button } from "@/components/ui/button";
@@ -80,18 +81,13 @@ function useColumns(may: May, onAction: (action: Action) => void) {
         header: () => <span className="sr-only">Actions</span>,
         meta: { align: "right" },
         cell: ({ row: { original: secret } }) => (
-          <span className="flex flex-wrap justify-end gap-1.5">
-            {may("secrets.write") ? (
-              <Button size="sm" aria-label={`Replace ${secret.path}`} onClick={() => onAction({ verb: "write", secret })}>
-                Replace…
-              </Button>
-            ) : null}
-            {may("secrets.delete") ? (
-              <Button size="sm" variant="danger" aria-label={`Delete ${secret.path}`} onClick={() => onAction({ verb: "delete", secret })}>
-                Delete…
-              </Button>
-            ) : null}
-          </span>
+          <RowActions
+            of={secret.path}
+            actions={[
+              ...(may("secrets.write") ? [{ label: "Replace…", name: `Replace ${secret.path}`, onSelect: () => onAction({ verb: "write", secret }) }] : []),
+              ...(may("secrets.delete") ? [{ label: "Delete…", name: `Delete ${secret.path}`, danger: true, onSelect: () => onAction({ verb: "delete", secret }) }] : []),
+            ]}
+          />
         ),
       }),
     ],

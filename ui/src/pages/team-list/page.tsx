@@ -23,7 +23,7 @@ const columns = [
     header: "Name",
     cell: ({ row: { original: team } }) => (
       <div className="sm:min-w-32">
-        <Link to="/teams/$name" params={{ name: team.name }} className="link font-[540] max-sm:-mb-2.5 max-sm:inline-flex max-sm:min-h-11 max-sm:items-center">
+        <Link to="/teams/$name" params={{ name: team.name }} className="link hit-text font-[540]">
           {team.name}
         </Link>
         {team.display_name && team.display_name !== team.name ? <div className="line-clamp-1 text-ink2">{team.display_name}</div> : null}

@@ -13,6 +13,7 @@ import { DeleteScopeDialog } from "@/components/delete-scope-dialog";
 import { NamedDialog } from "@/components/named-dialog";
 import { PageHeader } from "@/components/page";
 import { Panel } from "@/components/panel";
+import { RowActions } from "@/components/row-actions";
 import { CommandLine, Empty } from "@/components/situation";
 import { QuotasDialog } from "@/components/quotas-dialog";
 import { State } from "@/components/state";
@@ -31,7 +32,7 @@ function useColumns(here: string, mayUpdate: boolean, maySeeQuotas: boolean, may
         cell: ({ row: { original: tenant } }) => (
           <div className="sm:min-w-32">
             {/* Another tenant is another console: its address loads anew. */}
-            <a href={`${prefixOf({ tenant: tenant.name })}/`} className="link font-[540] max-sm:-mb-2.5 max-sm:inline-flex max-sm:min-h-11 max-sm:items-center">
+            <a href={`${prefixOf({ tenant: tenant.name })}/`} className="link hit-text font-[540]">
               {tenant.name}
             </a>
             {tenant.id === here ? <span className="ml-2 text-xs text-ink3">you are here</span> : null}
@@ -55,32 +56,18 @@ function useColumns(here: string, mayUpdate: boolean, maySeeQuotas: boolean, may
         header: () => <span className="sr-only">Actions</span>,
         meta: { align: "right" },
         cell: ({ row: { original: tenant } }) => (
-          <span className="flex flex-wrap justify-end gap-1.5">
-            {maySeeQuotas ? (
-              <Button size="sm" aria-label={`Quotas of ${tenant.name}`} onClick={() => onAction({ verb: "quotas", tenant })}>
-                Quotas…
-              </Button>
-            ) : null}
-            {mayUpdate ? (
-              <Button size="sm" aria-label={`Rename ${tenant.name}`} onClick={() => onAction({ verb: "rename", tenant })}>
-                Rename…
-              </Button>
-            ) : null}
-            {!mayUpdate ? null : tenant.state === "suspended" ? (
-              <Button size="sm" aria-label={`Resume ${tenant.name}`} onClick={() => onAction({ verb: "state", tenant })}>
-                Resume…
-              </Button>
-            ) : tenant.name === "default" ? null : (
-              <Button size="sm" variant="danger" aria-label={`Suspend ${tenant.name}`} onClick={() => onAction({ verb: "state", tenant })}>
-                Suspend…
-              </Button>
-            )}
-            {mayDelete && tenant.state === "suspended" ? (
-              <Button size="sm" variant="danger" aria-label={`Delete ${tenant.name}`} onClick={() => onAction({ verb: "delete", tenant })}>
-                Delete…
-              </Button>
-            ) : null}
-          </span>
+          <RowActions
+            of={tenant.name}
+            actions={[
+              ...(maySeeQuotas ? [{ label: "Quotas…", name: `Quotas of ${tenant.name}`, onSelect: () => onAction({ verb: "quotas", tenant }) }] : []),
+              ...(mayUpdate ? [{ label: "Rename…", name: `Rename ${tenant.name}`, onSelect: () => onAction({ verb: "rename", tenant }) }] : []),
+              ...(mayUpdate && tenant.state === "suspended" ? [{ label: "Resume…", name: `Resume ${tenant.name}`, onSelect: () => onAction({ verb: "state", tenant }) }] : []),
+              ...(mayUpdate && tenant.state !== "suspended" && tenant.name !== "default"
+                ? [{ label: "Suspend…", name: `Suspend ${tenant.name}`, danger: true, onSelect: () => onAction({ verb: "state", tenant }) }]
+                : []),
+              ...(mayDelete && tenant.state === "suspended" ? [{ label: "Delete…", name: `Delete ${tenant.name}`, danger: true, onSelect: () => onAction({ verb: "delete", tenant }) }] : []),
+            ]}
+          />
         ),
       }),
     ],

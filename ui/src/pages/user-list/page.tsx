@@ -23,7 +23,7 @@ const columns = [
     header: "Name",
     cell: ({ row: { original: user } }) => (
       <div className="sm:min-w-40">
-        <Link to="/users/$name" params={{ name: user.name }} className="link font-[540] max-sm:-mb-2.5 max-sm:inline-flex max-sm:min-h-11 max-sm:items-center">
+        <Link to="/users/$name" params={{ name: user.name }} className="link hit-text font-[540]">
           {user.name}
         </Link>
         {user.display_name && user.display_name !== user.name ? <div className="line-clamp-1 text-ink2">{user.display_name}</div> : null}
