@@ -106,7 +106,7 @@ pub struct Identity {
     pub teams: Arc<[(TenantId, String)]>,
     /// What it holds of single resources, in all tenants.
     pub held: Arc<[Held]>,
-    /// Patterns of actions that the token in use is limited to.
+    /// Patterns of actions that the token in use is limited to, or the session that came of such a one.
     pub limits: Option<Arc<[String]>>,
     /// Which credential is in use.
     pub credential_id: Uuid,
@@ -169,15 +169,21 @@ struct New<'a> {
     origin: &'a Origin,
     allows: Option<&'a [String]>,
     expires_at: Option<Timestamp>,
+    /// What comes of it works no longer than until then, however often it is exchanged or renewed; a token's own end where absent.
+    ends_at: Option<Timestamp>,
 }
 
 impl New<'_> {
     fn insert(&self, tx: &mut Tx<'_>, id: Uuid, now: Timestamp) -> Result<()> {
         let allows = self.allows.map(|patterns| json!(patterns).to_string());
         let label: String = self.origin.label.chars().take(200).collect();
+        let ends_at = match self.kind {
+            CredentialKind::Token => self.expires_at,
+            _ => self.ends_at,
+        };
         tx.exec(
-            "INSERT INTO credential (hash, id, principal_id, kind, label, source, allows, created_at, expires_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+            "INSERT INTO credential (hash, id, principal_id, kind, label, source, allows, created_at, expires_at, ends_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
             params![
                 self.digest.to_vec(),
                 id,
@@ -187,11 +193,37 @@ impl New<'_> {
                 self.origin.source.clone(),
                 allows,
                 now,
-                self.expires_at
+                self.expires_at,
+                ends_at
             ],
         )?;
         Ok(())
     }
+}
+
+/// Until when that may work which is made with a credential; none where it may outlive it: a session that somebody opened who
+/// proved who he is.
+///
+/// # Errors
+/// `bad_credential` (401) where the credential has ended meanwhile.
+fn end_of(tx: &mut Tx<'_>, credential_id: Uuid) -> Result<Option<Timestamp>> {
+    if credential_id.is_nil() {
+        return Ok(None);
+    }
+    let sql = "SELECT ends_at FROM credential WHERE id = $1";
+    tx.opt(sql, params![credential_id], |row| row.get(0))?.ok_or_else(access_token::refused)
+}
+
+/// The earlier of two ends.
+fn earlier(one: Option<Timestamp>, other: Option<Timestamp>) -> Option<Timestamp> {
+    one.into_iter().chain(other).min()
+}
+
+/// Whom a sign-in lets in, and what it hands on to what comes of it.
+struct Grounds {
+    principal_id: PrincipalId,
+    limits: Option<Arc<[String]>>,
+    ends_at: Option<Timestamp>,
 }
 
 impl Kernel {
@@ -223,6 +255,7 @@ impl Kernel {
             authority: self.authority.clone(),
             denials: Denials::default(),
             on_behalf_of: None,
+            credential_id: identity.credential_id,
         }
     }
 
@@ -238,27 +271,36 @@ impl Kernel {
         self.issue(owner, CredentialKind::Link, Some(LINK_LIFE)).await
     }
 
-    /// A new one-time sign-in code for the caller.
+    /// A new one-time sign-in code for the caller. What it opens is limited as the credential in use is, and ends with it.
     pub async fn link_create(&self, context: &Context) -> Result<Secret> {
         let secret = draw(&self.source, CredentialKind::Link);
         let (digest, principal) = (hash(&secret), context.principal.clone());
         let origin = Origin { source: context.source.clone(), label: String::new() };
-        let expires_at = self.source.now().checked_add(LINK_LIFE);
-        self.mutate(context, Act::new("own", "link"), move |m| {
-            let new = New {
-                digest: &digest,
-                principal_id: principal.id,
-                kind: CredentialKind::Link,
-                origin: &origin,
-                allows: None,
-                expires_at,
-            };
-            let id = m.id();
-            new.insert(m.tx, id, m.now)?;
-            m.event("link.created", Subject::default(), &json!({ "principal": principal.name }))?;
-            m.audit(&Object { kind: "Principal", id: principal.id.uuid(), name: &principal.name }, &[], None)
-        })
-        .await?;
+        let usual = self.source.now().checked_add(LINK_LIFE);
+        let expires_at = self
+            .mutate(context, Act::new("own", "link"), move |m| {
+                let ends_at = end_of(m.tx, m.context.credential_id)?;
+                let expires_at = earlier(usual, ends_at);
+                let new = New {
+                    digest: &digest,
+                    principal_id: principal.id,
+                    kind: CredentialKind::Link,
+                    origin: &origin,
+                    allows: principal.limits.as_deref(),
+                    expires_at,
+                    ends_at,
+                };
+                let id = m.id();
+                new.insert(m.tx, id, m.now)?;
+                m.event("link.created", Subject::default(), &json!({ "principal": principal.name }))?;
+                m.audit(
+                    &Object { kind: "Principal", id: principal.id.uuid(), name: &principal.name },
+                    &[],
+                    None,
+                )?;
+                Ok(expires_at)
+            })
+            .await?;
         Ok(Secret { secret, expires_at })
     }
 
@@ -269,16 +311,16 @@ impl Kernel {
         origin: Origin,
         ids: RequestIds,
     ) -> Result<(Identity, Secret)> {
-        let used = self.link_use(code).await?;
-        self.session_open(used, origin, ids).await
+        let grounds = self.link_use(code).await?;
+        self.opened(grounds, CredentialKind::Session, SESSION_LIFE, origin, ids).await
     }
 
-    /// Uses a sign-in code up, and says whose it was.
-    async fn link_use(&self, code: &str) -> Result<PrincipalId> {
+    /// Uses a sign-in code up, and says what it opens.
+    async fn link_use(&self, code: &str) -> Result<Grounds> {
         let digest = hash(code);
         let now = self.source.now();
         self.store
-            .write(move |tx| -> Result<Option<PrincipalId>> {
+            .write(move |tx| -> Result<Option<Grounds>> {
                 let used = tx.exec(
                     "UPDATE credential SET used_at = $2
                      WHERE hash = $1 AND kind = 'link' AND used_at IS NULL AND expires_at > $2",
@@ -288,10 +330,13 @@ impl Kernel {
                     return Ok(None);
                 }
                 Ok(tx.opt(
-                    "SELECT p.id FROM credential c JOIN principal p ON p.id = c.principal_id
+                    "SELECT p.id, c.allows, c.ends_at FROM credential c JOIN principal p ON p.id = c.principal_id
                      WHERE c.hash = $1 AND p.state = 'active'",
                     params![digest],
-                    |row| row.get(0),
+                    |row| {
+                        let allows: Option<String> = row.get(1)?;
+                        Ok(Grounds { principal_id: row.get(0)?, limits: limits(allows), ends_at: row.get(2)? })
+                    },
                 )?)
             })
             .await?
@@ -310,33 +355,37 @@ impl Kernel {
         origin: Origin,
         ids: RequestIds,
     ) -> Result<(Identity, Secret)> {
-        self.opened(principal_id, CredentialKind::Session, SESSION_LIFE, origin, ids).await
+        let grounds = Grounds { principal_id, limits: None, ends_at: None };
+        self.opened(grounds, CredentialKind::Session, SESSION_LIFE, origin, ids).await
     }
 
     /// What somebody who has just been recognised comes with from now on: a session, or a family of tokens.
     async fn opened(
         &self,
-        principal_id: PrincipalId,
+        grounds: Grounds,
         kind: CredentialKind,
         life: Duration,
         origin: Origin,
         ids: RequestIds,
     ) -> Result<(Identity, Secret)> {
+        let Grounds { principal_id, limits, ends_at } = grounds;
         let secret = draw(&self.source, kind);
         let digest = hash(&secret);
-        let expires_at = self.source.now().checked_add(life);
+        let expires_at = earlier(self.source.now().checked_add(life), ends_at);
         let credential_id = self.source.uuid();
         let identity = self.identity(principal_id, credential_id).await?;
+        // Signing in is nobody's to be limited in; what comes of it is.
         let context = self.context(&identity, Scope::PLATFORM, ids, origin.source.clone());
-        let name = identity.name.clone();
+        let (name, allows) = (identity.name.clone(), limits.clone());
         self.mutate(&context, Act::new("own", "sign-in"), move |m| {
-            let new = New { digest: &digest, principal_id, kind, origin: &origin, allows: None, expires_at };
+            let allows = allows.as_deref();
+            let new = New { digest: &digest, principal_id, kind, origin: &origin, allows, expires_at, ends_at };
             new.insert(m.tx, credential_id, m.now)?;
             m.event("session.opened", Subject::default(), &json!({ "principal": name }))?;
             m.audit(&Object { kind: "Principal", id: principal_id.uuid(), name: &name }, &[], None)
         })
         .await?;
-        Ok((identity, Secret { secret, expires_at }))
+        Ok((Identity { limits, ..identity }, Secret { secret, expires_at }))
     }
 
     /// Who holds this token or session.
@@ -441,7 +490,8 @@ impl Kernel {
         let origin = Origin { source: "data folder".into(), label: String::new() };
         self.store
             .write(move |tx| -> Result<()> {
-                New { digest: &digest, principal_id, kind, origin: &origin, allows: None, expires_at }
+                let (allows, ends_at) = (None, None);
+                New { digest: &digest, principal_id, kind, origin: &origin, allows, expires_at, ends_at }
                     .insert(tx, id, now)
             })
             .await?;
@@ -500,8 +550,6 @@ impl Column for PrincipalKind {
 /// `id, name, kind` of a principal, `id, allows` of the credential.
 fn identity_row(row: &Row<'_>) -> StoreResult<Identity> {
     let allows: Option<String> = row.get(4)?;
-    // What cannot be read allows nothing.
-    let limits = allows.map(|text| serde_json::from_str::<Vec<String>>(&text).unwrap_or_default().into());
     Ok(Identity {
         id: row.get(0)?,
         name: row.get(1)?,
@@ -509,7 +557,12 @@ fn identity_row(row: &Row<'_>) -> StoreResult<Identity> {
         bindings: Arc::default(),
         teams: Arc::default(),
         held: Arc::default(),
-        limits,
+        limits: limits(allows),
         credential_id: row.get(3)?,
     })
+}
+
+/// What a credential is limited to, of its column. What cannot be read allows nothing.
+fn limits(allows: Option<String>) -> Option<Arc<[String]>> {
+    allows.map(|text| serde_json::from_str::<Vec<String>>(&text).unwrap_or_default().into())
 }

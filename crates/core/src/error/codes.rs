@@ -516,6 +516,11 @@ pub const CODES: &[(&str, ErrorKind, &str)] = &[
     ("tenant_suspended", Forbidden, "The tenant is closed to all but the platform's own."),
     ("test_timeout", Unavailable, "What a connection leads to did not answer its test in time."),
     ("token_sign", Internal, "An access token could not be signed, or its key is none: a defect."),
+    (
+        "token_too_wide",
+        Forbidden,
+        "The token in use is limited, and makes none that may do more than it; the detail names both.",
+    ),
     ("too_deep", Malformed, "The spec is nested more deeply than the limit."),
     (
         "too_many_connections",

@@ -288,6 +288,7 @@ impl Invitation {
             origin: &self.origin,
             allows: None,
             expires_at: self.expires_at,
+            ends_at: None,
         }
     }
 }
