@@ -9,6 +9,7 @@ pub mod access_token;
 pub mod accounts;
 pub(crate) mod callers;
 mod listing;
+mod opening;
 pub(crate) mod password;
 mod refresh;
 mod sign_in;
@@ -26,6 +27,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 pub use listing::Credential;
+pub(crate) use opening::{Grounds, Proof};
 pub use password::password_hashes;
 pub use refresh::Tokens;
 pub use sign_in::SignIn;
@@ -219,13 +221,6 @@ fn earlier(one: Option<Timestamp>, other: Option<Timestamp>) -> Option<Timestamp
     one.into_iter().chain(other).min()
 }
 
-/// Whom a sign-in lets in, and what it hands on to what comes of it.
-struct Grounds {
-    principal_id: PrincipalId,
-    limits: Option<Arc<[String]>>,
-    ends_at: Option<Timestamp>,
-}
-
 impl Kernel {
     /// Makes the owner account where there is none.
     pub(crate) async fn owner_bootstrap(&self) -> Result<()> {
@@ -302,90 +297,6 @@ impl Kernel {
             })
             .await?;
         Ok(Secret { secret, expires_at })
-    }
-
-    /// Uses a sign-in code up and opens a browser session. A code works once.
-    pub async fn link_exchange(
-        &self,
-        code: &str,
-        origin: Origin,
-        ids: RequestIds,
-    ) -> Result<(Identity, Secret)> {
-        let grounds = self.link_use(code).await?;
-        self.opened(grounds, CredentialKind::Session, SESSION_LIFE, origin, ids).await
-    }
-
-    /// Uses a sign-in code up, and says what it opens.
-    async fn link_use(&self, code: &str) -> Result<Grounds> {
-        let digest = hash(code);
-        let now = self.source.now();
-        self.store
-            .write(move |tx| -> Result<Option<Grounds>> {
-                let used = tx.exec(
-                    "UPDATE credential SET used_at = $2
-                     WHERE hash = $1 AND kind = 'link' AND used_at IS NULL AND expires_at > $2",
-                    params![digest, now],
-                )?;
-                if used == 0 {
-                    return Ok(None);
-                }
-                Ok(tx.opt(
-                    "SELECT p.id, c.allows, c.ends_at FROM credential c JOIN principal p ON p.id = c.principal_id
-                     WHERE c.hash = $1 AND p.state = 'active'",
-                    params![digest],
-                    |row| {
-                        let allows: Option<String> = row.get(1)?;
-                        Ok(Grounds { principal_id: row.get(0)?, limits: limits(allows), ends_at: row.get(2)? })
-                    },
-                )?)
-            })
-            .await?
-            .ok_or_else(|| {
-                Error::unauthenticated(
-                    "bad_sign_in_code",
-                    "this sign-in code is unknown, used or expired; ask for a new one with: qd auth link",
-                )
-            })
-    }
-
-    /// A new session of somebody who has just been recognised.
-    pub(crate) async fn session_open(
-        &self,
-        principal_id: PrincipalId,
-        origin: Origin,
-        ids: RequestIds,
-    ) -> Result<(Identity, Secret)> {
-        let grounds = Grounds { principal_id, limits: None, ends_at: None };
-        self.opened(grounds, CredentialKind::Session, SESSION_LIFE, origin, ids).await
-    }
-
-    /// What somebody who has just been recognised comes with from now on: a session, or a family of tokens.
-    async fn opened(
-        &self,
-        grounds: Grounds,
-        kind: CredentialKind,
-        life: Duration,
-        origin: Origin,
-        ids: RequestIds,
-    ) -> Result<(Identity, Secret)> {
-        let Grounds { principal_id, limits, ends_at } = grounds;
-        let secret = draw(&self.source, kind);
-        let digest = hash(&secret);
-        let expires_at = earlier(self.source.now().checked_add(life), ends_at);
-        let credential_id = self.source.uuid();
-        let identity = self.identity(principal_id, credential_id).await?;
-        // Signing in is nobody's to be limited in; what comes of it is.
-        let context = self.context(&identity, Scope::PLATFORM, ids, origin.source.clone());
-        let (name, allows) = (identity.name.clone(), limits.clone());
-        self.mutate(&context, Act::new("own", "sign-in"), move |m| {
-            let allows = allows.as_deref();
-            let new = New { digest: &digest, principal_id, kind, origin: &origin, allows, expires_at, ends_at };
-            new.insert(m.tx, credential_id, m.now)?;
-            m.event("session.opened", Subject::default(), &json!({ "principal": name }))?;
-            m.audit(&Object { kind: "Principal", id: principal_id.uuid(), name: &name }, &[], None)
-        })
-        .await?;
-        Ok((Identity { limits, ..identity }, Secret { secret, expires_at }))
     }
 
     /// Who holds this token or session.

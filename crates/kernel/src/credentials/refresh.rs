@@ -68,8 +68,8 @@ impl Kernel {
         // Before the try is counted and a family made: without a key there are no tokens.
         self.signer().await?;
         let origin = asked.origin.clone();
-        let principal_id = self.password_proved(asked, &ids).await?;
-        self.family_open(Grounds { principal_id, limits: None, ends_at: None }, origin, ids).await
+        let grounds = self.password_proved(asked, &ids).await?;
+        self.family_open(grounds, origin, ids).await
     }
 
     /// Uses a sign-in code up, for tokens instead of a session.
@@ -78,7 +78,7 @@ impl Kernel {
     /// `bad_sign_in_code` (401); as [`Self::tokens_by_password`].
     pub async fn tokens_by_code(&self, code: &str, origin: Origin, ids: RequestIds) -> Result<Tokens> {
         self.signer().await?;
-        let grounds = self.link_use(code).await?;
+        let grounds = self.link_grounds(code).await?;
         self.family_open(grounds, origin, ids).await
     }
 

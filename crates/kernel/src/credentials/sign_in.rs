@@ -13,7 +13,7 @@ use qd_core::{
 };
 use serde_json::json;
 
-use super::{CredentialKind, Identity, Origin, Secret, hash, password};
+use super::{CredentialKind, Grounds, Identity, Origin, Proof, Secret, hash, password};
 use crate::{
     audit::{self, NewRecord},
     context::{Context, RequestIds},
@@ -46,12 +46,12 @@ impl Kernel {
     /// (429) while the name is locked.
     pub async fn sign_in(&self, asked: SignIn, ids: RequestIds) -> Result<(Identity, Secret)> {
         let origin = asked.origin.clone();
-        let id = self.password_proved(asked, &ids).await?;
-        self.session_open(id, origin, ids).await
+        let grounds = self.password_proved(asked, &ids).await?;
+        self.session_open(grounds, origin, ids).await
     }
 
     /// Who has this name and this password.
-    pub(super) async fn password_proved(&self, asked: SignIn, ids: &RequestIds) -> Result<PrincipalId> {
+    pub(super) async fn password_proved(&self, asked: SignIn, ids: &RequestIds) -> Result<Grounds> {
         let tried = hash(&format!("sign-in {}", asked.name));
         let name = asked.name;
         let stored = self.try_count(tried.clone(), name.clone()).await?;
@@ -60,14 +60,16 @@ impl Kernel {
         let right = password::verify(&asked.password, known).await?;
         let Some((id, old)) = stored.filter(|_| right) else {
             self.sign_in_failed(known_name, &asked.origin, ids.clone()).await?;
-            return Err(Error::unauthenticated("bad_sign_in", "the name or the password is wrong"));
+            return Err(refused());
         };
         let anew = match password::outdated(&old) {
             true => Some(password::hash(&self.source, &asked.password).await?),
             false => None,
         };
-        self.store
-            .write(move |tx| -> Result<()> {
+        let verified = anew.clone().unwrap_or_else(|| old.clone());
+        let stored = self
+            .store
+            .write(move |tx| -> Result<Option<String>> {
                 tx.exec("DELETE FROM sign_in_try WHERE name_hash = $1", params![tried.clone()])?;
                 if let Some(anew) = &anew {
                     // Not over a password that was changed meanwhile.
@@ -76,10 +78,15 @@ impl Kernel {
                         params![id, anew.clone(), old.clone()],
                     )?;
                 }
-                Ok(())
+                Ok(tx.one("SELECT password FROM principal WHERE id = $1", params![id], |row| row.get(0))?)
             })
             .await?;
-        Ok(id)
+        let stored = stored.unwrap_or_default();
+        // Another sign-in hashed it anew meanwhile, or somebody changed it.
+        if stored != verified && !password::verify(&asked.password, Some(&stored)).await? {
+            return Err(refused());
+        }
+        Ok(Grounds::new(id, Proof::Password(stored)))
     }
 
     /// Uses an invitation up, sets the password, and opens a session. All other sessions of the account end.
@@ -115,7 +122,8 @@ impl Kernel {
             .await?
             .ok_or_else(bad)?;
         password::rules(&name, chosen)?;
-        let stored = password::hash(&self.source, chosen).await?;
+        let chosen = password::hash(&self.source, chosen).await?;
+        let stored = chosen.clone();
         let used = self
             .store
             .write(move |tx| -> Result<bool> {
@@ -135,7 +143,7 @@ impl Kernel {
             return Err(bad());
         }
         self.callers.clear();
-        self.session_open(id, origin, ids).await
+        self.session_open(Grounds::new(id, Proof::Password(chosen)), origin, ids).await
     }
 
     /// Changes the caller's own password. Its other sessions and all its unused links end; tokens stay.
@@ -223,6 +231,11 @@ impl Kernel {
             })
             .await
     }
+}
+
+/// What a wrong name and a wrong password are answered.
+pub(super) fn refused() -> Error {
+    Error::unauthenticated("bad_sign_in", "the name or the password is wrong")
 }
 
 /// A new password ends whatever was signed in with the old one.

@@ -1,0 +1,110 @@
+//! What happens beside a sign-in: a change of the password, records, locks.
+
+use std::sync::{Arc, Mutex};
+
+use futures::future::join_all;
+use qd_core::error::Result;
+use qd_kernel::access::PLATFORM_ADMIN;
+use qd_kernel::context::{Context, Scope};
+use qd_kernel::credentials::accounts::NewUser;
+use qd_kernel::credentials::{Identity, Origin, Secret, SignIn};
+use qd_kernel::failpoint::Failpoints;
+use qd_kernel::store::Store;
+use qd_testkit::{TestDatabase, TestKernel, both_stores};
+
+const PASSWORD: &str = "correct horse battery";
+
+fn admin(t: &TestKernel) -> Context {
+    Context { scope: Scope::PLATFORM, ..t.context_as("admin", PLATFORM_ADMIN) }
+}
+
+fn person(name: &str) -> NewUser {
+    NewUser { name: name.into(), display_name: String::new(), service: false, password_hash: None }
+}
+
+/// A person with a password.
+async fn member(t: &TestKernel, name: &str) {
+    let invitation = t.kernel.user_create(&admin(t), person(name)).await.unwrap().1.unwrap();
+    accept(t, &invitation.secret).await.unwrap();
+}
+
+async fn accept(t: &TestKernel, code: &str) -> Result<(Identity, Secret)> {
+    t.kernel.invitation_accept(code, PASSWORD, Origin::default(), t.context().ids).await
+}
+
+async fn sign_in(t: &TestKernel, name: &str, password: &str, source: &str) -> Result<(Identity, Secret)> {
+    let origin = Origin { source: source.into(), label: String::new() };
+    let asked = SignIn { name: name.into(), password: password.into(), origin };
+    t.kernel.sign_in(asked, t.context().ids).await
+}
+
+fn code<T>(answer: Result<T>) -> &'static str {
+    answer.err().map_or("fine", |error| error.code)
+}
+
+/// What is written between the proof of who somebody is and the session.
+type Meanwhile = Arc<Mutex<Option<&'static str>>>;
+
+/// A kernel in which that happens, once, to whoever signs in next.
+async fn interrupted(db: &TestDatabase) -> (TestKernel, Meanwhile) {
+    let (meanwhile, store) = (Meanwhile::default(), Arc::new(Mutex::<Option<Store>>::default()));
+    let (asked, at) = (meanwhile.clone(), store.clone());
+    let mut build = TestKernel::build().idle();
+    build.options.failpoints = Some(Failpoints::new(move |name| {
+        if name != "sign_in.proved" {
+            return;
+        }
+        let sql = asked.lock().unwrap().take();
+        let (Some(sql), Some(store)) = (sql, at.lock().unwrap().clone()) else { return };
+        tokio::task::block_in_place(|| {
+            let written = store.write(move |tx| -> Result<()> {
+                tx.exec(sql, &[])?;
+                Ok(())
+            });
+            tokio::runtime::Handle::current().block_on(written).unwrap();
+        });
+    }));
+    let t = build.on(db).await;
+    *store.lock().unwrap() = Some(t.kernel.store.clone());
+    (t, meanwhile)
+}
+
+both_stores! {
+    async fn a_sign_in_under_way_does_not_survive_what_ends_the_others(db: TestDatabase) {
+        let (t, meanwhile) = interrupted(&db).await;
+        member(&t, "ann").await;
+        let sessions = "SELECT count(*) FROM credential WHERE kind = 'session'";
+        let before = t.number(sessions).await;
+        let next = |sql: &'static str| *meanwhile.lock().unwrap() = Some(sql);
+
+        next("UPDATE principal SET password = 'another' WHERE name = 'ann'");
+        let old = t.kernel.store.read(|tx| -> Result<String> {
+            Ok(tx.one("SELECT password FROM principal WHERE name = 'ann'", &[], |row| row.get(0))?)
+        });
+        let old = old.await.unwrap();
+        assert_eq!(code(sign_in(&t, "ann", PASSWORD, "").await), "bad_sign_in");
+        let back = t.kernel.store.write(move |tx| -> Result<()> {
+            tx.exec("UPDATE principal SET password = $1 WHERE name = 'ann'", qd_kernel::params![old.clone()])?;
+            Ok(())
+        });
+        back.await.unwrap();
+
+        next("UPDATE principal SET state = 'suspended' WHERE name = 'ann'");
+        assert_eq!(code(sign_in(&t, "ann", PASSWORD, "").await), "bad_sign_in");
+
+        // A change of the password ends links as well.
+        let link = t.kernel.owner_link().await.unwrap();
+        next("DELETE FROM credential WHERE kind = 'link'");
+        let opened = t.kernel.link_exchange(&link.secret, Origin::default(), t.context().ids).await;
+        assert_eq!(code(opened), "bad_sign_in_code");
+        assert_eq!(t.number(sessions).await, before, "nobody got in");
+    }
+
+    async fn first_sign_ins_at_once_with_an_imported_hash_all_succeed(db: TestDatabase) {
+        let t = TestKernel::build().idle().on(&db).await;
+        let imported = bcrypt::hash(PASSWORD, 4).unwrap();
+        t.kernel.user_create(&admin(&t), NewUser { password_hash: Some(imported), ..person("ann") }).await.unwrap();
+        let all = join_all((0..4).map(|_| sign_in(&t, "ann", PASSWORD, ""))).await;
+        assert_eq!(all.into_iter().map(code).collect::<Vec<_>>(), ["fine"; 4]);
+    }
+}
