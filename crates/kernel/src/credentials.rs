@@ -52,6 +52,8 @@ use crate::{
 /// The account made at first start.
 pub const OWNER: &str = "owner";
 pub const SESSION_LIFE: Duration = Duration::from_hours(12);
+/// Where the owner's own token and link are made from: by whoever holds that.
+const DATA_FOLDER: &str = "data folder";
 const LINK_LIFE: Duration = Duration::from_mins(10);
 const INVITE_LIFE: Duration = Duration::from_hours(24 * 7);
 
@@ -256,14 +258,37 @@ impl Kernel {
 
     /// A new bearer token for the owner, for whoever holds the data folder: the caller is the machine's own user.
     pub async fn owner_token(&self) -> Result<String> {
-        let owner = self.principal_id(OWNER).await?;
-        Ok(self.issue(owner, CredentialKind::Token, None).await?.secret)
+        Ok(self.owners(CredentialKind::Token, None).await?.secret)
     }
 
     /// A new one-time sign-in code for the owner, valid for ten minutes.
     pub async fn owner_link(&self) -> Result<Secret> {
-        let owner = self.principal_id(OWNER).await?;
-        self.issue(owner, CredentialKind::Link, Some(LINK_LIFE)).await
+        self.owners(CredentialKind::Link, Some(LINK_LIFE)).await
+    }
+
+    /// On record as the system's, for the owner: who runs a process with the data folder is not asked who he is.
+    async fn owners(&self, kind: CredentialKind, life: Option<Duration>) -> Result<Secret> {
+        let id = self.principal_id(OWNER).await?;
+        let secret = draw(&self.source, kind);
+        let digest = hash(&secret);
+        let expires_at = life.and_then(|life| self.source.now().checked_add(life));
+        let origin = Origin { source: DATA_FOLDER.into(), label: String::new() };
+        let request_id = self.source.uuid().to_string();
+        let ids = RequestIds { correlation_id: request_id.clone(), request_id, trace_id: None };
+        let context =
+            Context::system(OWNER.into(), Scope::PLATFORM, ids, DATA_FOLDER).on_behalf_of(OWNER.to_owned());
+        self.mutate(&context, Act::new("own", kind.as_str()), move |m| {
+            let (allows, ends_at) = (None, None);
+            let new =
+                New { digest: &digest, principal_id: id, kind, origin: &origin, allows, expires_at, ends_at };
+            let credential: Uuid = m.id();
+            new.insert(m.tx, credential, m.now)?;
+            let made = format!("{}.created", kind.as_str());
+            m.event(&made, Subject::default(), &json!({ "principal": OWNER, "expires_at": expires_at }))?;
+            m.audit(&Object { kind: "Principal", id: id.uuid(), name: OWNER }, &[], None)
+        })
+        .await?;
+        Ok(Secret { secret, expires_at })
     }
 
     /// A new one-time sign-in code for the caller. What it opens is limited as the credential in use is, and ends with it.
@@ -387,26 +412,6 @@ impl Kernel {
             })
             .await?
             .ok_or_else(|| Error::not_found("user_not_found", "there is no such account"))
-    }
-
-    async fn issue(
-        &self,
-        principal_id: PrincipalId,
-        kind: CredentialKind,
-        life: Option<Duration>,
-    ) -> Result<Secret> {
-        let secret = draw(&self.source, kind);
-        let (digest, now, id) = (hash(&secret), self.source.now(), self.source.uuid());
-        let expires_at = life.and_then(|life| now.checked_add(life));
-        let origin = Origin { source: "data folder".into(), label: String::new() };
-        self.store
-            .write(move |tx| -> Result<()> {
-                let (allows, ends_at) = (None, None);
-                New { digest: &digest, principal_id, kind, origin: &origin, allows, expires_at, ends_at }
-                    .insert(tx, id, now)
-            })
-            .await?;
-        Ok(Secret { secret, expires_at })
     }
 }
 

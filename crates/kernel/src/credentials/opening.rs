@@ -38,6 +38,8 @@ pub(crate) enum Proof {
     Password(String),
     /// A sign-in code, by its hash.
     Link(Vec<u8>),
+    /// An invitation, by its hash, with the hash of the password that is chosen by it.
+    Invitation { code: Vec<u8>, chosen: String },
     /// The word of a provider.
     Elsewhere,
 }
@@ -50,26 +52,25 @@ impl Grounds {
 
 impl Proof {
     /// Whether it still holds; uses up what works once.
-    fn holds(&self, tx: &mut Tx<'_>, id: PrincipalId, now: Timestamp) -> Result<()> {
+    fn holds(&self, tx: &mut Tx<'_>, id: PrincipalId, now: Timestamp) -> Result<bool> {
         let sql = format!(
             "SELECT password FROM principal WHERE id = $1 AND state = 'active'{}",
             tx.backend().for_update()
         );
         let active: Option<Option<String>> = tx.opt(&sql, params![id], |row| row.get(0))?;
-        let holds = match (self, active) {
+        Ok(match (self, active) {
             (_, None) => false,
             (Self::Password(verified), Some(stored)) => stored.as_ref() == Some(verified),
-            (Self::Link(digest), Some(_)) => {
-                let used = tx.exec(
-                    "UPDATE credential SET used_at = $2
-                     WHERE hash = $1 AND kind = 'link' AND used_at IS NULL AND expires_at > $2",
-                    params![digest.clone(), now],
-                )?;
-                used == 1
+            (Self::Link(code), Some(_)) => use_up(tx, CredentialKind::Link, code, now)?,
+            (Self::Invitation { code, chosen }, Some(_)) => {
+                let used = use_up(tx, CredentialKind::Invite, code, now)?;
+                if used {
+                    sign_in::password_set(tx, id, chosen)?;
+                }
+                used
             }
             (Self::Elsewhere, Some(_)) => true,
-        };
-        if holds { Ok(()) } else { Err(self.refusal()) }
+        })
     }
 
     /// What is said where it does not hold.
@@ -80,9 +81,39 @@ impl Proof {
                 "bad_sign_in_code",
                 "this sign-in code is unknown, used or expired; ask for a new one with: qd auth link",
             ),
+            Self::Invitation { .. } => Error::unauthenticated(
+                "bad_invitation",
+                "this invitation is unknown, used or expired; ask for a new one",
+            ),
             Self::Elsewhere => Error::unauthenticated("bad_credential", "the account is suspended"),
         }
     }
+
+    /// What is done by it, for the audit.
+    fn verb(&self) -> &'static str {
+        match self {
+            Self::Invitation { .. } => "accept-invitation",
+            _ => "sign-in",
+        }
+    }
+
+    /// The code that it is, by its hash.
+    fn code(&self) -> Option<&[u8]> {
+        match self {
+            Self::Link(code) | Self::Invitation { code, .. } => Some(code),
+            Self::Password(_) | Self::Elsewhere => None,
+        }
+    }
+}
+
+/// Whether the code was one that can be used, and is used up now.
+fn use_up(tx: &mut Tx<'_>, kind: CredentialKind, code: &[u8], now: Timestamp) -> Result<bool> {
+    let used = tx.exec(
+        "UPDATE credential SET used_at = $3
+         WHERE hash = $1 AND kind = $2 AND used_at IS NULL AND expires_at > $3",
+        params![code.to_vec(), kind.as_str(), now],
+    )?;
+    Ok(used == 1)
 }
 
 impl Kernel {
@@ -93,12 +124,17 @@ impl Kernel {
         origin: Origin,
         ids: RequestIds,
     ) -> Result<(Identity, Secret)> {
-        let grounds = self.link_grounds(code).await?;
+        let grounds = self.link_grounds(code, &origin, &ids).await?;
         self.session_open(grounds, origin, ids).await
     }
 
     /// What a sign-in code opens; it is used up where that is opened.
-    pub(super) async fn link_grounds(&self, code: &str) -> Result<Grounds> {
+    pub(super) async fn link_grounds(
+        &self,
+        code: &str,
+        origin: &Origin,
+        ids: &RequestIds,
+    ) -> Result<Grounds> {
         let (digest, now) = (hash(code), self.source.now());
         let asked = digest.clone();
         let found = self.store.read(move |tx| -> Result<_> {
@@ -114,8 +150,28 @@ impl Kernel {
             Some((principal_id, allows, ends_at)) => {
                 Ok(Grounds { principal_id, proof, limits: limits(allows), ends_at })
             }
-            None => Err(proof.refusal()),
+            None => Err(self.proof_refused(&proof, None, origin, ids).await?),
         }
+    }
+
+    /// Puts on record that a proof does not hold, and answers what is said of it.
+    pub(super) async fn proof_refused(
+        &self,
+        proof: &Proof,
+        known: Option<String>,
+        origin: &Origin,
+        ids: &RequestIds,
+    ) -> Result<Error> {
+        let code = proof.code().filter(|_| known.is_none()).map(<[u8]>::to_vec);
+        // Whose it is is known of one that was used or has expired.
+        let whose = self.store.read(move |tx| -> Result<Option<String>> {
+            let sql =
+                "SELECT p.name FROM credential c JOIN principal p ON p.id = c.principal_id WHERE c.hash = $1";
+            Ok(code.clone().map_or(Ok(None), |code| tx.opt(sql, params![code], |row| row.get(0)))?)
+        });
+        let error = proof.refusal();
+        self.sign_in_failed(known.or(whose.await?), proof.verb(), &error.detail, origin, ids).await?;
+        Ok(error)
     }
 
     /// A new session of somebody who has just been recognised.
@@ -144,18 +200,30 @@ impl Kernel {
         let credential_id = self.source.uuid();
         let identity = self.identity(principal_id, credential_id).await?;
         // Signing in is nobody's to be limited in; what comes of it is.
-        let context = self.context(&identity, Scope::PLATFORM, ids, origin.source.clone());
-        let (name, allows) = (identity.name.clone(), limits.clone());
+        let context = self.context(&identity, Scope::PLATFORM, ids.clone(), origin.source.clone());
+        let (name, allows, proof) = (identity.name.clone(), limits.clone(), Arc::new(proof));
+        let (shown, from) = (proof.clone(), origin.clone());
         self.failpoint(|| "sign_in.proved".into());
-        self.mutate(&context, Act::new("own", "sign-in"), move |m| {
-            proof.holds(m.tx, principal_id, m.now)?;
-            let allows = allows.as_deref();
-            let new = New { digest: &digest, principal_id, kind, origin: &origin, allows, expires_at, ends_at };
+        let opened = self.mutate(&context, Act::new("own", proof.verb()), move |m| {
+            if !shown.holds(m.tx, principal_id, m.now)? {
+                m.unchanged();
+                return Ok(false);
+            }
+            let (allows, origin) = (allows.as_deref(), &from);
+            let new = New { digest: &digest, principal_id, kind, origin, allows, expires_at, ends_at };
             new.insert(m.tx, credential_id, m.now)?;
-            m.event("session.opened", Subject::default(), &json!({ "principal": name }))?;
-            m.audit(&Object { kind: "Principal", id: principal_id.uuid(), name: &name }, &[], None)
-        })
-        .await?;
-        Ok((Identity { limits, ..identity }, Secret { secret, expires_at }))
+            let said = json!({ "principal": name });
+            if matches!(*shown, Proof::Invitation { .. }) {
+                m.callers_changed();
+                m.event("password.changed", Subject::default(), &said)?;
+            }
+            m.event("session.opened", Subject::default(), &said)?;
+            m.audit(&Object { kind: "Principal", id: principal_id.uuid(), name: &name }, &[], None)?;
+            Ok(true)
+        });
+        match opened.await? {
+            true => Ok((Identity { limits, ..identity }, Secret { secret, expires_at })),
+            false => Err(self.proof_refused(&proof, Some(identity.name), &origin, &ids).await?),
+        }
     }
 }

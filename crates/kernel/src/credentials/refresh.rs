@@ -78,7 +78,7 @@ impl Kernel {
     /// `bad_sign_in_code` (401); as [`Self::tokens_by_password`].
     pub async fn tokens_by_code(&self, code: &str, origin: Origin, ids: RequestIds) -> Result<Tokens> {
         self.signer().await?;
-        let grounds = self.link_grounds(code).await?;
+        let grounds = self.link_grounds(code, &origin, &ids).await?;
         self.family_open(grounds, origin, ids).await
     }
 

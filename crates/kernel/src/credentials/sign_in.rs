@@ -23,6 +23,7 @@ use crate::{
     store::Tx,
 };
 
+const LOCKED: &str = "too_many_tries";
 /// Failures that cost nothing but the work.
 const FREE: i64 = 4;
 const LOCK: Duration = Duration::from_secs(30);
@@ -54,13 +55,19 @@ impl Kernel {
     pub(super) async fn password_proved(&self, asked: SignIn, ids: &RequestIds) -> Result<Grounds> {
         let tried = hash(&format!("sign-in {}", asked.name));
         let name = asked.name;
-        let stored = self.try_count(tried.clone(), name.clone()).await?;
+        let stored = match self.try_count(tried.clone(), name.clone()).await {
+            Err(error) => {
+                return Err(self.locked_out(error, tried, name, "sign-in", &asked.origin, ids).await?);
+            }
+            Ok(stored) => stored,
+        };
         let known_name = stored.is_some().then(|| name.clone());
         let known = stored.as_ref().map(|(_, password)| password.as_str());
         let right = password::verify(&asked.password, known).await?;
         let Some((id, old)) = stored.filter(|_| right) else {
-            self.sign_in_failed(known_name, &asked.origin, ids.clone()).await?;
-            return Err(refused());
+            let error = refused();
+            self.sign_in_failed(known_name, "sign-in", &error.detail, &asked.origin, ids).await?;
+            return Err(error);
         };
         let anew = match password::outdated(&old) {
             true => Some(password::hash(&self.source, &asked.password).await?),
@@ -84,12 +91,12 @@ impl Kernel {
         let stored = stored.unwrap_or_default();
         // Another sign-in hashed it anew meanwhile, or somebody changed it.
         if stored != verified && !password::verify(&asked.password, Some(&stored)).await? {
-            return Err(refused());
+            return Err(self.proof_refused(&Proof::Password(stored), Some(name), &asked.origin, ids).await?);
         }
         Ok(Grounds::new(id, Proof::Password(stored)))
     }
 
-    /// Uses an invitation up, sets the password, and opens a session. All other sessions of the account end.
+    /// Uses an invitation up, sets the password, and opens a session, in one transaction. All other sessions of the account end.
     ///
     /// # Errors
     /// `bad_invitation` (401): unknown, used or expired; `weak_password` (422), which leaves the invitation as it is.
@@ -100,50 +107,24 @@ impl Kernel {
         origin: Origin,
         ids: RequestIds,
     ) -> Result<(Identity, Secret)> {
-        let bad = || {
-            Error::unauthenticated(
-                "bad_invitation",
-                "this invitation is unknown, used or expired; ask for a new one",
-            )
-        };
         let (digest, now) = (hash(code), self.source.now());
         let asked = digest.clone();
-        let (id, name) = self
-            .store
-            .read(move |tx| -> Result<Option<(PrincipalId, String)>> {
-                Ok(tx.opt(
-                    "SELECT p.id, p.name FROM credential c JOIN principal p ON p.id = c.principal_id
-                     WHERE c.hash = $1 AND c.kind = 'invite' AND c.used_at IS NULL AND c.expires_at > $2
-                       AND p.state = 'active'",
-                    params![asked, now],
-                    |row| Ok((row.get(0)?, row.get(1)?)),
-                )?)
-            })
-            .await?
-            .ok_or_else(bad)?;
+        let found = self.store.read(move |tx| -> Result<Option<(PrincipalId, String)>> {
+            Ok(tx.opt(
+                "SELECT p.id, p.name FROM credential c JOIN principal p ON p.id = c.principal_id
+                 WHERE c.hash = $1 AND c.kind = 'invite' AND c.used_at IS NULL AND c.expires_at > $2
+                   AND p.state = 'active'",
+                params![asked, now],
+                |row| Ok((row.get(0)?, row.get(1)?)),
+            )?)
+        });
+        let Some((id, name)) = found.await? else {
+            let proof = Proof::Invitation { code: digest, chosen: String::new() };
+            return Err(self.proof_refused(&proof, None, &origin, &ids).await?);
+        };
         password::rules(&name, chosen)?;
         let chosen = password::hash(&self.source, chosen).await?;
-        let stored = chosen.clone();
-        let used = self
-            .store
-            .write(move |tx| -> Result<bool> {
-                let used = tx.exec(
-                    "UPDATE credential SET used_at = $2
-                     WHERE hash = $1 AND kind = 'invite' AND used_at IS NULL AND expires_at > $2",
-                    params![digest, now],
-                )?;
-                if used == 0 {
-                    return Ok(false);
-                }
-                password_set(tx, id, &stored)?;
-                Ok(true)
-            })
-            .await?;
-        if !used {
-            return Err(bad());
-        }
-        self.callers.clear();
-        self.session_open(Grounds::new(id, Proof::Password(chosen)), origin, ids).await
+        self.session_open(Grounds::new(id, Proof::Invitation { code: digest, chosen }), origin, ids).await
     }
 
     /// Changes the caller's own password. Its other sessions and all its unused links end; tokens stay.
@@ -159,16 +140,32 @@ impl Kernel {
     ) -> Result<()> {
         let (name, id, kept) = (identity.name.clone(), identity.id, identity.credential_id);
         let tried = hash(&format!("sign-in {name}"));
-        let stored = self.try_count(tried.clone(), name.clone()).await?;
-        let known = stored.as_ref().map(|(_, password)| password.as_str());
-        if !password::verify(present, known).await? {
-            return Err(Error::unauthenticated("bad_sign_in", "the present password is wrong"));
+        let origin = Origin { source: context.source.clone(), label: String::new() };
+        let stored = match self.try_count(tried.clone(), name.clone()).await {
+            Err(error) => {
+                return Err(self.locked_out(error, tried, name, "password", &origin, &context.ids).await?);
+            }
+            Ok(stored) => stored.map(|(_, password)| password),
+        };
+        let wrong = || Error::unauthenticated("bad_sign_in", "the present password is wrong");
+        let about = || audit::object("Principal", Some(id.uuid()), &identity.name);
+        if !password::verify(present, stored.as_deref()).await? {
+            let record = NewRecord::of(context, "own.password", about());
+            self.audit_append(record.failed(&wrong().detail)).await?;
+            return Err(wrong());
         }
         password::rules(&name, chosen)?;
         let chosen = password::hash(&self.source, chosen).await?;
         self.mutate(context, Act::new("own", "password"), move |m| {
             m.tx.exec("DELETE FROM sign_in_try WHERE name_hash = $1", params![tried.clone()])?;
-            m.tx.exec("UPDATE principal SET password = $2 WHERE id = $1", params![id, chosen.clone()])?;
+            let changed = m.tx.exec(
+                "UPDATE principal SET password = $2 WHERE id = $1 AND password = $3",
+                params![id, chosen.clone(), stored.clone()],
+            )?;
+            if changed == 0 {
+                // Another change was first.
+                return Err(Error::unauthenticated("bad_sign_in", "the present password is wrong"));
+            }
             m.tx.exec(
                 "DELETE FROM credential WHERE principal_id = $1 AND kind <> 'token' AND id <> $2",
                 params![id, kept],
@@ -181,12 +178,61 @@ impl Kernel {
         Ok(())
     }
 
-    /// A name that nobody has is not kept: it may be a password that was typed into the wrong field.
-    async fn sign_in_failed(&self, name: Option<String>, origin: &Origin, ids: RequestIds) -> Result<()> {
-        let name = name.unwrap_or_else(|| "unknown".into());
-        let object = audit::object("Principal", None, &name);
-        let record = NewRecord::platform(&name, &origin.source, ids, "own.sign-in", object);
-        self.audit_append(record.failed("the name or the password is wrong")).await
+    pub(super) async fn sign_in_failed(
+        &self,
+        name: Option<String>,
+        verb: &str,
+        why: &str,
+        origin: &Origin,
+        ids: &RequestIds,
+    ) -> Result<()> {
+        self.audit_append(record(name, verb, origin, ids).failed(why)).await
+    }
+
+    /// Puts on record that a name is locked, once for each lock however often it is tried meanwhile; answers the error.
+    async fn locked_out(
+        &self,
+        error: Error,
+        tried: Vec<u8>,
+        name: String,
+        verb: &'static str,
+        origin: &Origin,
+        ids: &RequestIds,
+    ) -> Result<Error> {
+        if error.code != LOCKED {
+            return Ok(error);
+        }
+        let (now, id, origin, ids) = (self.source.now(), self.source.uuid(), origin.clone(), ids.clone());
+        let why = "too many failed tries under this name";
+        let told = self.store.write(move |tx| -> Result<bool> {
+            let until: Option<Timestamp> = tx.one(
+                "SELECT max(locked_until) FROM sign_in_try WHERE name_hash = $1",
+                params![tried.clone()],
+                |row| row.get(0),
+            )?;
+            let Some(until) = until else { return Ok(false) };
+            // A row of its own says until when it has been told.
+            let fresh = tx.exec(
+                "INSERT INTO sign_in_try (name_hash, failures, last_at, locked_until) VALUES ($1, 0, $2, $3)
+                 ON CONFLICT (name_hash) DO UPDATE SET last_at = excluded.last_at, locked_until = excluded.locked_until
+                 WHERE sign_in_try.locked_until < excluded.locked_until",
+                params![told_of(&tried), now, until],
+            )?;
+            if fresh == 0 {
+                return Ok(false);
+            }
+            let known: Option<String> = tx.opt(
+                "SELECT name FROM principal WHERE name = $1 AND kind = 'user'",
+                params![name.clone()],
+                |row| row.get(0),
+            )?;
+            audit::append_record(tx, now, id, &record(known, verb, &origin, &ids).denied(why))?;
+            Ok(true)
+        });
+        if told.await? {
+            self.bus.audit_written();
+        }
+        Ok(error)
     }
 
     /// Counts a try of the name, and answers what it is to be held against.
@@ -209,7 +255,7 @@ impl Kernel {
                     // Rolled back with the error: what is locked counts no further.
                     let left = until.since(now).as_secs().saturating_add(1);
                     let mut error = Error::rate_limited(
-                        "too_many_tries",
+                        LOCKED,
                         format!("too many tries under this name; try again in {left} s"),
                     );
                     error.retry_after_s = u32::try_from(left).ok();
@@ -238,8 +284,20 @@ pub(super) fn refused() -> Error {
     Error::unauthenticated("bad_sign_in", "the name or the password is wrong")
 }
 
+/// Of a failed try. A name that nobody has is not kept: it may be a password that was typed into the wrong field.
+fn record(name: Option<String>, verb: &str, origin: &Origin, ids: &RequestIds) -> NewRecord {
+    let name = name.unwrap_or_else(|| "unknown".into());
+    let object = audit::object("Principal", None, &name);
+    NewRecord::platform(&name, &origin.source, ids.clone(), &format!("own.{verb}"), object)
+}
+
+/// The key under which it is kept until when a lock has been put on record.
+fn told_of(tried: &[u8]) -> Vec<u8> {
+    hash(&format!("told {}", hex::encode(tried)))
+}
+
 /// A new password ends whatever was signed in with the old one.
-fn password_set(tx: &mut Tx<'_>, id: PrincipalId, stored: &str) -> Result<()> {
+pub(super) fn password_set(tx: &mut Tx<'_>, id: PrincipalId, stored: &str) -> Result<()> {
     tx.exec("UPDATE principal SET password = $2 WHERE id = $1", params![id, stored.to_owned()])?;
     tx.exec(
         "DELETE FROM credential WHERE principal_id = $1 AND (kind IN ('session', 'link', 'refresh') OR (kind = $2 AND used_at IS NULL))",
