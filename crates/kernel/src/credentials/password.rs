@@ -5,7 +5,7 @@
 //! A name that nobody has costs the same work as a wrong password.
 
 use std::sync::{
-    LazyLock,
+    Arc, LazyLock,
     atomic::{AtomicU64, Ordering},
 };
 
@@ -20,7 +20,7 @@ pub(crate) const SHORTEST: usize = 12;
 /// Bytes: bcrypt reads 72 of them and argon2 all, so a longer one is only work.
 const LONGEST: usize = 1024;
 /// Of 19 MiB each.
-static AT_ONCE: Semaphore = Semaphore::const_new(2);
+static AT_ONCE: LazyLock<Arc<Semaphore>> = LazyLock::new(|| Arc::new(Semaphore::new(2)));
 
 static HASHES: AtomicU64 = AtomicU64::new(0);
 
@@ -103,10 +103,23 @@ pub(crate) fn outdated(stored: &str) -> bool {
 }
 
 async fn work<T: Send + 'static>(job: impl FnOnce() -> T + Send + 'static) -> Result<T> {
-    let failed = |error: String| Error::internal("password_hash", format!("hash a password: {error}"));
-    let _turn = AT_ONCE.acquire().await.map_err(|error| failed(error.to_string()))?;
     HASHES.fetch_add(1, Ordering::Relaxed);
-    tokio::task::spawn_blocking(job).await.map_err(|error| failed(error.to_string()))
+    in_turn(AT_ONCE.clone(), job).await
+}
+
+/// The turn ends with the work, which nobody stops: whoever asked and went away has not made room for another.
+async fn in_turn<T: Send + 'static>(
+    turns: Arc<Semaphore>,
+    job: impl FnOnce() -> T + Send + 'static,
+) -> Result<T> {
+    let failed = |error: String| Error::internal("password_hash", format!("hash a password: {error}"));
+    let turn = turns.acquire_owned().await.map_err(|error| failed(error.to_string()))?;
+    let work = tokio::task::spawn_blocking(move || {
+        let done = job();
+        drop(turn);
+        done
+    });
+    work.await.map_err(|error| failed(error.to_string()))
 }
 
 #[cfg(test)]
@@ -134,6 +147,25 @@ mod tests {
             assert!(!readable(odd), "{odd:?}");
             assert!(!verify("correct horse battery", Some(odd)).await.unwrap(), "{odd:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn who_goes_away_keeps_his_turn_until_the_work_is_done() {
+        let turns = Arc::new(Semaphore::new(1));
+        let (go, held) = std::sync::mpsc::channel::<()>();
+        let (begun, heard) = tokio::sync::oneshot::channel();
+        let work = in_turn(turns.clone(), move || {
+            let _ = begun.send(());
+            let _ = held.recv();
+        });
+        tokio::select! {
+            _ = work => panic!("it is held up"),
+            begun = heard => begun.unwrap(),
+        }
+        // The request that asked for it is gone by now.
+        assert_eq!(turns.available_permits(), 0);
+        go.send(()).unwrap();
+        drop(turns.acquire().await.unwrap());
     }
 
     #[test]
