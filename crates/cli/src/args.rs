@@ -270,6 +270,8 @@ mod tests {
             "qd users create ann --display-name Ann",
             "qd users create robot --service",
             "qd users token robot --days 7 --allow read",
+            "qd users tokens robot -o json",
+            "qd users revoke-token robot 0193",
             "qd users suspend ann",
             "qd members grant ann PIPELINE_DEV --project lab",
             "qd members revoke ann viewer --platform",

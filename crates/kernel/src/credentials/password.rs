@@ -103,8 +103,11 @@ pub(crate) fn outdated(stored: &str) -> bool {
 }
 
 async fn work<T: Send + 'static>(job: impl FnOnce() -> T + Send + 'static) -> Result<T> {
-    HASHES.fetch_add(1, Ordering::Relaxed);
-    in_turn(AT_ONCE.clone(), job).await
+    let counted = move || {
+        HASHES.fetch_add(1, Ordering::Relaxed);
+        job()
+    };
+    in_turn(AT_ONCE.clone(), counted).await
 }
 
 /// The turn ends with the work, which nobody stops: whoever asked and went away has not made room for another.

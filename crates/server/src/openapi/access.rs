@@ -121,6 +121,8 @@ const FIXED: &[(&str, Level, &[&str])] = &[
     ("user_invite", Platform, &["users.update"]),
     ("user_list", Platform, &["users.list"]),
     ("user_token", Platform, &["tokens.create"]),
+    ("user_token_list", Platform, &["tokens.list"]),
+    ("user_token_revoke", Platform, &["tokens.revoke"]),
     ("user_update", Platform, &["users.update"]),
 ];
 
