@@ -131,6 +131,37 @@ async fn ones_own_sessions_and_tokens_are_listed_and_ended() {
 }
 
 #[tokio::test]
+async fn a_limited_token_reads_nothing_of_ones_own_that_it_is_not_for() {
+    let server = TestServer::start().await;
+    let own = [
+        "/api/v1/auth/can-i?action=samples.read",
+        "/api/v1/auth/credentials",
+        "/api/v1/auth/roles",
+        "/api/v1/inbox",
+        "/api/v1/inbox/counts",
+        "/api/v1/me",
+        "/api/v1/notifications",
+    ];
+    let everybodys = ["/api/v1/roles", "/api/v1/tenants"];
+    let all: Vec<&str> = own.into_iter().chain(everybodys).collect();
+    let mut told = vec![];
+    for allows in ["samples.read", "own.read", "tenants.list", "roles.*", "read"] {
+        let (_, made) = server.post("/api/v1/auth/tokens", json!({ "allows": [allows] })).await;
+        let mut may = vec![];
+        for path in &all {
+            let token = made["token"].as_str().unwrap();
+            let (status, reply) = answer(server.client.get(server.url(path)).bearer_auth(token)).await;
+            match status {
+                StatusCode::OK => may.push(*path),
+                _ => assert_eq!(reply["code"], "action_denied", "{allows} {path}: {reply}"),
+            }
+        }
+        told.push(may);
+    }
+    assert_eq!(told, [vec![], own.to_vec(), vec!["/api/v1/tenants"], vec!["/api/v1/roles"], all.clone()]);
+}
+
+#[tokio::test]
 async fn who_administers_accounts_revokes_others_tokens() {
     let server = TestServer::start().await;
     let session = person(&server, "ann").await;
