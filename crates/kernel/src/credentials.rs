@@ -15,6 +15,7 @@ mod refresh;
 mod sign_in;
 pub mod signing;
 mod token;
+mod tries;
 
 use std::{sync::Arc, time::Duration};
 

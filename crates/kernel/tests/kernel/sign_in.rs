@@ -191,6 +191,37 @@ both_stores! {
         assert_eq!(owner.name, "owner");
     }
 
+    async fn nobody_is_locked_out_by_somebody_elsewhere(db: TestDatabase) {
+        let clock = ManualClock::new(1);
+        let t = TestKernel::build().clock(&clock).idle().on(&db).await;
+        member(&t, "ann").await;
+        for n in 0..5 {
+            assert_eq!(code(sign_in(&t, "ann", "wrong", &format!("2001:db8::{n}")).await), "bad_sign_in");
+        }
+        for (source, expected) in [("2001:db8::77", "too_many_tries"), ("192.0.2.1", "fine"), ("2001:db8::1", "too_many_tries")] {
+            assert_eq!(code(sign_in(&t, "ann", PASSWORD, source).await), expected, "{source}");
+        }
+        // Very many, from many places, lock the name for all: the row of the name alone has all three.
+        for source in ["192.0.2.2", "192.0.2.2", "192.0.2.3"] {
+            assert_eq!(code(sign_in(&t, "ann", "wrong", source).await), "bad_sign_in");
+        }
+        let many = "UPDATE sign_in_try SET failures = 200 WHERE failures = 3";
+        let set = t.kernel.store.write(move |tx| -> Result<u64> { Ok(tx.exec(many, &[])?) });
+        assert_eq!(set.await.unwrap(), 1);
+        assert_eq!(code(sign_in(&t, "ann", "wrong", "192.0.2.4").await), "bad_sign_in");
+        let locked = sign_in(&t, "ann", PASSWORD, "192.0.2.5").await.err().unwrap();
+        assert_eq!((locked.code, locked.retry_after_s), ("too_many_tries", Some(901)));
+        clock.advance(Duration::from_secs(901));
+        assert_eq!(code(sign_in(&t, "ann", "wrong", "192.0.2.6").await), "bad_sign_in");
+        assert_eq!(code(sign_in(&t, "ann", PASSWORD, "192.0.2.5").await), "too_many_tries");
+        // An hour after the first of them, they are forgotten.
+        clock.advance(Duration::from_secs(3600));
+        for source in ["192.0.2.7", "192.0.2.8"] {
+            assert_eq!(code(sign_in(&t, "ann", "wrong", source).await), "bad_sign_in");
+        }
+        assert_eq!(code(sign_in(&t, "ann", PASSWORD, "192.0.2.9").await), "fine");
+    }
+
     async fn first_sign_ins_at_once_with_an_imported_hash_all_succeed(db: TestDatabase) {
         let t = TestKernel::build().idle().on(&db).await;
         let imported = bcrypt::hash(PASSWORD, 4).unwrap();
