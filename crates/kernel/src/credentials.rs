@@ -29,7 +29,7 @@ use uuid::Uuid;
 
 pub use listing::Credential;
 pub(crate) use opening::{Grounds, Proof};
-pub use password::password_hashes;
+pub use password::{bcrypt_rounds, password_hashes};
 pub use refresh::Tokens;
 pub use sign_in::SignIn;
 pub use token::TokenRequest;

@@ -355,6 +355,11 @@ pub const CODES: &[(&str, ErrorKind, &str)] = &[
     ("panicked", Internal, "The server met a defect of its own while it answered."),
     ("params_invalid", Invalid, "The run's parameters break their schema; `errors` lists how."),
     ("password_hash", Internal, "A password could not be hashed: a defect, or no memory."),
+    (
+        "password_hash_cost",
+        Invalid,
+        "A password hash that is brought along costs more to verify than the server spends on each who tries.",
+    ),
     ("persons_only", Forbidden, "Only people decide on reviews and plans, not services."),
     ("plan_applied", Conflict, "The plan was applied already; the detail of the plan names its job."),
     ("plan_expired", Conflict, "The plan waited too long to be applied; make a new one."),

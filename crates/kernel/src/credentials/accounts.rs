@@ -82,7 +82,7 @@ impl Kernel {
     /// Makes a person, with an invitation where no password hash is given, or a service.
     ///
     /// # Errors
-    /// `malformed_name` (400); `already_exists` (409); `bad_password_hash` (422).
+    /// `malformed_name` (400); `already_exists` (409); `bad_password_hash`, `password_hash_cost` (422).
     pub async fn user_create(&self, context: &Context, new: NewUser) -> Result<(User, Option<Secret>)> {
         crate::access::check(context, "users.create")?;
         let name: Name = new.name.parse()?;
@@ -90,6 +90,13 @@ impl Kernel {
             return Err(Error::invalid(
                 "bad_password_hash",
                 "a password hash is that of a person, by bcrypt ($2b$…) or argon2id ($argon2id$…)",
+            ));
+        }
+        if new.password_hash.as_deref().is_some_and(|hash| !password::affordable(hash)) {
+            return Err(Error::invalid(
+                "password_hash_cost",
+                "verifying this password hash costs too much: bcrypt is taken up to the cost 12, argon2id up to 64 MiB and three \
+                 passes over that; leave it out, and the person is invited",
             ));
         }
         let invite =

@@ -8,7 +8,10 @@ use qd_core::{
 };
 use serde_json::json;
 
-use super::{CredentialKind, Grounds, Identity, Origin, Proof, Secret, hash, password, tries::Tried};
+use super::{
+    CredentialKind, Grounds, Identity, Origin, Proof, Secret, hash, password,
+    tries::{Stored, Tried},
+};
 use crate::{
     audit::{self, NewRecord},
     context::{Context, RequestIds},
@@ -41,14 +44,14 @@ impl Kernel {
     pub(super) async fn password_proved(&self, asked: SignIn, ids: &RequestIds) -> Result<Grounds> {
         let name = asked.name;
         let tried = Tried::new(&name, &asked.origin);
-        let stored = match self.try_count(&tried).await {
+        let Stored { somebody, dearest } = match self.try_count(&tried).await {
             Err(error) => return Err(self.locked_out(error, tried, "sign-in", &asked.origin, ids).await?),
             Ok(stored) => stored,
         };
-        let known_name = stored.is_some().then(|| name.clone());
-        let known = stored.as_ref().map(|(_, password)| password.as_str());
-        let right = password::verify(&asked.password, known).await?;
-        let Some((id, old)) = stored.filter(|_| right) else {
+        let known_name = somebody.is_some().then(|| name.clone());
+        let known = somebody.as_ref().map(|(_, password)| password.as_str());
+        let right = password::verify(&asked.password, known, dearest).await?;
+        let Some((id, old)) = somebody.filter(|_| right) else {
             let error = refused();
             self.sign_in_failed(known_name, "sign-in", &error.detail, &asked.origin, ids).await?;
             return Err(error);
@@ -74,7 +77,7 @@ impl Kernel {
             .await?;
         let stored = stored.unwrap_or_default();
         // Another sign-in hashed it anew meanwhile, or somebody changed it.
-        if stored != verified && !password::verify(&asked.password, Some(&stored)).await? {
+        if stored != verified && !password::verify(&asked.password, Some(&stored), None).await? {
             return Err(self.proof_refused(&Proof::Password(stored), Some(name), &asked.origin, ids).await?);
         }
         Ok(Grounds::new(id, Proof::Password(stored)))
@@ -127,11 +130,11 @@ impl Kernel {
         let tried = Tried::new(&name, &origin);
         let stored = match self.try_count(&tried).await {
             Err(error) => return Err(self.locked_out(error, tried, "password", &origin, &context.ids).await?),
-            Ok(stored) => stored.map(|(_, password)| password),
+            Ok(stored) => stored.somebody.map(|(_, password)| password),
         };
         let wrong = || Error::unauthenticated("bad_sign_in", "the present password is wrong");
         let about = || audit::object("Principal", Some(id.uuid()), &identity.name);
-        if !password::verify(present, stored.as_deref()).await? {
+        if !password::verify(present, stored.as_deref(), None).await? {
             let record = NewRecord::of(context, "own.password", about());
             self.audit_append(record.failed(&wrong().detail)).await?;
             return Err(wrong());

@@ -28,8 +28,13 @@ const LONGEST_LOCK: Duration = Duration::from_mins(15);
 const MOST: i64 = 200;
 const WINDOW: Duration = Duration::from_hours(1);
 
-/// Somebody's password, if the name is somebody's who can sign in.
-pub(super) type Stored = Option<(PrincipalId, String)>;
+/// What a try is held against.
+pub(super) struct Stored {
+    /// Whose name it is, with his password, if he can sign in.
+    pub somebody: Option<(PrincipalId, String)>,
+    /// The cost of the dearest bcrypt hash that anybody has.
+    pub dearest: Option<u32>,
+}
 
 /// A name, and where it was tried from.
 #[derive(Clone)]
@@ -90,13 +95,19 @@ impl Kernel {
                         )?;
                     }
                 }
-                Ok(tx
+                let somebody = tx
                     .opt(
                         "SELECT id, password FROM principal WHERE name = $1 AND kind = 'user' AND state = 'active'",
                         params![tried.name.clone()],
                         |row| Ok((row.get(0)?, row.get::<Option<String>>(1)?)),
                     )?
-                    .and_then(|(id, password)| Some((id, password?))))
+                    .and_then(|(id, password)| Some((id, password?)));
+                let dearest: Option<String> = tx.one(
+                    "SELECT max(substr(password, 5, 2)) FROM principal WHERE password LIKE '_2%'",
+                    &[],
+                    |row| row.get(0),
+                )?;
+                Ok(Stored { somebody, dearest: dearest.and_then(|cost| cost.parse().ok()) })
             })
             .await
     }

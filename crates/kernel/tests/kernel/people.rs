@@ -123,6 +123,8 @@ both_stores! {
         sign_in(&t, "ann", PASSWORD).await.unwrap();
         assert_eq!(t.number("SELECT count(*) FROM principal WHERE password LIKE '$argon2id$%'").await, 1);
         sign_in(&t, "ann", PASSWORD).await.unwrap();
+        let dear = NewUser { password_hash: Some("$2b$13$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW".into()), ..person("bob") };
+        assert_eq!(code(t.kernel.user_create(&admin(&t), dear).await), "password_hash_cost");
         let odd = NewUser { password_hash: Some("plain".into()), ..person("bob") };
         assert_eq!(code(t.kernel.user_create(&admin(&t), odd).await), "bad_password_hash");
     }
