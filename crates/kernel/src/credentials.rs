@@ -328,12 +328,13 @@ impl Kernel {
     /// Who holds this token or session.
     pub async fn authenticate(&self, secret: &str) -> Result<Identity> {
         let now = self.source.now();
-        if let Some(identity) = self.callers.get(secret, now) {
-            return Ok(identity);
-        }
+        let since = match self.callers.get(secret, now) {
+            Ok(identity) => return Ok(identity),
+            Err(since) => since,
+        };
         if jwt::looks_like_one(secret) {
             let (identity, until) = self.access_token_holder(secret).await?;
-            self.callers.put(secret, &identity, now, until);
+            self.callers.put(secret, &identity, since, now, until);
             return Ok(identity);
         }
         let digest = hash(secret);
@@ -352,7 +353,7 @@ impl Kernel {
             })
             .await?
             .ok_or_else(access_token::refused)?;
-        self.callers.put(secret, &found, now, Timestamp::MAX);
+        self.callers.put(secret, &found, since, now, Timestamp::MAX);
         Ok(found)
     }
 
