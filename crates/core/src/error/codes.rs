@@ -312,6 +312,7 @@ pub const CODES: &[(&str, ErrorKind, &str)] = &[
     ("mutation_without_audit", Internal, "A mutation left no audit record and was rolled back: a defect."),
     ("mutation_without_event", Internal, "A mutation left no event and was rolled back: a defect."),
     ("name_not_confirmed", Malformed, "To delete it, say its name once more."),
+    ("name_reserved", Invalid, "No account has a name by which the system itself is known."),
     (
         "nats_url",
         Malformed,

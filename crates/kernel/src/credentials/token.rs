@@ -11,12 +11,14 @@ use std::{sync::Arc, time::Duration};
 use qd_core::{
     error::{Error, Result},
     id::PrincipalId,
-    name::Name,
 };
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{CredentialKind, New, OWNER, Origin, Secret, bind_everywhere, draw, earlier, end_of, hash};
+use super::{
+    CredentialKind, New, OWNER, Origin, Secret, accounts::account_name, bind_everywhere, draw, earlier,
+    end_of, hash,
+};
 use crate::{
     access::{PLATFORM_ADMIN, VIEWER, bindings, matrix},
     context::{Context, Principal, PrincipalKind, Scope},
@@ -156,7 +158,7 @@ impl Kernel {
     /// limited as the token in use is, and ends with it.
     ///
     /// # Errors
-    /// `owner_only` (403) for anybody but the owner; `role_not_found` (404); `malformed_name` (400); `already_exists` (409)
+    /// `owner_only` (403) for anybody but the owner; `role_not_found` (404); `malformed_name` (400); `name_reserved` (422); `already_exists` (409)
     /// where the principal has another role.
     pub async fn token_create(
         &self,
@@ -170,7 +172,7 @@ impl Kernel {
                 format!("{} may make no tokens for others; only {OWNER} may", context.principal.name);
             return Err(Error::forbidden("owner_only", detail));
         }
-        let name: Name = name.parse()?;
+        let name = account_name(name)?;
         if let Some(role) = role.filter(|role| ![PLATFORM_ADMIN, VIEWER].contains(role)) {
             let detail = format!("no role {role:?} is held everywhere; {PLATFORM_ADMIN} and {VIEWER} are");
             return Err(Error::not_found("role_not_found", detail));
