@@ -287,6 +287,7 @@ mod tests {
             "qd projects delete lab --dry-run",
             "qd projects list",
             "qd context set local --server http://127.0.0.1:7070 --token-stdin --use",
+            "qd context set plain --server http://10.0.0.9:7070 --allow-http",
             "qd doctor --data x",
             "qd completion bash",
         ] {
