@@ -133,9 +133,9 @@ impl Kernel {
             Ok(stored) => stored.somebody.map(|(_, password)| password),
         };
         let wrong = || Error::unauthenticated("bad_sign_in", "the present password is wrong");
-        let about = || audit::object("Principal", Some(id.uuid()), &identity.name);
         if !password::verify(present, stored.as_deref(), None).await? {
-            let record = NewRecord::of(context, "own.password", about());
+            let about = audit::object("Principal", Some(id.uuid()), &name);
+            let record = NewRecord::of(context, "own.password", about);
             self.audit_append(record.failed(&wrong().detail)).await?;
             return Err(wrong());
         }
@@ -149,7 +149,7 @@ impl Kernel {
             )?;
             if changed == 0 {
                 // Another change was first.
-                return Err(Error::unauthenticated("bad_sign_in", "the present password is wrong"));
+                return Err(wrong());
             }
             m.tx.exec(
                 "DELETE FROM credential WHERE principal_id = $1 AND kind <> 'token' AND id <> $2",
@@ -161,6 +161,13 @@ impl Kernel {
         .await?;
         self.callers.clear();
         Ok(())
+    }
+
+    /// Puts on record that an address asks to sign in more often than it may, whoever it is.
+    pub async fn sign_ins_refused(&self, source: &str, ids: RequestIds) -> Result<()> {
+        let origin = Origin { source: source.to_owned(), label: String::new() };
+        let why = "too many sign-ins from this address";
+        self.audit_append(record(None, "sign-in", &origin, &ids).denied(why)).await
     }
 
     pub(super) async fn sign_in_failed(
