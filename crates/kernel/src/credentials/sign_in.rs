@@ -129,7 +129,9 @@ impl Kernel {
         let origin = Origin { source: context.source.clone(), label: String::new() };
         let tried = Tried::new(&name, &origin);
         let stored = match self.try_count(&tried).await {
-            Err(error) => return Err(self.locked_out(error, tried, "password", &origin, &context.ids).await?),
+            Err(error) => {
+                return Err(self.locked_out(error, tried, "password", &origin, &context.ids).await?);
+            }
             Ok(stored) => stored.somebody.map(|(_, password)| password),
         };
         let wrong = || Error::unauthenticated("bad_sign_in", "the present password is wrong");
