@@ -270,6 +270,8 @@ mod tests {
             "qd users create ann --display-name Ann",
             "qd users create robot --service",
             "qd users token robot --days 7 --allow read",
+            "qd users tokens robot -o json",
+            "qd users revoke-token robot 0193",
             "qd users suspend ann",
             "qd members grant ann PIPELINE_DEV --project lab",
             "qd members revoke ann viewer --platform",
@@ -285,6 +287,7 @@ mod tests {
             "qd projects delete lab --dry-run",
             "qd projects list",
             "qd context set local --server http://127.0.0.1:7070 --token-stdin --use",
+            "qd context set plain --server http://10.0.0.9:7070 --allow-http",
             "qd doctor --data x",
             "qd completion bash",
         ] {

@@ -90,6 +90,9 @@ fn roots(file: &Path) -> Result<Vec<Certificate>, Failure> {
 
 impl Client {
     pub fn new(access: &Access, clock: Clock, out: Out) -> Result<Self, Failure> {
+        if access.token.is_some() {
+            access.warn_of_http(out);
+        }
         // An error means that a provider is installed already, which is all that is wanted.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut builder = reqwest::Client::builder()

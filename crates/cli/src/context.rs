@@ -9,6 +9,7 @@ use std::fs;
 use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Once;
 use std::time::Duration;
 
 use nix::errno::Errno;
@@ -17,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use url::{Host, Url};
 
 use crate::failure::Failure;
+use crate::output::Out;
 
 pub const DEFAULT_SERVER: &str = "http://127.0.0.1:7070";
 /// How often a lock that another process holds is looked at.
@@ -51,6 +53,9 @@ pub struct Entry {
     /// A PEM file with the roots that the server's certificate may go back to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cacert: Option<PathBuf>,
+    /// The token may be sent without TLS: somebody looked after that.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub allow_http: bool,
 }
 
 /// What a command works with, from file, environment and flags.
@@ -66,12 +71,42 @@ pub struct Access {
     pub cacert: Option<PathBuf>,
     /// Where the token is renewed: the file, the context and when the token expires.
     pub renewal: Option<(ContextFile, String, i64)>,
+    /// Nobody is warned that the token goes without TLS.
+    pub allow_http: bool,
 }
 
 impl Access {
     /// Nobody in particular.
     pub fn anonymous(server: Url) -> Self {
-        Self { server, token: None, tenant: None, project: None, context: None, cacert: None, renewal: None }
+        Self {
+            server,
+            token: None,
+            tenant: None,
+            project: None,
+            context: None,
+            cacert: None,
+            renewal: None,
+            allow_http: false,
+        }
+    }
+
+    /// What to say where a secret is sent so that whoever is on the way can read it.
+    pub fn plain_warning(&self) -> Option<String> {
+        if self.server.scheme() != "http" || self.is_loopback() || self.allow_http {
+            return None;
+        }
+        let server = self.server.as_str().trim_end_matches('/');
+        Some(format!(
+            "warning: {server} is spoken to without TLS: whoever is on the way can read the token, and use it. Use https://, or say that it is meant: qd context set NAME --server {server} --allow-http"
+        ))
+    }
+
+    /// Says it, once in a process.
+    pub fn warn_of_http(&self, out: Out) {
+        static ONCE: Once = Once::new();
+        if let Some(warning) = self.plain_warning() {
+            ONCE.call_once(|| out.error_line(&warning));
+        }
     }
 
     pub fn is_loopback(&self) -> bool {
@@ -229,6 +264,8 @@ impl Contexts {
             context: entry.map(|(name, _)| name.clone()),
             cacert: overrides.cacert.clone().or_else(|| entry?.1.cacert.clone()),
             renewal: None,
+            // What goes to this machine's own server does not leave it.
+            allow_http: entry.is_some_and(|(_, entry)| entry.allow_http || entry.data.is_some()),
         })
     }
 
@@ -340,6 +377,37 @@ mod tests {
         let access = Contexts::default().access(&Overrides::default()).unwrap();
         assert_eq!(access.server.as_str(), "http://127.0.0.1:7070/");
         assert!(access.is_loopback());
+    }
+
+    #[test]
+    fn a_token_that_anybody_on_the_way_can_read_is_warned_of() {
+        let mut contexts = two();
+        contexts.contexts.get_mut("far").unwrap().allow_http = true;
+        let warned = |server: &str| {
+            let overrides = Overrides { server: Some(server.into()), ..Overrides::default() };
+            contexts.access(&overrides).unwrap().plain_warning().is_some()
+        };
+        for server in
+            ["http://qd.example.com", "http://10.0.0.9:7070", "qd.example.com", "http://[fd00::1]:7070"]
+        {
+            assert!(warned(server), "{server}");
+        }
+        for server in
+            ["https://qd.example.com", "http://127.0.0.1:7070", "http://localhost:9", "http://[::1]:9"]
+        {
+            assert!(!warned(server), "{server}");
+        }
+        // Said of the very server, or it is one of this machine's own.
+        for (allow_http, data) in [(true, None), (false, Some(PathBuf::from("/data")))] {
+            let entry = Entry { server: "http://10.0.0.9:7070".into(), allow_http, data, ..Entry::default() };
+            let contexts = Contexts { current: None, contexts: [("plain".to_owned(), entry)].into() };
+            let access = |server: &str| {
+                let overrides = Overrides { server: Some(server.into()), ..Overrides::default() };
+                contexts.access(&overrides).unwrap()
+            };
+            assert_eq!(access("http://10.0.0.9:7070").plain_warning(), None);
+            assert!(access("http://10.0.0.8:7070").plain_warning().is_some());
+        }
     }
 
     #[test]

@@ -203,6 +203,7 @@ impl Hosted {
             context: None,
             cacert: invocation.overrides.cacert.clone(),
             renewal: None,
+            allow_http: true,
         };
         if !self.accepts(access.token.as_deref()).await {
             access.token = Some(self.kernel.owner_token().await?);

@@ -58,6 +58,23 @@ fn check_in(context: &Context, scope: Scope, action: &str) -> Result<()> {
     Err(denied(context, action))
 }
 
+/// What anybody may read of what is his own, or everybody's: only what the token in use is limited to stands against it.
+///
+/// # Errors
+/// `action_denied` (403).
+pub fn check_limits(context: &Context, action: &str) -> Result<()> {
+    if context.principal.limits_cover(action) {
+        return Ok(());
+    }
+    context.denials.note(action);
+    let limits = context.principal.limits.as_deref().unwrap_or_default().join(", ");
+    let detail = format!(
+        "{} may not do {action} with this token, which is limited to {limits}",
+        context.principal.name
+    );
+    Err(Error::forbidden("action_denied", detail))
+}
+
 /// The refusal of an action, which is noted for the audit.
 pub(crate) fn denied(context: &Context, action: &str) -> Error {
     context.denials.note(action);

@@ -103,6 +103,8 @@ pub struct Context {
     pub denials: Denials,
     /// Whose wish the system carries out, where it is the system that acts.
     pub on_behalf_of: Option<String>,
+    /// Which token or session is in use; nil where there is none.
+    pub credential_id: Uuid,
 }
 
 /// The actions that were refused to a request, for the audit. Clones are the same list.
@@ -140,6 +142,7 @@ impl Context {
             authority: Authority::default(),
             denials: Denials::default(),
             on_behalf_of: None,
+            credential_id: Uuid::nil(),
         }
     }
 

@@ -9,11 +9,13 @@ pub mod access_token;
 pub mod accounts;
 pub(crate) mod callers;
 mod listing;
+mod opening;
 pub(crate) mod password;
 mod refresh;
 mod sign_in;
 pub mod signing;
 mod token;
+mod tries;
 
 use std::{sync::Arc, time::Duration};
 
@@ -26,7 +28,8 @@ use serde_json::json;
 use uuid::Uuid;
 
 pub use listing::Credential;
-pub use password::password_hashes;
+pub(crate) use opening::{Grounds, Proof};
+pub use password::{bcrypt_rounds, password_hashes};
 pub use refresh::Tokens;
 pub use sign_in::SignIn;
 pub use token::TokenRequest;
@@ -50,6 +53,8 @@ use crate::{
 /// The account made at first start.
 pub const OWNER: &str = "owner";
 pub const SESSION_LIFE: Duration = Duration::from_hours(12);
+/// Where the owner's own token and link are made from: by whoever holds that.
+const DATA_FOLDER: &str = "data folder";
 const LINK_LIFE: Duration = Duration::from_mins(10);
 const INVITE_LIFE: Duration = Duration::from_hours(24 * 7);
 
@@ -106,7 +111,7 @@ pub struct Identity {
     pub teams: Arc<[(TenantId, String)]>,
     /// What it holds of single resources, in all tenants.
     pub held: Arc<[Held]>,
-    /// Patterns of actions that the token in use is limited to.
+    /// Patterns of actions that the token in use is limited to, or the session that came of such a one.
     pub limits: Option<Arc<[String]>>,
     /// Which credential is in use.
     pub credential_id: Uuid,
@@ -169,15 +174,21 @@ struct New<'a> {
     origin: &'a Origin,
     allows: Option<&'a [String]>,
     expires_at: Option<Timestamp>,
+    /// What comes of it works no longer than until then, however often it is exchanged or renewed; a token's own end where absent.
+    ends_at: Option<Timestamp>,
 }
 
 impl New<'_> {
     fn insert(&self, tx: &mut Tx<'_>, id: Uuid, now: Timestamp) -> Result<()> {
         let allows = self.allows.map(|patterns| json!(patterns).to_string());
         let label: String = self.origin.label.chars().take(200).collect();
+        let ends_at = match self.kind {
+            CredentialKind::Token => self.expires_at,
+            _ => self.ends_at,
+        };
         tx.exec(
-            "INSERT INTO credential (hash, id, principal_id, kind, label, source, allows, created_at, expires_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+            "INSERT INTO credential (hash, id, principal_id, kind, label, source, allows, created_at, expires_at, ends_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
             params![
                 self.digest.to_vec(),
                 id,
@@ -187,11 +198,30 @@ impl New<'_> {
                 self.origin.source.clone(),
                 allows,
                 now,
-                self.expires_at
+                self.expires_at,
+                ends_at
             ],
         )?;
         Ok(())
     }
+}
+
+/// Until when that may work which is made with a credential; none where it may outlive it: a session that somebody opened who
+/// proved who he is.
+///
+/// # Errors
+/// `bad_credential` (401) where the credential has ended meanwhile.
+fn end_of(tx: &mut Tx<'_>, credential_id: Uuid) -> Result<Option<Timestamp>> {
+    if credential_id.is_nil() {
+        return Ok(None);
+    }
+    let sql = "SELECT ends_at FROM credential WHERE id = $1";
+    tx.opt(sql, params![credential_id], |row| row.get(0))?.ok_or_else(access_token::refused)
+}
+
+/// The earlier of two ends.
+fn earlier(one: Option<Timestamp>, other: Option<Timestamp>) -> Option<Timestamp> {
+    one.into_iter().chain(other).min()
 }
 
 impl Kernel {
@@ -223,131 +253,88 @@ impl Kernel {
             authority: self.authority.clone(),
             denials: Denials::default(),
             on_behalf_of: None,
+            credential_id: identity.credential_id,
         }
     }
 
     /// A new bearer token for the owner, for whoever holds the data folder: the caller is the machine's own user.
     pub async fn owner_token(&self) -> Result<String> {
-        let owner = self.principal_id(OWNER).await?;
-        Ok(self.issue(owner, CredentialKind::Token, None).await?.secret)
+        Ok(self.owners(CredentialKind::Token, None).await?.secret)
     }
 
     /// A new one-time sign-in code for the owner, valid for ten minutes.
     pub async fn owner_link(&self) -> Result<Secret> {
-        let owner = self.principal_id(OWNER).await?;
-        self.issue(owner, CredentialKind::Link, Some(LINK_LIFE)).await
+        self.owners(CredentialKind::Link, Some(LINK_LIFE)).await
     }
 
-    /// A new one-time sign-in code for the caller.
-    pub async fn link_create(&self, context: &Context) -> Result<Secret> {
-        let secret = draw(&self.source, CredentialKind::Link);
-        let (digest, principal) = (hash(&secret), context.principal.clone());
-        let origin = Origin { source: context.source.clone(), label: String::new() };
-        let expires_at = self.source.now().checked_add(LINK_LIFE);
-        self.mutate(context, Act::new("own", "link"), move |m| {
-            let new = New {
-                digest: &digest,
-                principal_id: principal.id,
-                kind: CredentialKind::Link,
-                origin: &origin,
-                allows: None,
-                expires_at,
-            };
-            let id = m.id();
-            new.insert(m.tx, id, m.now)?;
-            m.event("link.created", Subject::default(), &json!({ "principal": principal.name }))?;
-            m.audit(&Object { kind: "Principal", id: principal.id.uuid(), name: &principal.name }, &[], None)
+    /// On record as the system's, for the owner: who runs a process with the data folder is not asked who he is.
+    async fn owners(&self, kind: CredentialKind, life: Option<Duration>) -> Result<Secret> {
+        let id = self.principal_id(OWNER).await?;
+        let secret = draw(&self.source, kind);
+        let digest = hash(&secret);
+        let expires_at = life.and_then(|life| self.source.now().checked_add(life));
+        let origin = Origin { source: DATA_FOLDER.into(), label: String::new() };
+        let request_id = self.source.uuid().to_string();
+        let ids = RequestIds { correlation_id: request_id.clone(), request_id, trace_id: None };
+        let context =
+            Context::system(OWNER.into(), Scope::PLATFORM, ids, DATA_FOLDER).on_behalf_of(OWNER.to_owned());
+        self.mutate(&context, Act::new("own", kind.as_str()), move |m| {
+            let (allows, ends_at) = (None, None);
+            let new =
+                New { digest: &digest, principal_id: id, kind, origin: &origin, allows, expires_at, ends_at };
+            let credential: Uuid = m.id();
+            new.insert(m.tx, credential, m.now)?;
+            let made = format!("{}.created", kind.as_str());
+            m.event(&made, Subject::default(), &json!({ "principal": OWNER, "expires_at": expires_at }))?;
+            m.audit(&Object { kind: "Principal", id: id.uuid(), name: OWNER }, &[], None)
         })
         .await?;
         Ok(Secret { secret, expires_at })
     }
 
-    /// Uses a sign-in code up and opens a browser session. A code works once.
-    pub async fn link_exchange(
-        &self,
-        code: &str,
-        origin: Origin,
-        ids: RequestIds,
-    ) -> Result<(Identity, Secret)> {
-        let used = self.link_use(code).await?;
-        self.session_open(used, origin, ids).await
-    }
-
-    /// Uses a sign-in code up, and says whose it was.
-    async fn link_use(&self, code: &str) -> Result<PrincipalId> {
-        let digest = hash(code);
-        let now = self.source.now();
-        self.store
-            .write(move |tx| -> Result<Option<PrincipalId>> {
-                let used = tx.exec(
-                    "UPDATE credential SET used_at = $2
-                     WHERE hash = $1 AND kind = 'link' AND used_at IS NULL AND expires_at > $2",
-                    params![digest, now],
+    /// A new one-time sign-in code for the caller. What it opens is limited as the credential in use is, and ends with it.
+    pub async fn link_create(&self, context: &Context) -> Result<Secret> {
+        let secret = draw(&self.source, CredentialKind::Link);
+        let (digest, principal) = (hash(&secret), context.principal.clone());
+        let origin = Origin { source: context.source.clone(), label: String::new() };
+        let usual = self.source.now().checked_add(LINK_LIFE);
+        let expires_at = self
+            .mutate(context, Act::new("own", "link"), move |m| {
+                let ends_at = end_of(m.tx, m.context.credential_id)?;
+                let expires_at = earlier(usual, ends_at);
+                let new = New {
+                    digest: &digest,
+                    principal_id: principal.id,
+                    kind: CredentialKind::Link,
+                    origin: &origin,
+                    allows: principal.limits.as_deref(),
+                    expires_at,
+                    ends_at,
+                };
+                let id = m.id();
+                new.insert(m.tx, id, m.now)?;
+                m.event("link.created", Subject::default(), &json!({ "principal": principal.name }))?;
+                m.audit(
+                    &Object { kind: "Principal", id: principal.id.uuid(), name: &principal.name },
+                    &[],
+                    None,
                 )?;
-                if used == 0 {
-                    return Ok(None);
-                }
-                Ok(tx.opt(
-                    "SELECT p.id FROM credential c JOIN principal p ON p.id = c.principal_id
-                     WHERE c.hash = $1 AND p.state = 'active'",
-                    params![digest],
-                    |row| row.get(0),
-                )?)
+                Ok(expires_at)
             })
-            .await?
-            .ok_or_else(|| {
-                Error::unauthenticated(
-                    "bad_sign_in_code",
-                    "this sign-in code is unknown, used or expired; ask for a new one with: qd auth link",
-                )
-            })
-    }
-
-    /// A new session of somebody who has just been recognised.
-    pub(crate) async fn session_open(
-        &self,
-        principal_id: PrincipalId,
-        origin: Origin,
-        ids: RequestIds,
-    ) -> Result<(Identity, Secret)> {
-        self.opened(principal_id, CredentialKind::Session, SESSION_LIFE, origin, ids).await
-    }
-
-    /// What somebody who has just been recognised comes with from now on: a session, or a family of tokens.
-    async fn opened(
-        &self,
-        principal_id: PrincipalId,
-        kind: CredentialKind,
-        life: Duration,
-        origin: Origin,
-        ids: RequestIds,
-    ) -> Result<(Identity, Secret)> {
-        let secret = draw(&self.source, kind);
-        let digest = hash(&secret);
-        let expires_at = self.source.now().checked_add(life);
-        let credential_id = self.source.uuid();
-        let identity = self.identity(principal_id, credential_id).await?;
-        let context = self.context(&identity, Scope::PLATFORM, ids, origin.source.clone());
-        let name = identity.name.clone();
-        self.mutate(&context, Act::new("own", "sign-in"), move |m| {
-            let new = New { digest: &digest, principal_id, kind, origin: &origin, allows: None, expires_at };
-            new.insert(m.tx, credential_id, m.now)?;
-            m.event("session.opened", Subject::default(), &json!({ "principal": name }))?;
-            m.audit(&Object { kind: "Principal", id: principal_id.uuid(), name: &name }, &[], None)
-        })
-        .await?;
-        Ok((identity, Secret { secret, expires_at }))
+            .await?;
+        Ok(Secret { secret, expires_at })
     }
 
     /// Who holds this token or session.
     pub async fn authenticate(&self, secret: &str) -> Result<Identity> {
         let now = self.source.now();
-        if let Some(identity) = self.callers.get(secret, now) {
-            return Ok(identity);
-        }
+        let since = match self.callers.get(secret, now) {
+            Ok(identity) => return Ok(identity),
+            Err(since) => since,
+        };
         if jwt::looks_like_one(secret) {
             let (identity, until) = self.access_token_holder(secret).await?;
-            self.callers.put(secret, &identity, now, until);
+            self.callers.put(secret, &identity, since, now, until);
             return Ok(identity);
         }
         let digest = hash(secret);
@@ -366,7 +353,7 @@ impl Kernel {
             })
             .await?
             .ok_or_else(access_token::refused)?;
-        self.callers.put(secret, &found, now, Timestamp::MAX);
+        self.callers.put(secret, &found, since, now, Timestamp::MAX);
         Ok(found)
     }
 
@@ -428,25 +415,6 @@ impl Kernel {
             .await?
             .ok_or_else(|| Error::not_found("user_not_found", "there is no such account"))
     }
-
-    async fn issue(
-        &self,
-        principal_id: PrincipalId,
-        kind: CredentialKind,
-        life: Option<Duration>,
-    ) -> Result<Secret> {
-        let secret = draw(&self.source, kind);
-        let (digest, now, id) = (hash(&secret), self.source.now(), self.source.uuid());
-        let expires_at = life.and_then(|life| now.checked_add(life));
-        let origin = Origin { source: "data folder".into(), label: String::new() };
-        self.store
-            .write(move |tx| -> Result<()> {
-                New { digest: &digest, principal_id, kind, origin: &origin, allows: None, expires_at }
-                    .insert(tx, id, now)
-            })
-            .await?;
-        Ok(Secret { secret, expires_at })
-    }
 }
 
 /// A role held everywhere; held already, it stays.
@@ -500,8 +468,6 @@ impl Column for PrincipalKind {
 /// `id, name, kind` of a principal, `id, allows` of the credential.
 fn identity_row(row: &Row<'_>) -> StoreResult<Identity> {
     let allows: Option<String> = row.get(4)?;
-    // What cannot be read allows nothing.
-    let limits = allows.map(|text| serde_json::from_str::<Vec<String>>(&text).unwrap_or_default().into());
     Ok(Identity {
         id: row.get(0)?,
         name: row.get(1)?,
@@ -509,7 +475,12 @@ fn identity_row(row: &Row<'_>) -> StoreResult<Identity> {
         bindings: Arc::default(),
         teams: Arc::default(),
         held: Arc::default(),
-        limits,
+        limits: limits(allows),
         credential_id: row.get(3)?,
     })
+}
+
+/// What a credential is limited to, of its column. What cannot be read allows nothing.
+fn limits(allows: Option<String>) -> Option<Arc<[String]>> {
+    allows.map(|text| serde_json::from_str::<Vec<String>>(&text).unwrap_or_default().into())
 }

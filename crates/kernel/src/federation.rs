@@ -26,7 +26,7 @@ use crate::{
     access::matrix::RoleInfo,
     audit::{self, NewRecord},
     context::{RequestIds, Scope},
-    credentials::{Identity, Origin, Secret},
+    credentials::{Grounds, Identity, Origin, Proof, Secret},
     kernel::Kernel,
     outbound::OutboundOptions,
 };
@@ -82,7 +82,7 @@ impl Kernel {
         origin: Origin,
         ids: RequestIds,
     ) -> Result<(Identity, Secret)> {
-        self.session_open(id, origin, ids).await
+        self.session_open(Grounds::new(id, Proof::Elsewhere), origin, ids).await
     }
 
     /// The same as a one-time sign-in code, for another program on the person's machine.

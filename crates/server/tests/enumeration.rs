@@ -7,6 +7,7 @@
 #[allow(dead_code, reason = "shared with the other tests of HTTP")]
 mod support;
 
+use qd_kernel::credentials::{bcrypt_rounds, password_hashes};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use support::{TestServer, answer};
@@ -15,10 +16,10 @@ const PASSWORD: &str = "correct horse battery";
 
 /// The answer to a wrong password, without what names the request, and the hashes that were computed for it.
 async fn tried(server: &TestServer, path: &str, body: Value) -> (StatusCode, Value, u64) {
-    let before = qd_kernel::credentials::password_hashes();
+    let before = password_hashes();
     let (status, mut problem) = answer(server.client.post(server.url(path)).json(&body)).await;
     problem.as_object_mut().unwrap().remove("correlation_id");
-    (status, problem, qd_kernel::credentials::password_hashes() - before)
+    (status, problem, password_hashes() - before)
 }
 
 async fn person(server: &TestServer, name: &str) -> String {
@@ -59,6 +60,18 @@ async fn nobody_learns_who_is_there() {
         ("ann' OR '1'='1", "x"),
     ] {
         assert_eq!(sign_in(name, password).await, known, "{name}");
+    }
+    // Hashes that were brought along cost more, and so does everybody's try as long as there are any.
+    for (name, cost) in [("ivy", "05"), ("jon", "08")] {
+        let hash = format!("$2b${cost}$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW");
+        let (status, made) =
+            server.post("/api/v1/users", json!({ "name": name, "password_hash": hash })).await;
+        assert_eq!(status, StatusCode::CREATED, "{made}");
+    }
+    for name in ["ivy", "jon", "dora", "ben", "owner"] {
+        let before = bcrypt_rounds();
+        assert_eq!(sign_in(name, "not the password").await, known, "{name}");
+        assert_eq!(bcrypt_rounds() - before, 1 << 8, "{name}");
     }
     // A name that nobody has is locked like any other.
     let mut locked = vec![];

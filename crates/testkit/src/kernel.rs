@@ -379,6 +379,7 @@ pub fn context_in(scope: Scope, name: &str, role: &str) -> Context {
         authority: Authority::default(),
         denials: Denials::default(),
         on_behalf_of: None,
+        credential_id: Uuid::nil(),
     }
 }
 

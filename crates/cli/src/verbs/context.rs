@@ -45,6 +45,9 @@ struct Set {
     tenant: Option<String>,
     #[arg(long)]
     project: Option<String>,
+    /// Do not warn that the token goes to this server without TLS
+    #[arg(long)]
+    allow_http: bool,
     /// Make it the current one
     #[arg(long = "use")]
     make_current: bool,
@@ -152,12 +155,14 @@ fn changed(known: Option<Entry>, set: &Set, token: Option<String>) -> Result<Ent
         if server != entry.server {
             // A token must not follow to another server.
             (entry.token, entry.refresh, entry.expires_at) = (None, None, None);
+            entry.allow_http = false;
         }
         entry.server = server;
     }
     if token.is_some() {
         (entry.token, entry.refresh, entry.expires_at) = (token, None, None);
     }
+    entry.allow_http |= set.allow_http;
     entry.tenant = set.tenant.clone().or(entry.tenant);
     entry.project = set.project.clone().or(entry.project);
     Ok(entry)
@@ -181,6 +186,7 @@ mod tests {
             token_stdin: false,
             tenant: Some("acme".into()),
             project: None,
+            allow_http: false,
             make_current: false,
         }
     }
@@ -206,6 +212,9 @@ mod tests {
         let same = changed(Some(known.clone()), &set(Some("http://a:1/")), None).unwrap();
         assert_eq!((same.token.as_deref(), same.tenant.as_deref()), (Some("qd_a"), Some("acme")));
         assert_eq!(changed(Some(known.clone()), &set(None), None).unwrap().token.as_deref(), Some("qd_a"));
+        let meant = changed(Some(known.clone()), &Set { allow_http: true, ..set(None) }, None).unwrap();
+        assert!(meant.allow_http && changed(Some(meant.clone()), &set(None), None).unwrap().allow_http);
+        assert!(!changed(Some(meant), &set(Some("http://b:1")), None).unwrap().allow_http);
         assert_eq!(changed(Some(known), &set(Some("http://b:1")), None).unwrap().token, None);
         assert!(changed(None, &set(None), None).is_err());
     }

@@ -35,9 +35,11 @@ pub struct Args {
 }
 
 pub async fn run(args: &Args, invocation: &Invocation) -> Result<Exit, Failure> {
-    let Access { server, cacert, .. } = invocation.access()?;
+    let Access { server, cacert, allow_http, .. } = invocation.access()?;
     let server = parse_server(server.as_str())?;
-    let anyone = Access { cacert: cacert.clone(), ..Access::anonymous(server.clone()) };
+    let anyone = Access { cacert: cacert.clone(), allow_http, ..Access::anonymous(server.clone()) };
+    // Before the password is typed.
+    anyone.warn_of_http(invocation.out);
     let anybody = invocation.client_as(&anyone)?;
     let body = match (&args.name, &args.provider) {
         (Some(name), _) => {
@@ -64,6 +66,7 @@ pub async fn run(args: &Args, invocation: &Invocation) -> Result<Exit, Failure> 
         tenant: old.tenant.filter(|_| same),
         project: old.project.filter(|_| same),
         cacert: cacert.or_else(|| old.cacert.filter(|_| same)),
+        allow_http: old.allow_http && same,
         ..Entry::default()
     };
     contexts.contexts.insert(args.keep.clone(), entry);

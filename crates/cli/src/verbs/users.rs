@@ -52,6 +52,18 @@ enum What {
         #[arg(long, value_name = "PATTERN")]
         allow: Vec<String>,
     },
+    /// List the tokens of a person or a service that still work
+    Tokens {
+        name: String,
+        #[arg(short, long, value_enum, default_value_t)]
+        output: Format,
+    },
+    /// Revoke a token of a person or a service
+    RevokeToken {
+        name: String,
+        /// As `qd users tokens` shows it
+        id: String,
+    },
     /// Let an account in no longer
     Suspend { name: String },
     /// Let a suspended account in again
@@ -92,6 +104,23 @@ pub async fn run(args: &Args, invocation: &Invocation) -> Result<Exit, Failure> 
                 client.post(&format!("{}/tokens", path(name))).json(&body).send().await?.json()?;
             invocation.out.line(&clean(&records::text(&made, "token")))?;
             invocation.out.note("it is shown once");
+        }
+        What::Tokens { name, output } => {
+            let list = get::pages(&client, &format!("{}/tokens", path(name)), &[], 0).await?;
+            let columns = [
+                ("ID", "id"),
+                ("LABEL", "label"),
+                ("FROM", "source"),
+                ("ALLOWS", "allows"),
+                ("CREATED", "created_at"),
+                ("EXPIRES", "expires_at"),
+            ];
+            records::print(invocation, &list, ("tokens", "id"), &columns, *output)?;
+        }
+        What::RevokeToken { name, id } => {
+            let path = format!("{}/tokens/{}", path(name), segment(id));
+            client.request(reqwest::Method::DELETE, &path).send().await?;
+            invocation.out.note("revoked");
         }
         What::Suspend { name } => set_state(&client, invocation, name, "suspended").await?,
         What::Readmit { name } => set_state(&client, invocation, name, "active").await?,

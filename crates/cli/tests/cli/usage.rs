@@ -21,6 +21,24 @@ fn a_named_context_goes_before_the_environments_server_and_an_empty_token_is_ref
 }
 
 #[test]
+fn a_token_that_goes_without_tls_off_this_machine_is_warned_of_once_and_sent() {
+    let server = StandIn::start(Router::new());
+    // An address of this machine that is not known to be its own.
+    let plain = format!("http://0.0.0.0:{}", server.address.port());
+    let asked = |words: &[&str]| {
+        let words: Vec<&str> = words.iter().copied().chain(["--server", &plain]).collect();
+        server.command(&words).env("QD_TOKEN", "qd_x").env_remove("QD_SERVER").output().unwrap()
+    };
+    let warnings = |out: &std::process::Output| stderr(out).matches("without TLS").count();
+    assert_eq!(warnings(&asked(&["whoami"])), 1);
+    assert_eq!(server.seen("GET", "/api/v1/me").len(), 1, "and nothing is refused");
+    let set = server.run(&["context", "set", "plain", "--server", &plain, "--allow-http"]);
+    assert!(set.status.success(), "{}", stderr(&set));
+    assert_eq!(warnings(&asked(&["whoami"])), 0);
+    assert_eq!(warnings(&server.run(&["whoami"])), 0, "loopback");
+}
+
+#[test]
 fn wrong_usage_is_64_and_help_is_0() {
     for (words, code) in [
         (&["frobnicate"][..], 64),

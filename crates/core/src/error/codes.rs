@@ -312,6 +312,7 @@ pub const CODES: &[(&str, ErrorKind, &str)] = &[
     ("mutation_without_audit", Internal, "A mutation left no audit record and was rolled back: a defect."),
     ("mutation_without_event", Internal, "A mutation left no event and was rolled back: a defect."),
     ("name_not_confirmed", Malformed, "To delete it, say its name once more."),
+    ("name_reserved", Invalid, "No account has a name by which the system itself is known."),
     (
         "nats_url",
         Malformed,
@@ -355,6 +356,11 @@ pub const CODES: &[(&str, ErrorKind, &str)] = &[
     ("panicked", Internal, "The server met a defect of its own while it answered."),
     ("params_invalid", Invalid, "The run's parameters break their schema; `errors` lists how."),
     ("password_hash", Internal, "A password could not be hashed: a defect, or no memory."),
+    (
+        "password_hash_cost",
+        Invalid,
+        "A password hash that is brought along costs more to verify than the server spends on each who tries.",
+    ),
     ("persons_only", Forbidden, "Only people decide on reviews and plans, not services."),
     ("plan_applied", Conflict, "The plan was applied already; the detail of the plan names its job."),
     ("plan_expired", Conflict, "The plan waited too long to be applied; make a new one."),
@@ -516,6 +522,11 @@ pub const CODES: &[(&str, ErrorKind, &str)] = &[
     ("tenant_suspended", Forbidden, "The tenant is closed to all but the platform's own."),
     ("test_timeout", Unavailable, "What a connection leads to did not answer its test in time."),
     ("token_sign", Internal, "An access token could not be signed, or its key is none: a defect."),
+    (
+        "token_too_wide",
+        Forbidden,
+        "The token in use is limited, and makes none that may do more than it; the detail names both.",
+    ),
     ("too_deep", Malformed, "The spec is nested more deeply than the limit."),
     (
         "too_many_connections",

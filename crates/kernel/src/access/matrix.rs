@@ -62,6 +62,13 @@ pub fn covers(pattern: &str, action: &str) -> bool {
     pattern == "*" || pattern == action || groups(action).iter().any(|group| group == pattern)
 }
 
+/// Whether `pattern` stands for all that `other` stands for.
+pub fn includes(pattern: &str, other: &str) -> bool {
+    // Neither of these two stands for the actions that it would be found to.
+    let plain = pattern != "*.*" && other.contains('.');
+    pattern == "*" || pattern == other || (plain && groups(other).iter().any(|group| group == pattern))
+}
+
 /// The patterns other than itself and `*` that stand for an action.
 pub fn groups(action: &str) -> Vec<String> {
     let (plural, verb) = action.rsplit_once('.').unwrap_or((action, ""));
@@ -245,6 +252,34 @@ mod tests {
             ("*.can", "jobs.cancel", false),
         ] {
             assert_eq!(covers(pattern, action), covered, "{pattern} {action}");
+        }
+    }
+
+    #[test]
+    fn a_pattern_includes_what_is_no_wider() {
+        for (pattern, other, included) in [
+            ("*", "*", true),
+            ("*", "jobs.*", true),
+            ("jobs.*", "jobs.*", true),
+            ("jobs.*", "jobs.cancel", true),
+            ("jobs.*", "*.cancel", false),
+            ("jobs.*", "*", false),
+            ("jobs.cancel", "jobs.*", false),
+            ("*.cancel", "jobs.cancel", true),
+            ("*.*", "jobs.*", false),
+            ("*.*", "*.cancel", false),
+            ("read", "read", true),
+            ("read", "jobs.list", true),
+            ("read", "*.list", true),
+            ("read", "jobs.*", false),
+            ("read.*", "read", false),
+            ("*.list", "read", false),
+        ] {
+            assert_eq!(includes(pattern, other), included, "{pattern} {other}");
+            let wider = ["jobs.cancel", "jobs.list", "jobs.validate", "own.cancel", "own.token"]
+                .into_iter()
+                .any(|action| covers(other, action) && !covers(pattern, action));
+            assert!(!(included && wider), "{pattern} {other}");
         }
     }
 

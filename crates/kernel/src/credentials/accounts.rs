@@ -76,20 +76,46 @@ pub struct UserPatch {
     pub state: Option<AccountState>,
 }
 
+/// What stands in the audit and beside events where no account acts, or nobody knows which: an account of that name would be taken
+/// for it.
+const RESERVED: [&str; 5] = ["edge", "gateway", "observer", "system", "unknown"];
+
+/// The name of an account to be.
+///
+/// # Errors
+/// `malformed_name` (400); `name_reserved` (422).
+pub(crate) fn account_name(text: &str) -> Result<Name> {
+    let name: Name = text.parse()?;
+    match RESERVED.contains(&name.as_str()) {
+        true => Err(Error::invalid(
+            "name_reserved",
+            format!("{name} is what the system itself is called; take another name"),
+        )),
+        false => Ok(name),
+    }
+}
+
 const COLUMNS: &str = "id, name, display_name, kind, state, password IS NOT NULL, created_at, version";
 
 impl Kernel {
     /// Makes a person, with an invitation where no password hash is given, or a service.
     ///
     /// # Errors
-    /// `malformed_name` (400); `already_exists` (409); `bad_password_hash` (422).
+    /// `malformed_name` (400); `name_reserved` (422); `already_exists` (409); `bad_password_hash`, `password_hash_cost` (422).
     pub async fn user_create(&self, context: &Context, new: NewUser) -> Result<(User, Option<Secret>)> {
         crate::access::check(context, "users.create")?;
-        let name: Name = new.name.parse()?;
+        let name = account_name(&new.name)?;
         if new.password_hash.as_deref().is_some_and(|hash| new.service || !password::readable(hash)) {
             return Err(Error::invalid(
                 "bad_password_hash",
                 "a password hash is that of a person, by bcrypt ($2b$…) or argon2id ($argon2id$…)",
+            ));
+        }
+        if new.password_hash.as_deref().is_some_and(|hash| !password::affordable(hash)) {
+            return Err(Error::invalid(
+                "password_hash_cost",
+                "verifying this password hash costs too much: bcrypt is taken up to the cost 12, argon2id up to 64 MiB and three \
+                 passes over that; leave it out, and the person is invited",
             ));
         }
         let invite =
@@ -288,6 +314,7 @@ impl Invitation {
             origin: &self.origin,
             allows: None,
             expires_at: self.expires_at,
+            ends_at: None,
         }
     }
 }

@@ -1,4 +1,5 @@
-//! One's own tokens and sessions: listed by what can be told of them, and ended one by one.
+//! Tokens and sessions: one's own, and others' tokens for who administers accounts; listed by what can be told of them, and ended
+//! one by one.
 
 use qd_core::{
     error::{Error, Result},
@@ -12,6 +13,7 @@ use uuid::Uuid;
 
 use super::Identity;
 use crate::{
+    access,
     context::Context,
     kernel::Kernel,
     mutation::{Act, Object, Subject},
@@ -38,13 +40,29 @@ pub struct Credential {
 impl Kernel {
     /// Tokens and sessions of somebody that still work, newest first; 200 at most.
     pub async fn credential_list(&self, of: PrincipalId) -> Result<Vec<Credential>> {
+        self.credentials_of(of, "'token', 'session', 'refresh'").await
+    }
+
+    /// Tokens of somebody else that still work, for whoever administers accounts; newest first, 200 at most.
+    ///
+    /// # Errors
+    /// `user_not_found` (404).
+    pub async fn token_list(&self, context: &Context, name: &str) -> Result<Vec<Credential>> {
+        access::check(context, "tokens.list")?;
+        let user = self.user_get(name).await?;
+        self.credentials_of(user.id, "'token'").await
+    }
+
+    async fn credentials_of(&self, of: PrincipalId, kinds: &'static str) -> Result<Vec<Credential>> {
         let now = self.source.now();
         self.store
             .read(move |tx| -> Result<Vec<Credential>> {
                 Ok(tx.rows(
-                    "SELECT id, kind, label, source, allows, created_at, expires_at FROM credential
-                     WHERE principal_id = $1 AND kind IN ('token', 'session', 'refresh') AND (expires_at IS NULL OR expires_at > $2)
-                     ORDER BY created_at DESC, id LIMIT 200",
+                    &format!(
+                        "SELECT id, kind, label, source, allows, created_at, expires_at FROM credential
+                         WHERE principal_id = $1 AND kind IN ({kinds}) AND (expires_at IS NULL OR expires_at > $2)
+                         ORDER BY created_at DESC, id LIMIT 200"
+                    ),
                     params![of, now],
                     |row| {
                         Ok(Credential {
@@ -60,6 +78,30 @@ impl Kernel {
                 )?)
             })
             .await
+    }
+
+    /// Revokes a token of somebody else. His sessions end where he is suspended.
+    ///
+    /// # Errors
+    /// `user_not_found`, `credential_not_found` (404), also for another's token and for a session.
+    pub async fn token_revoke(&self, context: &Context, name: &str, id: Uuid) -> Result<()> {
+        access::check(context, "tokens.revoke")?;
+        let user = self.user_get(name).await?;
+        self.mutate(context, Act::new("tokens", "revoke"), move |m| {
+            let gone = m.tx.exec(
+                "DELETE FROM credential WHERE id = $1 AND principal_id = $2 AND kind = 'token'",
+                params![id, user.id],
+            )?;
+            if gone == 0 {
+                let detail = format!("{} has no such token", user.name);
+                return Err(Error::not_found("credential_not_found", detail));
+            }
+            let data = json!({ "principal": user.name, "credential": id });
+            m.callers_changed();
+            m.event("credential.revoked", Subject::default(), &data)?;
+            m.audit(&Object { kind: "Principal", id: user.id.uuid(), name: &user.name }, &[], None)
+        })
+        .await
     }
 
     /// Ends one of the caller's own tokens or sessions.

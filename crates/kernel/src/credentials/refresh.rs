@@ -5,7 +5,7 @@
 //! tokens. There is no grace for an answer that was lost: whoever stole a token would have the same grace. A client sends one
 //! request at a time, and signs in again where it did not hear the answer.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use qd_core::{
     error::{Error, Result},
@@ -15,13 +15,16 @@ use qd_core::{
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{CredentialKind, Identity, Origin, Secret, SignIn, access_token::ACCESS_LIFE_S, draw, hash};
+use super::{
+    CredentialKind, Grounds, Identity, Origin, Secret, SignIn, access_token::ACCESS_LIFE_S, draw, earlier,
+    hash, limits,
+};
 use crate::{
     context::{RequestIds, Scope},
     kernel::Kernel,
     mutation::{Act, Object, Subject},
     params,
-    store::Tx,
+    store::{Row, StoreResult, Tx},
 };
 
 /// A family that is not used for so long has ended.
@@ -43,6 +46,8 @@ struct Family {
     id: Uuid,
     principal_id: PrincipalId,
     created_at: Timestamp,
+    limits: Option<Arc<[String]>>,
+    ends_at: Option<Timestamp>,
     /// Whether it is the token that comes next, and not one that was used.
     next: bool,
 }
@@ -63,8 +68,8 @@ impl Kernel {
         // Before the try is counted and a family made: without a key there are no tokens.
         self.signer().await?;
         let origin = asked.origin.clone();
-        let principal = self.password_proved(asked, &ids).await?;
-        self.family_open(principal, origin, ids).await
+        let grounds = self.password_proved(asked, &ids).await?;
+        self.family_open(grounds, origin, ids).await
     }
 
     /// Uses a sign-in code up, for tokens instead of a session.
@@ -73,19 +78,12 @@ impl Kernel {
     /// `bad_sign_in_code` (401); as [`Self::tokens_by_password`].
     pub async fn tokens_by_code(&self, code: &str, origin: Origin, ids: RequestIds) -> Result<Tokens> {
         self.signer().await?;
-        let principal = self.link_use(code).await?;
-        self.family_open(principal, origin, ids).await
+        let grounds = self.link_grounds(code, &origin, &ids).await?;
+        self.family_open(grounds, origin, ids).await
     }
 
-    async fn family_open(
-        &self,
-        principal_id: PrincipalId,
-        origin: Origin,
-        ids: RequestIds,
-    ) -> Result<Tokens> {
-        let life = IDLE;
-        let (identity, refresh) =
-            self.opened(principal_id, CredentialKind::Refresh, life, origin, ids).await?;
+    async fn family_open(&self, grounds: Grounds, origin: Origin, ids: RequestIds) -> Result<Tokens> {
+        let (identity, refresh) = self.opened(grounds, CredentialKind::Refresh, IDLE, origin, ids).await?;
         self.tokens(identity, refresh).await
     }
 
@@ -113,7 +111,7 @@ impl Kernel {
         let secret = draw(&self.source, CredentialKind::Refresh);
         let (next, session, name, me) = (hash(&secret), family.id, identity.name.clone(), identity.id);
         let end = family.created_at.checked_add(LONGEST);
-        let expires_at = now.checked_add(IDLE).into_iter().chain(end).min();
+        let expires_at = earlier(earlier(now.checked_add(IDLE), end), family.ends_at);
         let kept = expires_at.unwrap_or(Timestamp::MAX);
         let object = move |name: &str| (me.uuid(), name.to_owned());
         if family.next {
@@ -140,6 +138,7 @@ impl Kernel {
                 })
                 .await?;
             if renewed {
+                let identity = Identity { limits: family.limits, ..identity };
                 return self.tokens(identity, Secret { secret, expires_at }).await;
             }
             // Another one came with the same token in between, or the family has ended.
@@ -164,18 +163,24 @@ impl Kernel {
 
 /// The family of a token that comes next, or of one that was used.
 fn family(tx: &mut Tx<'_>, digest: &[u8], now: Timestamp) -> Result<Option<Family>> {
+    let read = |row: &Row<'_>, next: bool| -> StoreResult<Family> {
+        let (allows, ends_at) = (row.get(3)?, row.get(4)?);
+        let (id, principal_id, created_at) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        Ok(Family { id, principal_id, created_at, limits: limits(allows), ends_at, next })
+    };
     let next = tx.opt(
-        "SELECT id, principal_id, created_at FROM credential WHERE hash = $1 AND kind = 'refresh' AND expires_at > $2",
+        "SELECT id, principal_id, created_at, allows, ends_at FROM credential
+         WHERE hash = $1 AND kind = 'refresh' AND expires_at > $2",
         params![digest.to_vec(), now],
-        |row| Ok(Family { id: row.get(0)?, principal_id: row.get(1)?, created_at: row.get(2)?, next: true }),
+        |row| read(row, true),
     )?;
     if next.is_some() {
         return Ok(next);
     }
     Ok(tx.opt(
-        "SELECT c.id, c.principal_id, c.created_at FROM refresh_used u JOIN credential c ON c.id = u.family_id
-         WHERE u.hash = $1",
+        "SELECT c.id, c.principal_id, c.created_at, c.allows, c.ends_at
+         FROM refresh_used u JOIN credential c ON c.id = u.family_id WHERE u.hash = $1",
         params![digest.to_vec()],
-        |row| Ok(Family { id: row.get(0)?, principal_id: row.get(1)?, created_at: row.get(2)?, next: false }),
+        |row| read(row, false),
     )?)
 }

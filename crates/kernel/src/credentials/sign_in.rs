@@ -1,19 +1,17 @@
 //! Signing in with a name and a password, and choosing a password.
 //!
-//! A try is counted before the password is looked at and forgotten when it was right, by the hash of the name that was
-//! tried: so a name that nobody has is locked out like any other, and many tries at once all count. From the fifth on the
-//! name is locked for 30 s, doubling to 15 min. Every refusal is the same, in words and in work.
-
-use std::time::Duration;
+//! A try is counted before the password is looked at ([`super::tries`]). Every refusal is the same, in words and in work.
 
 use qd_core::{
     error::{Error, Result},
     id::PrincipalId,
-    time::Timestamp,
 };
 use serde_json::json;
 
-use super::{CredentialKind, Identity, Origin, Secret, hash, password};
+use super::{
+    CredentialKind, Grounds, Identity, Origin, Proof, Secret, hash, password,
+    tries::{Stored, Tried},
+};
 use crate::{
     audit::{self, NewRecord},
     context::{Context, RequestIds},
@@ -23,20 +21,12 @@ use crate::{
     store::Tx,
 };
 
-/// Failures that cost nothing but the work.
-const FREE: i64 = 4;
-const LOCK: Duration = Duration::from_secs(30);
-const LONGEST_LOCK: Duration = Duration::from_mins(15);
-
 /// A name and a password, and where they came from.
 pub struct SignIn {
     pub name: String,
     pub password: String,
     pub origin: Origin,
 }
-
-/// Somebody's password, if the name is somebody's who can sign in.
-type Stored = Option<(PrincipalId, String)>;
 
 impl Kernel {
     /// Opens a session.
@@ -46,29 +36,35 @@ impl Kernel {
     /// (429) while the name is locked.
     pub async fn sign_in(&self, asked: SignIn, ids: RequestIds) -> Result<(Identity, Secret)> {
         let origin = asked.origin.clone();
-        let id = self.password_proved(asked, &ids).await?;
-        self.session_open(id, origin, ids).await
+        let grounds = self.password_proved(asked, &ids).await?;
+        self.session_open(grounds, origin, ids).await
     }
 
     /// Who has this name and this password.
-    pub(super) async fn password_proved(&self, asked: SignIn, ids: &RequestIds) -> Result<PrincipalId> {
-        let tried = hash(&format!("sign-in {}", asked.name));
+    pub(super) async fn password_proved(&self, asked: SignIn, ids: &RequestIds) -> Result<Grounds> {
         let name = asked.name;
-        let stored = self.try_count(tried.clone(), name.clone()).await?;
-        let known_name = stored.is_some().then(|| name.clone());
-        let known = stored.as_ref().map(|(_, password)| password.as_str());
-        let right = password::verify(&asked.password, known).await?;
-        let Some((id, old)) = stored.filter(|_| right) else {
-            self.sign_in_failed(known_name, &asked.origin, ids.clone()).await?;
-            return Err(Error::unauthenticated("bad_sign_in", "the name or the password is wrong"));
+        let tried = Tried::new(&name, &asked.origin);
+        let Stored { somebody, dearest } = match self.try_count(&tried).await {
+            Err(error) => return Err(self.locked_out(error, tried, "sign-in", &asked.origin, ids).await?),
+            Ok(stored) => stored,
+        };
+        let known_name = somebody.is_some().then(|| name.clone());
+        let known = somebody.as_ref().map(|(_, password)| password.as_str());
+        let right = password::verify(&asked.password, known, dearest).await?;
+        let Some((id, old)) = somebody.filter(|_| right) else {
+            let error = refused();
+            self.sign_in_failed(known_name, "sign-in", &error.detail, &asked.origin, ids).await?;
+            return Err(error);
         };
         let anew = match password::outdated(&old) {
             true => Some(password::hash(&self.source, &asked.password).await?),
             false => None,
         };
-        self.store
-            .write(move |tx| -> Result<()> {
-                tx.exec("DELETE FROM sign_in_try WHERE name_hash = $1", params![tried.clone()])?;
+        let verified = anew.clone().unwrap_or_else(|| old.clone());
+        let stored = self
+            .store
+            .write(move |tx| -> Result<Option<String>> {
+                tried.forget(tx)?;
                 if let Some(anew) = &anew {
                     // Not over a password that was changed meanwhile.
                     tx.exec(
@@ -76,13 +72,18 @@ impl Kernel {
                         params![id, anew.clone(), old.clone()],
                     )?;
                 }
-                Ok(())
+                Ok(tx.one("SELECT password FROM principal WHERE id = $1", params![id], |row| row.get(0))?)
             })
             .await?;
-        Ok(id)
+        let stored = stored.unwrap_or_default();
+        // Another sign-in hashed it anew meanwhile, or somebody changed it.
+        if stored != verified && !password::verify(&asked.password, Some(&stored), None).await? {
+            return Err(self.proof_refused(&Proof::Password(stored), Some(name), &asked.origin, ids).await?);
+        }
+        Ok(Grounds::new(id, Proof::Password(stored)))
     }
 
-    /// Uses an invitation up, sets the password, and opens a session. All other sessions of the account end.
+    /// Uses an invitation up, sets the password, and opens a session, in one transaction. All other sessions of the account end.
     ///
     /// # Errors
     /// `bad_invitation` (401): unknown, used or expired; `weak_password` (422), which leaves the invitation as it is.
@@ -93,49 +94,24 @@ impl Kernel {
         origin: Origin,
         ids: RequestIds,
     ) -> Result<(Identity, Secret)> {
-        let bad = || {
-            Error::unauthenticated(
-                "bad_invitation",
-                "this invitation is unknown, used or expired; ask for a new one",
-            )
-        };
         let (digest, now) = (hash(code), self.source.now());
         let asked = digest.clone();
-        let (id, name) = self
-            .store
-            .read(move |tx| -> Result<Option<(PrincipalId, String)>> {
-                Ok(tx.opt(
-                    "SELECT p.id, p.name FROM credential c JOIN principal p ON p.id = c.principal_id
-                     WHERE c.hash = $1 AND c.kind = 'invite' AND c.used_at IS NULL AND c.expires_at > $2
-                       AND p.state = 'active'",
-                    params![asked, now],
-                    |row| Ok((row.get(0)?, row.get(1)?)),
-                )?)
-            })
-            .await?
-            .ok_or_else(bad)?;
+        let found = self.store.read(move |tx| -> Result<Option<(PrincipalId, String)>> {
+            Ok(tx.opt(
+                "SELECT p.id, p.name FROM credential c JOIN principal p ON p.id = c.principal_id
+                 WHERE c.hash = $1 AND c.kind = 'invite' AND c.used_at IS NULL AND c.expires_at > $2
+                   AND p.state = 'active'",
+                params![asked, now],
+                |row| Ok((row.get(0)?, row.get(1)?)),
+            )?)
+        });
+        let Some((id, name)) = found.await? else {
+            let proof = Proof::Invitation { code: digest, chosen: String::new() };
+            return Err(self.proof_refused(&proof, None, &origin, &ids).await?);
+        };
         password::rules(&name, chosen)?;
-        let stored = password::hash(&self.source, chosen).await?;
-        let used = self
-            .store
-            .write(move |tx| -> Result<bool> {
-                let used = tx.exec(
-                    "UPDATE credential SET used_at = $2
-                     WHERE hash = $1 AND kind = 'invite' AND used_at IS NULL AND expires_at > $2",
-                    params![digest, now],
-                )?;
-                if used == 0 {
-                    return Ok(false);
-                }
-                password_set(tx, id, &stored)?;
-                Ok(true)
-            })
-            .await?;
-        if !used {
-            return Err(bad());
-        }
-        self.callers.clear();
-        self.session_open(id, origin, ids).await
+        let chosen = password::hash(&self.source, chosen).await?;
+        self.session_open(Grounds::new(id, Proof::Invitation { code: digest, chosen }), origin, ids).await
     }
 
     /// Changes the caller's own password. Its other sessions and all its unused links end; tokens stay.
@@ -150,17 +126,33 @@ impl Kernel {
         chosen: &str,
     ) -> Result<()> {
         let (name, id, kept) = (identity.name.clone(), identity.id, identity.credential_id);
-        let tried = hash(&format!("sign-in {name}"));
-        let stored = self.try_count(tried.clone(), name.clone()).await?;
-        let known = stored.as_ref().map(|(_, password)| password.as_str());
-        if !password::verify(present, known).await? {
-            return Err(Error::unauthenticated("bad_sign_in", "the present password is wrong"));
+        let origin = Origin { source: context.source.clone(), label: String::new() };
+        let tried = Tried::new(&name, &origin);
+        let stored = match self.try_count(&tried).await {
+            Err(error) => {
+                return Err(self.locked_out(error, tried, "password", &origin, &context.ids).await?);
+            }
+            Ok(stored) => stored.somebody.map(|(_, password)| password),
+        };
+        let wrong = || Error::unauthenticated("bad_sign_in", "the present password is wrong");
+        if !password::verify(present, stored.as_deref(), None).await? {
+            let about = audit::object("Principal", Some(id.uuid()), &name);
+            let record = NewRecord::of(context, "own.password", about);
+            self.audit_append(record.failed(&wrong().detail)).await?;
+            return Err(wrong());
         }
         password::rules(&name, chosen)?;
         let chosen = password::hash(&self.source, chosen).await?;
         self.mutate(context, Act::new("own", "password"), move |m| {
-            m.tx.exec("DELETE FROM sign_in_try WHERE name_hash = $1", params![tried.clone()])?;
-            m.tx.exec("UPDATE principal SET password = $2 WHERE id = $1", params![id, chosen.clone()])?;
+            tried.forget(m.tx)?;
+            let changed = m.tx.exec(
+                "UPDATE principal SET password = $2 WHERE id = $1 AND password = $3",
+                params![id, chosen.clone(), stored.clone()],
+            )?;
+            if changed == 0 {
+                // Another change was first.
+                return Err(wrong());
+            }
             m.tx.exec(
                 "DELETE FROM credential WHERE principal_id = $1 AND kind <> 'token' AND id <> $2",
                 params![id, kept],
@@ -173,84 +165,43 @@ impl Kernel {
         Ok(())
     }
 
-    /// A name that nobody has is not kept: it may be a password that was typed into the wrong field.
-    async fn sign_in_failed(&self, name: Option<String>, origin: &Origin, ids: RequestIds) -> Result<()> {
-        let name = name.unwrap_or_else(|| "unknown".into());
-        let object = audit::object("Principal", None, &name);
-        let record = NewRecord::platform(&name, &origin.source, ids, "own.sign-in", object);
-        self.audit_append(record.failed("the name or the password is wrong")).await
+    /// Puts on record that an address asks to sign in more often than it may, whoever it is.
+    pub async fn sign_ins_refused(&self, source: &str, ids: RequestIds) -> Result<()> {
+        let origin = Origin { source: source.to_owned(), label: String::new() };
+        let why = "too many sign-ins from this address";
+        self.audit_append(record(None, "sign-in", &origin, &ids).denied(why)).await
     }
 
-    /// Counts a try of the name, and answers what it is to be held against.
-    async fn try_count(&self, tried: Vec<u8>, name: String) -> Result<Stored> {
-        let now = self.source.now();
-        self.store
-            .write(move |tx| -> Result<Stored> {
-                // Written first: on Postgres that is what several at once wait for, also where there is no row yet.
-                tx.exec(
-                    "INSERT INTO sign_in_try (name_hash, failures, last_at) VALUES ($1, 1, $2)
-                     ON CONFLICT (name_hash) DO UPDATE SET failures = sign_in_try.failures + 1, last_at = excluded.last_at",
-                    params![tried.clone(), now],
-                )?;
-                let (failures, locked): (i64, Option<Timestamp>) = tx.one(
-                    "SELECT failures, locked_until FROM sign_in_try WHERE name_hash = $1",
-                    params![tried.clone()],
-                    |row| Ok((row.get(0)?, row.get(1)?)),
-                )?;
-                if let Some(until) = locked.filter(|until| *until > now) {
-                    // Rolled back with the error: what is locked counts no further.
-                    let left = until.since(now).as_secs().saturating_add(1);
-                    let mut error = Error::rate_limited(
-                        "too_many_tries",
-                        format!("too many tries under this name; try again in {left} s"),
-                    );
-                    error.retry_after_s = u32::try_from(left).ok();
-                    return Err(error);
-                }
-                if let Some(lock) = lock_after(failures) {
-                    tx.exec(
-                        "UPDATE sign_in_try SET locked_until = $2 WHERE name_hash = $1",
-                        params![tried.clone(), now.checked_add(lock)],
-                    )?;
-                }
-                Ok(tx
-                    .opt(
-                        "SELECT id, password FROM principal WHERE name = $1 AND kind = 'user' AND state = 'active'",
-                        params![name.clone()],
-                        |row| Ok((row.get(0)?, row.get::<Option<String>>(1)?)),
-                    )?
-                    .and_then(|(id, password)| Some((id, password?))))
-            })
-            .await
+    pub(super) async fn sign_in_failed(
+        &self,
+        name: Option<String>,
+        verb: &str,
+        why: &str,
+        origin: &Origin,
+        ids: &RequestIds,
+    ) -> Result<()> {
+        self.audit_append(record(name, verb, origin, ids).failed(why)).await
     }
 }
 
+/// What a wrong name and a wrong password are answered.
+pub(super) fn refused() -> Error {
+    Error::unauthenticated("bad_sign_in", "the name or the password is wrong")
+}
+
+/// Of a failed try. A name that nobody has is not kept: it may be a password that was typed into the wrong field.
+pub(super) fn record(name: Option<String>, verb: &str, origin: &Origin, ids: &RequestIds) -> NewRecord {
+    let name = name.unwrap_or_else(|| "unknown".into());
+    let object = audit::object("Principal", None, &name);
+    NewRecord::platform(&name, &origin.source, ids.clone(), &format!("own.{verb}"), object)
+}
+
 /// A new password ends whatever was signed in with the old one.
-fn password_set(tx: &mut Tx<'_>, id: PrincipalId, stored: &str) -> Result<()> {
+pub(super) fn password_set(tx: &mut Tx<'_>, id: PrincipalId, stored: &str) -> Result<()> {
     tx.exec("UPDATE principal SET password = $2 WHERE id = $1", params![id, stored.to_owned()])?;
     tx.exec(
         "DELETE FROM credential WHERE principal_id = $1 AND (kind IN ('session', 'link', 'refresh') OR (kind = $2 AND used_at IS NULL))",
         params![id, CredentialKind::Invite.as_str()],
     )?;
     Ok(())
-}
-
-/// How long a name is locked after so many failures.
-fn lock_after(failures: i64) -> Option<Duration> {
-    let doublings = u32::try_from(failures - FREE - 1).ok()?;
-    Some(LOCK.saturating_mul(1 << doublings.min(10)).min(LONGEST_LOCK))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn locks_grow_to_a_bound() {
-        let seconds = |failures| lock_after(failures).map(|lock| lock.as_secs());
-        assert_eq!(
-            [1, 4, 5, 6, 7, 9, 10, 1_000_000].map(seconds),
-            [None, None, Some(30), Some(60), Some(120), Some(480), Some(900), Some(900)]
-        );
-    }
 }

@@ -1,5 +1,8 @@
 //! Bearer tokens: one's own, limited and expiring as one likes, and for a named service.
 //!
+//! What is made with a token is no wider than it: it ends with it at the latest, and is limited to a part of what it is limited to,
+//! to all of it where nothing is said.
+//!
 //! Only the owner makes another principal with a role that is held everywhere by making it a token; within a tenant, roles
 //! are granted ([`crate::access::bindings`]).
 
@@ -8,12 +11,14 @@ use std::{sync::Arc, time::Duration};
 use qd_core::{
     error::{Error, Result},
     id::PrincipalId,
-    name::Name,
 };
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{CredentialKind, New, OWNER, Origin, Secret, bind_everywhere, draw, hash};
+use super::{
+    CredentialKind, New, OWNER, Origin, Secret, accounts::account_name, bind_everywhere, draw, earlier,
+    end_of, hash,
+};
 use crate::{
     access::{PLATFORM_ADMIN, VIEWER, bindings, matrix},
     context::{Context, Principal, PrincipalKind, Scope},
@@ -62,11 +67,28 @@ impl TokenRequest {
     }
 }
 
+/// What a new token is limited to, where the one in use is limited.
+fn within(limits: Option<&[String]>, wanted: Option<&[String]>) -> Result<Option<Vec<String>>> {
+    let Some(limits) = limits else { return Ok(wanted.map(<[String]>::to_vec)) };
+    let Some(wanted) = wanted else { return Ok(Some(limits.to_vec())) };
+    let covered = |pattern: &String| limits.iter().any(|limit| matrix::includes(limit, pattern));
+    match wanted.iter().find(|pattern| !covered(pattern)) {
+        None => Ok(Some(wanted.to_vec())),
+        Some(wider) => Err(Error::forbidden(
+            "token_too_wide",
+            format!(
+                "the token in use is limited to {}: it makes none that allows {wider}",
+                limits.join(", ")
+            ),
+        )),
+    }
+}
+
 impl Kernel {
     /// A token for the caller himself.
     ///
     /// # Errors
-    /// `bad_token_life`, `bad_action_pattern` (422).
+    /// `bad_token_life`, `bad_action_pattern` (422); `token_too_wide` (403) where the token in use is limited, and not to that.
     pub async fn own_token_create(&self, context: &Context, request: TokenRequest) -> Result<Secret> {
         let me = context.principal.clone();
         self.token_write(context, Act::new("own", "token"), me.id, me.name, request).await
@@ -103,34 +125,40 @@ impl Kernel {
         request.check()?;
         let secret = draw(&self.source, CredentialKind::Token);
         let digest = hash(&secret);
-        let expires_at = request.life.and_then(|life| self.source.now().checked_add(life));
+        let wanted = request.life.and_then(|life| self.source.now().checked_add(life));
         let origin = Origin { source: context.source.clone(), label: request.label.clone() };
-        self.mutate(context, act, move |m| {
-            let new = New {
-                digest: &digest,
-                principal_id,
-                kind: CredentialKind::Token,
-                origin: &origin,
-                allows: request.allows.as_deref(),
-                expires_at,
-            };
-            let id: Uuid = m.id();
-            new.insert(m.tx, id, m.now)?;
-            if principal_id != m.context.principal.id {
-                authors::answers_for(m, principal_id)?;
-            }
-            let data = json!({ "principal": name, "label": origin.label, "allows": request.allows, "expires_at": expires_at });
-            m.event("token.created", Subject::default(), &data)?;
-            m.audit(&Object { kind: "Principal", id: principal_id.uuid(), name: &name }, &[], None)
-        })
-        .await?;
+        let expires_at = self
+            .mutate(context, act, move |m| {
+                let allows = within(m.context.principal.limits.as_deref(), request.allows.as_deref())?;
+                let expires_at = earlier(wanted, end_of(m.tx, m.context.credential_id)?);
+                let new = New {
+                    digest: &digest,
+                    principal_id,
+                    kind: CredentialKind::Token,
+                    origin: &origin,
+                    allows: allows.as_deref(),
+                    expires_at,
+                    ends_at: None,
+                };
+                let id: Uuid = m.id();
+                new.insert(m.tx, id, m.now)?;
+                if principal_id != m.context.principal.id {
+                    authors::answers_for(m, principal_id)?;
+                }
+                let data = json!({ "principal": name, "label": origin.label, "allows": allows, "expires_at": expires_at });
+                m.event("token.created", Subject::default(), &data)?;
+                m.audit(&Object { kind: "Principal", id: principal_id.uuid(), name: &name }, &[], None)?;
+                Ok(expires_at)
+            })
+            .await?;
         Ok(Secret { secret, expires_at })
     }
 
-    /// A new bearer token for the principal of that name, which is made where there is none, with a role held everywhere.
+    /// A new bearer token for the principal of that name, which is made where there is none, with a role held everywhere. It is
+    /// limited as the token in use is, and ends with it.
     ///
     /// # Errors
-    /// `owner_only` (403) for anybody but the owner; `role_not_found` (404); `malformed_name` (400); `already_exists` (409)
+    /// `owner_only` (403) for anybody but the owner; `role_not_found` (404); `malformed_name` (400); `name_reserved` (422); `already_exists` (409)
     /// where the principal has another role.
     pub async fn token_create(
         &self,
@@ -144,7 +172,7 @@ impl Kernel {
                 format!("{} may make no tokens for others; only {OWNER} may", context.principal.name);
             return Err(Error::forbidden("owner_only", detail));
         }
-        let name: Name = name.parse()?;
+        let name = account_name(name)?;
         if let Some(role) = role.filter(|role| ![PLATFORM_ADMIN, VIEWER].contains(role)) {
             let detail = format!("no role {role:?} is held everywhere; {PLATFORM_ADMIN} and {VIEWER} are");
             return Err(Error::not_found("role_not_found", detail));
@@ -179,8 +207,9 @@ impl Kernel {
                     principal_id: id,
                     kind: CredentialKind::Token,
                     origin: &origin,
-                    allows: None,
-                    expires_at: None,
+                    allows: m.context.principal.limits.as_deref(),
+                    expires_at: end_of(m.tx, m.context.credential_id)?,
+                    ends_at: None,
                 };
                 let credential: Uuid = m.id();
                 new.insert(m.tx, credential, m.now)?;

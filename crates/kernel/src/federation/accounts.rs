@@ -1,7 +1,7 @@
 //! The account of somebody whom another recognised: found by issuer and subject, made at the first sign-in.
 //!
 //! Its name is the one that the other gave, as far as it can be a name here, or `person`; where somebody has it already, the lowest
-//! number from 2 on that is free is put behind it. Roles that follow from groups carry the provider's name as who granted
+//! number from 2 on that is free is put behind it, as behind one that the system has for itself. Roles that follow from groups carry the provider's name as who granted
 //! them: they are replaced at each sign-in, and those that somebody granted by hand stay.
 
 use std::collections::BTreeSet;
@@ -23,7 +23,7 @@ use crate::{
         matrix::Level,
     },
     context::{Context, RequestIds, Scope},
-    credentials::Origin,
+    credentials::{Origin, accounts::account_name},
     kernel::Kernel,
     mutation::{Act, Mutation, Object, Subject},
     params,
@@ -128,6 +128,9 @@ fn make(m: &mut Mutation<'_, '_>, person: &Person) -> Result<(PrincipalId, Strin
     let mut made = None;
     for number in 1..1000 {
         let name = numbered(&wish, number);
+        if account_name(&name).is_err() {
+            continue;
+        }
         let written = m.tx.exec(
             "INSERT INTO principal (id, name, display_name, kind, created_at) VALUES ($1, $2, $3, 'user', $4)
              ON CONFLICT (name) DO NOTHING",

@@ -68,9 +68,10 @@ impl Kernel {
         let now = self.source.now();
         // Not what any credential looks like, and different for other groups.
         let key = format!("edge\n{user}\n{}", groups.join("\n"));
-        if let Some(identity) = self.callers.get(&key, now) {
-            return Ok(Some(identity));
-        }
+        let since = match self.callers.get(&key, now) {
+            Ok(identity) => return Ok(Some(identity)),
+            Err(since) => since,
+        };
         let rules: Vec<_> = edge.roles.iter().filter(|rule| groups.contains(&rule.group)).cloned().collect();
         let person = Person {
             issuer: "edge".into(),
@@ -86,7 +87,7 @@ impl Kernel {
         let mut identity = self.identity(id, uuid::Uuid::nil()).await?;
         let more = self.store.read(move |tx| -> Result<_> { bindings_of(tx, &rules) }).await?;
         identity.bindings = identity.bindings.iter().cloned().chain(more).collect();
-        self.callers.put(&key, &identity, now, qd_core::time::Timestamp::MAX);
+        self.callers.put(&key, &identity, since, now, qd_core::time::Timestamp::MAX);
         Ok(Some(identity))
     }
 }

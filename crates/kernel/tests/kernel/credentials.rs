@@ -5,7 +5,9 @@ use std::time::Duration;
 use futures::future::join_all;
 use qd_core::error::{ErrorKind, Result};
 use qd_kernel::access::{PLATFORM_ADMIN, VIEWER};
-use qd_kernel::credentials::{Identity, Origin, Secret};
+use qd_kernel::context::{Context, Scope};
+use qd_kernel::credentials::accounts::NewUser;
+use qd_kernel::credentials::{Identity, Origin, Secret, TokenRequest};
 use qd_testkit::{ManualClock, TestKernel, both_stores};
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -80,6 +82,83 @@ both_stores! {
         assert_eq!(t.number("SELECT count(*) FROM audit WHERE action = 'own.link'").await, 1);
     }
 
+    async fn what_is_made_with_a_token_is_no_wider_and_ends_with_it(db: TestDatabase) {
+        let clock = ManualClock::new(1);
+        let t = TestKernel::build().clock(&clock).idle().on(&db).await;
+        let (_, session) = exchange(&t, &t.kernel.owner_link().await.unwrap().secret).await.unwrap();
+        let narrow = wanted(Some(600), &["read", "own.*", "tokens.create"]);
+        let narrow = t.kernel.own_token_create(&holder(&t, &session.secret).await, narrow).await.unwrap();
+        let context = holder(&t, &narrow.secret).await;
+        assert_eq!(context.principal.limits.as_deref().map(<[String]>::len), Some(3));
+        let admin = t.context_as("admin", PLATFORM_ADMIN);
+        let robot = NewUser { name: "robot".into(), display_name: String::new(), service: true, password_hash: None };
+        t.kernel.user_create(&admin, robot).await.unwrap();
+
+        for wide in ["*", "jobs.*", "jobs.cancel", "*.list", "*.*"] {
+            let own = t.kernel.own_token_create(&context, wanted(None, &["own.token", wide])).await;
+            let others = t.kernel.service_token_create(&context, "robot", wanted(None, &[wide])).await;
+            let expected = if wide == "*.list" { "fine" } else { "token_too_wide" };
+            assert_eq!((code(own), code(others)), (expected, expected), "{wide}");
+        }
+        let same = t.kernel.own_token_create(&context, TokenRequest::default()).await.unwrap();
+        let part = t.kernel.own_token_create(&context, wanted(Some(86_400), &["jobs.list", "own.link"])).await.unwrap();
+        let sooner = t.kernel.own_token_create(&context, wanted(Some(60), &["read"])).await.unwrap();
+        let service = t.kernel.service_token_create(&context, "robot", TokenRequest::default()).await.unwrap();
+        let (_, other) = t.kernel.token_create(&context, "other", None).await.unwrap();
+        assert_eq!([same.expires_at, part.expires_at, service.expires_at], [narrow.expires_at; 3]);
+        assert!(sooner.expires_at < narrow.expires_at);
+        let limits = async |secret: &str| holder(&t, secret).await.principal.limits.unwrap().to_vec();
+        for secret in [&same.secret, &service.secret, &other] {
+            assert_eq!(limits(secret).await, ["read", "own.*", "tokens.create"]);
+        }
+        assert_eq!(limits(&part.secret).await, ["jobs.list", "own.link"]);
+
+        // What comes of a link is bound as well, at each further step.
+        let link = t.kernel.link_create(&holder(&t, &part.secret).await).await.unwrap();
+        assert!(link.expires_at <= narrow.expires_at);
+        let (who, opened) = exchange(&t, &link.secret).await.unwrap();
+        assert_eq!(t.kernel.authenticate(&opened.secret).await.unwrap(), who);
+        assert_eq!((limits(&opened.secret).await.join(" "), opened.expires_at), ("jobs.list own.link".into(), narrow.expires_at));
+        let again = t.kernel.link_create(&holder(&t, &opened.secret).await).await.unwrap();
+        let (_, opened) = exchange(&t, &again.secret).await.unwrap();
+        assert_eq!((limits(&opened.secret).await.len(), opened.expires_at), (2, narrow.expires_at));
+
+        let before = t.number("SELECT count(*) FROM credential WHERE kind = 'token' AND expires_at IS NULL").await;
+        assert_eq!(before, 0, "all of them end");
+        clock.advance(MINUTE * 10);
+        for secret in [&same.secret, &part.secret, &service.secret, &other, &opened.secret] {
+            assert_eq!(code(t.kernel.authenticate(secret).await), "bad_credential");
+        }
+        // What has ended makes nothing, however lately it was seen.
+        t.kernel.retention_sweep().await.unwrap();
+        assert_eq!(code(t.kernel.own_token_create(&context, TokenRequest::default()).await), "bad_credential");
+        assert_eq!(code(t.kernel.link_create(&context).await), "bad_credential");
+        // A session is no token: what is made in it outlives it.
+        let long = t.kernel.own_token_create(&holder(&t, &session.secret).await, wanted(Some(86_400 * 30), &["*"])).await.unwrap();
+        assert!(long.expires_at > session.expires_at);
+    }
+
+    async fn a_family_that_a_limited_token_began_stays_limited(db: TestDatabase) {
+        let clock = ManualClock::new(1);
+        let t = TestKernel::build().clock(&clock).master_keys(&["000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"]).idle().on(&db).await;
+        let (_, session) = exchange(&t, &t.kernel.owner_link().await.unwrap().secret).await.unwrap();
+        let day = wanted(Some(86_400), &["read", "own.link"]);
+        let token = t.kernel.own_token_create(&holder(&t, &session.secret).await, day).await.unwrap();
+        let link = t.kernel.link_create(&holder(&t, &token.secret).await).await.unwrap();
+        let ids = || t.context().ids;
+        let first = t.kernel.tokens_by_code(&link.secret, Origin::default(), ids()).await.unwrap();
+        assert_eq!(first.refresh.expires_at, token.expires_at);
+        clock.advance(MINUTE * 60 * 23);
+        let next = t.kernel.tokens_refresh(&first.refresh.secret, Origin::default(), ids()).await.unwrap();
+        assert_eq!(next.refresh.expires_at, token.expires_at, "renewed, and no longer");
+        let limits = holder(&t, &next.access_token).await.principal.limits;
+        assert_eq!(limits.as_deref(), Some(&["read".to_owned(), "own.link".to_owned()][..]));
+        clock.advance(MINUTE * 60);
+        assert_eq!(code(t.kernel.authenticate(&next.access_token).await), "bad_credential");
+        let late = t.kernel.tokens_refresh(&next.refresh.secret, Origin::default(), ids()).await;
+        assert_eq!(code(late), "bad_refresh_token");
+    }
+
     async fn only_the_owner_makes_tokens_for_others(db: TestDatabase) {
         let t = TestKernel::build().idle().on(&db).await;
         let owner = t.context_as("owner", PLATFORM_ADMIN);
@@ -114,6 +193,21 @@ async fn owner(t: &TestKernel) -> qd_kernel::context::Context {
     context.principal = whose.principal(t.scope);
     t.kernel.credential_revoke(&t.context(), &whose).await.unwrap();
     context
+}
+
+/// Whoever comes with this, acting on the platform.
+async fn holder(t: &TestKernel, secret: &str) -> Context {
+    let identity = t.kernel.authenticate(secret).await.unwrap();
+    t.kernel.context(&identity, Scope::PLATFORM, t.context().ids, "test".into())
+}
+
+fn wanted(seconds: Option<u64>, allows: &[&str]) -> TokenRequest {
+    let allows = Some(allows.iter().map(|pattern| (*pattern).to_owned()).collect());
+    TokenRequest { label: String::new(), life: seconds.map(Duration::from_secs), allows }
+}
+
+fn code<T>(answer: Result<T>) -> &'static str {
+    answer.err().map_or("fine", |error| error.code)
 }
 
 async fn exchange(t: &TestKernel, code: &str) -> Result<(Identity, Secret)> {

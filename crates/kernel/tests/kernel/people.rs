@@ -71,6 +71,19 @@ both_stores! {
         sign_in(&t, "ann", OTHER).await.unwrap();
     }
 
+    async fn nobody_is_called_what_the_system_is_called(db: TestDatabase) {
+        let t = TestKernel::build().idle().on(&db).await;
+        let owner = Context { scope: Scope::PLATFORM, ..t.context_as("owner", PLATFORM_ADMIN) };
+        for name in ["edge", "gateway", "observer", "system", "unknown"] {
+            for new in [person(name), NewUser { service: true, ..person(name) }] {
+                assert_eq!(code(t.kernel.user_create(&admin(&t), new).await), "name_reserved", "{name}");
+            }
+            assert_eq!(code(t.kernel.token_create(&owner, name, None).await), "name_reserved", "{name}");
+        }
+        assert_eq!(code(t.kernel.user_create(&admin(&t), person("owner")).await), "already_exists");
+        invited(&t, "systems").await;
+    }
+
     async fn who_cannot_sign_in_is_told_the_same(db: TestDatabase) {
         let t = TestKernel::build().idle().on(&db).await;
         member(&t, "ann").await;
@@ -123,6 +136,8 @@ both_stores! {
         sign_in(&t, "ann", PASSWORD).await.unwrap();
         assert_eq!(t.number("SELECT count(*) FROM principal WHERE password LIKE '$argon2id$%'").await, 1);
         sign_in(&t, "ann", PASSWORD).await.unwrap();
+        let dear = NewUser { password_hash: Some("$2b$13$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW".into()), ..person("bob") };
+        assert_eq!(code(t.kernel.user_create(&admin(&t), dear).await), "password_hash_cost");
         let odd = NewUser { password_hash: Some("plain".into()), ..person("bob") };
         assert_eq!(code(t.kernel.user_create(&admin(&t), odd).await), "bad_password_hash");
     }

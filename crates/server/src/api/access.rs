@@ -72,9 +72,10 @@ pub struct WhoCanQuery {
     pub object: Option<String>,
 }
 
-pub async fn roles(State(app): State<App>, _caller: PlatformCaller) -> Json<RoleMatrix> {
+pub async fn roles(State(app): State<App>, caller: PlatformCaller) -> Result<Json<RoleMatrix>, Problem> {
+    caller.within_limits("roles.list")?;
     let authority = &app.kernel.authority;
-    Json(RoleMatrix { roles: authority.roles().to_vec(), actions: authority.actions().to_vec() })
+    Ok(Json(RoleMatrix { roles: authority.roles().to_vec(), actions: authority.actions().to_vec() }))
 }
 
 pub async fn can_i(
@@ -82,6 +83,7 @@ pub async fn can_i(
     caller: Caller,
     Params(CanIQuery { action, object, somebody }): Params<CanIQuery>,
 ) -> Result<Json<CanI>, Problem> {
+    caller.within_limits("own.read")?;
     known(&app, &action)?;
     let other = match somebody.filter(|name| *name != caller.identity.name) {
         Some(name) => {

@@ -65,10 +65,11 @@ pub struct Me {
     pub platform_permissions: Vec<String>,
 }
 
-pub async fn me(State(app): State<App>, caller: Caller) -> Json<Me> {
+pub async fn me(State(app): State<App>, caller: Caller) -> Result<Json<Me>, Problem> {
+    caller.within_limits("own.read")?;
     let allowed = |scope: Scope| caller.context.authority.allowed(&caller.identity.principal(scope), scope);
     let scope = caller.scope();
-    Json(Me {
+    Ok(Json(Me {
         permissions: allowed(scope),
         some_permissions: app.kernel.access_partly(&caller.context),
         tenant_permissions: allowed(scope.of_tenant()),
@@ -76,7 +77,7 @@ pub async fn me(State(app): State<App>, caller: Caller) -> Json<Me> {
         principal: caller.context.principal.into(),
         tenant: caller.named.tenant,
         project: caller.named.project,
-    })
+    }))
 }
 
 pub async fn sign_out(State(app): State<App>, caller: PlatformCaller) -> Result<Response, Problem> {

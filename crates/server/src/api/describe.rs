@@ -28,6 +28,6 @@ pub use super::{
     system::{Health, Ready},
     teams::TeamPatchBody,
     tenants::{NamedBody, TenantPatchBody, delete::DeletionBody, projects::ProjectPatchBody},
-    users::{Invitation, NewUserBody, ServiceToken, ServiceTokenBody, UserCreated, UserPatchBody},
+    users::{Invitation, NewUserBody, ServiceToken, ServiceTokenBody, TokenList, UserCreated, UserPatchBody},
 };
 pub use qd_kernel::logs::LogPage;

@@ -20,9 +20,11 @@ pub async fn list(
     caller: TenantCaller,
     Params(query): Params<PageQuery>,
 ) -> Result<Json<Page<InboxItem>>, Problem> {
+    caller.within_limits("own.read")?;
     Ok(Json(app.kernel.inbox(&caller.identity, caller.context.scope, query.page()?).await?))
 }
 
 pub async fn counts(State(app): State<App>, caller: TenantCaller) -> Result<Json<InboxCounts>, Problem> {
+    caller.within_limits("own.read")?;
     Ok(Json(app.kernel.inbox_counts(&caller.identity, caller.context.scope).await?))
 }

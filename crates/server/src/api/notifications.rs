@@ -46,6 +46,7 @@ pub async fn list(
     caller: TenantCaller,
     Params(query): Params<NotificationsQuery>,
 ) -> Result<Json<Page<Notification>>, Problem> {
+    caller.within_limits("own.read")?;
     let (scope, unread) = (caller.context.scope, query.unread);
     let page = PageQuery { limit: query.limit, cursor: query.cursor }.page()?;
     Ok(Json(app.kernel.notification_list(&caller.identity, scope, unread, page).await?))

@@ -46,6 +46,7 @@ pub async fn list(
     caller: PlatformCaller,
     Params(query): Params<PageQuery>,
 ) -> Result<Json<Page<TenantInfo>>, Problem> {
+    caller.within_limits("tenants.list")?;
     Ok(Json(app.kernel.tenant_list(&caller.identity, query.page()?).await?))
 }
 

@@ -11,13 +11,14 @@ use axum::{
 use qd_core::time::Timestamp;
 use qd_kernel::{
     credentials::{
-        Secret, TokenRequest,
+        Credential, Secret, TokenRequest,
         accounts::{AccountState, NewUser, User, UserPatch},
     },
     page::Page,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use crate::{
     http::{
@@ -83,6 +84,11 @@ pub struct ServiceTokenBody {
 pub struct ServiceToken {
     pub token: String,
     pub expires_at: Option<Timestamp>,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct TokenList {
+    pub items: Vec<Credential>,
 }
 
 pub async fn list(
@@ -158,6 +164,23 @@ pub async fn token(
     let made = app.kernel.service_token_create(&caller.context, &name, request).await?;
     let token = ServiceToken { token: made.secret, expires_at: made.expires_at };
     Ok((StatusCode::CREATED, [(header::CACHE_CONTROL, "no-store")], Json(token)))
+}
+
+pub async fn tokens(
+    State(app): State<App>,
+    caller: PlatformCaller,
+    Path(name): Path<String>,
+) -> Result<Json<TokenList>, Problem> {
+    Ok(Json(TokenList { items: app.kernel.token_list(&caller.context, &name).await? }))
+}
+
+pub async fn revoke(
+    State(app): State<App>,
+    caller: PlatformCaller,
+    Path((name, id)): Path<(String, Uuid)>,
+) -> Result<StatusCode, Problem> {
+    app.kernel.token_revoke(&caller.context, &name, id).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 fn shown(app: &App, secret: Secret) -> Invitation {

@@ -6,6 +6,7 @@
 
 use std::{
     net::IpAddr,
+    num::NonZeroU32,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU32, Ordering},
@@ -68,6 +69,8 @@ pub enum Sender {
 
 pub struct Limits<C: Clock + Clone = MonotonicClock> {
     buckets: Vec<(Class, Bucket<C>)>,
+    /// Whose sign-ins were put on record as refused: one of each address in a window.
+    told: Option<Keyed<IpAddr, C>>,
     clock: C,
     metrics: Arc<Metrics>,
     most: usize,
@@ -101,7 +104,21 @@ impl Limits<MonotonicClock> {
 impl<C: Clock + Clone> Limits<C> {
     fn with(rates: &Rates, metrics: Arc<Metrics>, clock: C, most: usize) -> Self {
         let bucket = |class| Some((class, Bucket::new(rates.of(class)?, &clock)?));
-        Self { buckets: Class::ALL.into_iter().filter_map(bucket).collect(), clock, metrics, most }
+        let told = rates.of(Class::SignIn).and_then(|rate| Quota::with_period(rate.window)).map(|quota| {
+            let once = quota.allow_burst(NonZeroU32::MIN);
+            RateLimiter::hashmap_with_clock(once, clock.clone()).with_middleware()
+        });
+        Self { buckets: Class::ALL.into_iter().filter_map(bucket).collect(), told, clock, metrics, most }
+    }
+
+    /// Whether it is to be put on record that the sign-ins of an address are refused: once in a window, so that a flood of them
+    /// leaves no flood of records. Where there are too many addresses to tell apart, it is not.
+    pub fn tells(&self, address: IpAddr) -> bool {
+        let Some(told) = &self.told else { return false };
+        if told.len() >= self.most {
+            told.retain_recent();
+        }
+        told.len() < self.most && told.check_key(&block(address)).is_ok()
     }
 
     /// Takes one from the sender's bucket; none where the class has no limit.

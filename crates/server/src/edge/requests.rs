@@ -12,6 +12,7 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use qd_core::error::Error;
+use qd_kernel::context::RequestIds;
 use tracing::Instrument as _;
 
 use super::{
@@ -43,6 +44,10 @@ pub async fn layer(State(app): State<App>, mut request: Request, next: Next) -> 
     }
     let counted = Counted::new(&request, address);
     if let Err(error) = counted.anonymous(&app, request.headers()) {
+        if counted.class() == Class::SignIn && app.edge.limits.tells(address) {
+            let ids = request.extensions().get::<RequestIds>().cloned();
+            told(&app, ids, address).await;
+        }
         let mut response = Problem(error).into_response();
         counted.write(response.headers_mut());
         return response;
@@ -54,6 +59,14 @@ pub async fn layer(State(app): State<App>, mut request: Request, next: Next) -> 
     }
     counted.write(response.headers_mut());
     response
+}
+
+/// Puts on record that sign-ins of the address are refused. The refusal stands where it cannot be written.
+async fn told(app: &App, ids: Option<RequestIds>, address: std::net::IpAddr) {
+    let Some(ids) = ids else { return };
+    if let Err(error) = app.kernel.sign_ins_refused(&address.to_string(), ids).await {
+        tracing::warn!(code = error.code, detail = error.detail, "a refused sign-in is not on record");
+    }
 }
 
 /// The answer to a head that is not read at all.

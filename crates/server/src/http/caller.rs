@@ -104,6 +104,11 @@ impl Caller {
         Ok(access::check(&Context { scope, principal, ..self.context.clone() }, action)?)
     }
 
+    /// Checks what only the limits of a token stand against.
+    pub fn within_limits(&self, action: &str) -> Result<(), Problem> {
+        Ok(access::check_limits(&self.context, action)?)
+    }
+
     pub fn scope(&self) -> Scope {
         self.context.scope
     }
@@ -114,12 +119,22 @@ impl TenantCaller {
     pub fn may(&self, action: &str) -> Result<(), Problem> {
         Ok(access::check(&self.context, action)?)
     }
+
+    /// Checks what only the limits of a token stand against.
+    pub fn within_limits(&self, action: &str) -> Result<(), Problem> {
+        Ok(access::check_limits(&self.context, action)?)
+    }
 }
 
 impl PlatformCaller {
     /// Checks a read; mutations are checked by the kernel.
     pub fn may(&self, action: &str) -> Result<(), Problem> {
         Ok(access::check(&self.context, action)?)
+    }
+
+    /// Checks what only the limits of a token stand against.
+    pub fn within_limits(&self, action: &str) -> Result<(), Problem> {
+        Ok(access::check_limits(&self.context, action)?)
     }
 }
 

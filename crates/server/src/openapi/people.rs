@@ -296,6 +296,22 @@ fn users(s: &mut Schemas) -> Vec<Route> {
             Content::Json(s.of::<ServiceTokenBody>()),
             (201, Content::Json(s.of::<ServiceToken>())),
         ),
+        Route::get(
+            "/api/v1/users/{name}/tokens",
+            "user_token_list",
+            "people",
+            "The tokens of a person or a service that still work, without their secrets",
+            Content::Json(s.of::<TokenList>()),
+        ),
+        Route::with(
+            "delete",
+            "/api/v1/users/{name}/tokens/{id}",
+            "user_token_revoke",
+            "people",
+            "Revoke a token of a person or a service",
+            Content::None,
+            (204, Content::None),
+        ),
     ]
 }
 

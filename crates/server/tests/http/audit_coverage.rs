@@ -292,6 +292,17 @@ impl World {
                 self.done(Method::POST, "/api/v1/users", json!({ "name": "service", "service": true })).await;
                 self.call(post, "/api/v1/users/service/tokens", json!({}))
             }
+            "delete /api/v1/users/{name}/tokens/{id}" => {
+                self.done(Method::POST, "/api/v1/users", json!({ "name": "loses", "service": true })).await;
+                let tokens = "/api/v1/users/loses/tokens";
+                self.done(Method::POST, tokens, json!({})).await;
+                let (_, list) = self.server.get(tokens).await;
+                self.call(
+                    Method::DELETE,
+                    &format!("{tokens}/{}", list["items"][0]["id"].as_str()?),
+                    Value::Null,
+                )
+            }
             "patch /api/v1/tenants/{name}" | "patch /api/v1/projects/{name}" => {
                 let all = path.trim_end_matches("/{name}");
                 self.done(Method::POST, all, json!({ "name": "renamed" })).await;

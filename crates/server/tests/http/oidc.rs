@@ -138,7 +138,9 @@ async fn somebody_signs_in_elsewhere_and_groups_become_roles() {
         .person(json!({ "sub": "4712", "preferred_username": "ann-lee", "groups": ["devs"] }))
         .await;
     world.provider.person(json!({ "sub": "4713", "preferred_username": "owner", "groups": ["devs"] })).await;
-    for (who, name) in [("4712", "ann-lee-2"), ("4713", "owner-2")] {
+    // Nobody is called what the audit calls the system.
+    world.provider.person(json!({ "sub": "4714", "preferred_username": "system", "groups": ["devs"] })).await;
+    for (who, name) in [("4712", "ann-lee-2"), ("4713", "owner-2"), ("4714", "system-2")] {
         let mut browser = Browser::default();
         world.sign_in(&mut browser, who).await;
         assert_eq!(world.me(&mut browser).await.1["principal"]["name"], name);

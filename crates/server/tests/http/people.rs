@@ -131,6 +131,92 @@ async fn ones_own_sessions_and_tokens_are_listed_and_ended() {
 }
 
 #[tokio::test]
+async fn a_limited_token_reads_nothing_of_ones_own_that_it_is_not_for() {
+    let server = TestServer::start().await;
+    let own = [
+        "/api/v1/auth/can-i?action=samples.read",
+        "/api/v1/auth/credentials",
+        "/api/v1/auth/roles",
+        "/api/v1/inbox",
+        "/api/v1/inbox/counts",
+        "/api/v1/me",
+        "/api/v1/notifications",
+    ];
+    let everybodys = ["/api/v1/roles", "/api/v1/tenants"];
+    let all: Vec<&str> = own.into_iter().chain(everybodys).collect();
+    let mut told = vec![];
+    for allows in ["samples.read", "own.read", "tenants.list", "roles.*", "read"] {
+        let (_, made) = server.post("/api/v1/auth/tokens", json!({ "allows": [allows] })).await;
+        let mut may = vec![];
+        for path in &all {
+            let token = made["token"].as_str().unwrap();
+            let (status, reply) = answer(server.client.get(server.url(path)).bearer_auth(token)).await;
+            match status {
+                StatusCode::OK => may.push(*path),
+                _ => assert_eq!(reply["code"], "action_denied", "{allows} {path}: {reply}"),
+            }
+        }
+        told.push(may);
+    }
+    assert_eq!(told, [vec![], own.to_vec(), vec!["/api/v1/tenants"], vec!["/api/v1/roles"], all.clone()]);
+}
+
+#[tokio::test]
+async fn who_administers_accounts_revokes_others_tokens() {
+    let server = TestServer::start().await;
+    let session = person(&server, "ann").await;
+    let own = as_one(&server, &session, Method::POST, "/api/v1/auth/tokens");
+    let (_, anns) = answer(own.json(&json!({ "label": "laptop" }))).await;
+    assert_eq!(
+        server.post("/api/v1/users", json!({ "name": "robot", "service": true })).await.0,
+        StatusCode::CREATED
+    );
+    let (_, robots) = server.post("/api/v1/users/robot/tokens", json!({ "allows": ["read"] })).await;
+    let secret = |made: &Value| made["token"].as_str().unwrap().to_owned();
+    let with =
+        |made: &Value| answer(server.client.get(server.url("/api/v1/auth/roles")).bearer_auth(secret(made)));
+    let mut ids = vec![];
+    for (name, made, label) in [("ann", &anns, "laptop"), ("robot", &robots, "")] {
+        let (status, list) = server.get(&format!("/api/v1/users/{name}/tokens")).await;
+        assert_eq!(status, StatusCode::OK, "{list}");
+        let items = list["items"].as_array().unwrap();
+        assert_eq!((items.len(), &items[0]["label"]), (1, &json!(label)), "no session is among them: {list}");
+        assert!(!list.to_string().contains(&secret(made)), "a secret is shown once");
+        assert_eq!(with(made).await.0, StatusCode::OK);
+        ids.push(items[0]["id"].as_str().unwrap().to_owned());
+    }
+    let revoke = |path: String| answer(server.request(Method::DELETE, &path));
+    // Who administers no accounts neither sees nor ends them.
+    for (method, path) in [
+        (Method::GET, "/api/v1/users/robot/tokens".to_owned()),
+        (Method::DELETE, format!("/api/v1/users/robot/tokens/{}", ids[1])),
+    ] {
+        let (status, problem) = answer(as_one(&server, &session, method, &path)).await;
+        assert_eq!((status, &problem["code"]), (StatusCode::FORBIDDEN, &json!("action_denied")), "{path}");
+    }
+    let (_, mine) = answer(as_one(&server, &session, Method::GET, "/api/v1/auth/credentials")).await;
+    let here = mine["items"].as_array().unwrap().iter().find(|one| one["kind"] == "session").unwrap();
+    for (path, code) in [
+        (format!("/api/v1/users/ann/tokens/{}", ids[1]), "credential_not_found"),
+        (format!("/api/v1/users/ann/tokens/{}", here["id"].as_str().unwrap()), "credential_not_found"),
+        (format!("/api/v1/users/nobody/tokens/{}", ids[1]), "user_not_found"),
+        ("/api/v1/users/ann/tokens/none".to_owned(), "bad_path"),
+    ] {
+        assert_eq!(revoke(path.clone()).await.1["code"], code, "{path}");
+    }
+    for (name, made, id) in [("ann", &anns, &ids[0]), ("robot", &robots, &ids[1])] {
+        assert_eq!(revoke(format!("/api/v1/users/{name}/tokens/{id}")).await.0, StatusCode::NO_CONTENT);
+        assert_eq!(with(made).await.0, StatusCode::UNAUTHORIZED, "at once");
+        let (_, list) = server.get(&format!("/api/v1/users/{name}/tokens")).await;
+        assert_eq!(list["items"], json!([]));
+    }
+    let (_, page) = server.get("/api/v1/audit?reach=platform&action=tokens.revoke&outcome=success").await;
+    let names: Vec<&Value> =
+        page["items"].as_array().unwrap().iter().map(|one| &one["object"]["name"]).collect();
+    assert_eq!(names, ["robot", "ann"]);
+}
+
+#[tokio::test]
 async fn a_tenant_that_one_holds_nothing_in_is_like_one_that_is_not_there() {
     let server = TestServer::start().await;
     server.published("one", json!({})).await;

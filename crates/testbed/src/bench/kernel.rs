@@ -143,7 +143,8 @@ async fn context(kernel: &Kernel) -> Fallible<Context> {
     let ids = RequestIds { request_id: "bench".into(), correlation_id: "bench".into(), trace_id: None };
     let scope = kernel.scope_find(None, None).await?.scope;
     let (authority, denials) = (kernel.authority.clone(), Denials::default());
-    Ok(Context { principal, scope, ids, source: "bench".into(), authority, denials, on_behalf_of: None })
+    let (source, credential_id) = ("bench".into(), Uuid::nil());
+    Ok(Context { principal, scope, ids, source, authority, denials, on_behalf_of: None, credential_id })
 }
 
 impl BenchKernel {

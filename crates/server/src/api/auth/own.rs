@@ -134,6 +134,7 @@ pub async fn credentials(
     State(app): State<App>,
     caller: PlatformCaller,
 ) -> Result<Json<CredentialList>, Problem> {
+    caller.within_limits("own.read")?;
     let mine = app.kernel.credential_list(caller.identity.id).await?;
     let items = mine
         .into_iter()
@@ -152,6 +153,7 @@ pub struct HeldRoleList {
 }
 
 pub async fn roles(State(app): State<App>, caller: PlatformCaller) -> Result<Json<HeldRoleList>, Problem> {
+    caller.within_limits("own.read")?;
     Ok(Json(HeldRoleList { items: app.kernel.roles_held(caller.identity.id).await? }))
 }
 

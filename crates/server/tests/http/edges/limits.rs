@@ -45,6 +45,12 @@ async fn who_guesses_is_told_when_to_come_back() {
         let problem: Value = response.json().await.unwrap();
         assert_eq!(problem["code"], "rate_limited");
     }
+    // It is on record, once for all that is refused in the window.
+    let (_, denied) = server.get("/api/v1/audit?reach=platform&action=own.sign-in&outcome=denied").await;
+    let items = denied["items"].as_array().unwrap();
+    assert_eq!(items.len(), 1, "{denied}");
+    assert_eq!(items[0]["reason"], "too many sign-ins from this address");
+    assert_eq!((&items[0]["actor"], &items[0]["source"]), (&json!("unknown"), &json!("127.0.0.1")));
     // Who is signed in is not concerned.
     assert_eq!(server.get("/api/v1/me").await.0, StatusCode::OK);
     let metrics = server.client.get(server.url("/metrics")).send().await.unwrap().text().await.unwrap();
