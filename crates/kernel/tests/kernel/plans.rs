@@ -73,8 +73,8 @@ both_stores! {
     async fn a_plan_that_publishes_nothing_is_applied(db: TestDatabase) {
         let t = TestKernel::start(&db).await;
         let request = |publish| apply_request(vec![document("one", json!({ "count": 1 }))], String::new(), publish);
-        let first = t.kernel.plan_create(&t.context(), request(false)).await.unwrap();
-        let job = t.kernel.plan_apply(&t.context(), first.id, key()).await.unwrap().unwrap();
+        let plan = t.kernel.plan_create(&t.context(), request(false)).await.unwrap();
+        let job = t.kernel.plan_apply(&t.context(), plan.id, key()).await.unwrap().unwrap();
         assert_eq!(t.job_ended(job.id).await.state, JobState::Succeeded);
         let one = t.kernel.resource_get(t.scope, SAMPLE, "one").await.unwrap();
         assert_eq!((one.latest_revision.unwrap().number, one.published.is_none()), (1, true));
@@ -84,10 +84,8 @@ both_stores! {
         assert!(plan.plan.steps.is_empty());
         assert!(t.kernel.plan_apply(&t.context(), plan.id, key()).await.unwrap().is_none(), "there is nothing to do");
         assert_eq!(t.kernel.plan_get(t.scope, plan.id).await.unwrap().state, PlanState::Applied);
-        for plan in [first, plan] {
-            let sql = format!("SELECT count(*) FROM audit WHERE action = 'documents.apply' AND plan_hash = '{}'", plan.hash);
-            assert_eq!(t.number(&sql).await, 1, "each plan that was applied has its record");
-        }
+        let records = t.number("SELECT count(*) FROM audit a JOIN plan p ON p.hash = a.plan_hash WHERE a.action = 'documents.apply'").await;
+        assert_eq!(records, 2, "each plan that was applied has its record");
     }
 
     async fn a_job_that_is_older_than_plans_is_shown(db: TestDatabase) {
