@@ -107,6 +107,10 @@ export const quotasSet = (of: "tenants" | "projects", name: string, limits: Limi
 export const scopeDelete = (of: "tenants" | "projects", name: string, reason: string, idempotencyKey: string) =>
   api.post<JobStarted>(`/${of}/${segment(name)}/delete`, { body: { confirm: name, reason }, idempotencyKey });
 
+/** Starts the job that writes an archive. */
+export const tenantExport = (name: string, reason: string, idempotencyKey: string) =>
+  api.post<JobStarted>(`/tenants/${segment(name)}/export`, { body: { reason }, idempotencyKey });
+
 const secretAt = (path: string) => `/secrets/${path.split("/").map(segment).join("/")}`;
 
 export const secretWrite = (path: string, value: string) => api.put<SecretInfo>(secretAt(path), { body: { value } });
