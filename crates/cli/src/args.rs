@@ -283,6 +283,8 @@ mod tests {
             "qd tenants create acme",
             "qd tenants rename acme acme-2",
             "qd tenants quota acme --resources 500 --runs 20 --log-bytes none",
+            "qd tenants export acme --output acme.tar.gz --reason moving",
+            "qd projects export lab --fetch 0193",
             "qd tenants delete acme --confirm acme --reason gone",
             "qd projects delete lab --dry-run",
             "qd projects list",

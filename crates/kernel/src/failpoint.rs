@@ -2,7 +2,7 @@
 //!
 //! `job.asked:<operation>` in the transaction that makes the job, `job.claimed:<operation>`, and for each step `before`, `acted` (it took effect and that is not written yet) and `committed`, as
 //! `step.acted:<operation>/<step>`; the same with `undo.` while a job is undone, and `call_off.before` and
-//! `call_off.acted` where a step is called off. `secret.resealed` follows each batch of values that a rotation sealed anew. `schedule.fired:<operation>` lies between a schedule's cursor and its job. `sign_in.proved` lies between the proof of who somebody is and the session. `commit.before` and `commit.after` surround every commit of the store.
+//! `call_off.acted` where a step is called off. `secret.resealed` follows each batch of values that a rotation sealed anew, `export.written` each file of an export. `schedule.fired:<operation>` lies between a schedule's cursor and its job. `sign_in.proved` lies between the proof of who somebody is and the session. `commit.before` and `commit.after` surround every commit of the store.
 
 use std::{fmt, sync::Arc};
 

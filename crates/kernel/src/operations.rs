@@ -1,7 +1,8 @@
-//! The kernel's own operations: applying documents, publishing, rolling back, starting, stopping and retrying, exchanging keys, deleting tenants
-//! and projects.
+//! The kernel's own operations: applying documents, publishing, rolling back, starting, stopping and retrying, exchanging keys, deleting and exporting
+//! tenants and projects.
 
 pub mod documents;
+pub mod export;
 pub mod publish;
 pub mod removal;
 pub mod run_start;
@@ -32,6 +33,7 @@ pub(crate) fn register(registry: &mut Registry) {
         .operation(run_stop::Stop)
         .operation(removal::Delete { name: removal::TENANT_DELETE })
         .operation(removal::Delete { name: removal::PROJECT_DELETE })
+        .operation(export::Export)
         .operation(secret_rotate::RotateDataKey)
         .operation(secret_rotate::RotateMasterKey);
 }

@@ -33,6 +33,7 @@ pub struct Swept {
     pub sign_in_tries: u64,
     pub firings: u64,
     pub notifications: u64,
+    pub exports: u64,
     pub audit: u64,
 }
 
@@ -123,6 +124,7 @@ impl Kernel {
                 before(notifications::KEPT),
             )
             .await?;
+        let exports = self.exports_sweep(now).await?;
         let audit = self.audit_prune().await?;
         Ok(Swept {
             log_chunks,
@@ -134,6 +136,7 @@ impl Kernel {
             sign_in_tries: tries,
             firings,
             notifications,
+            exports,
             audit,
         })
     }

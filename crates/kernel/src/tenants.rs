@@ -1,11 +1,12 @@
 //! Tenants and projects: found by name or id. The default ones are made at first start; [`admin`] makes more, [`delete`] removes
-//! them.
+//! them, [`export`] hands out all that they have.
 //!
 //! What was found is remembered for [`LIFE`], which bounds how long another process still knows a tenant by its old name
 //! or lets it in after it was suspended.
 
 pub mod admin;
 pub mod delete;
+pub mod export;
 pub mod removal;
 
 use std::{str::FromStr, time::Duration};

@@ -84,10 +84,15 @@ pub fn routes(app: &App) -> Router<App> {
         .route("/tenants", get(tenants::list).post(tenants::create))
         .route("/tenants/{name}", patch(tenants::patch))
         .route("/tenants/{name}/delete", post(tenants::delete::tenant))
+        .route("/tenants/{name}/export", post(tenants::export::tenant))
+        .route("/tenants/{name}/exports", get(tenants::export::list))
+        .route("/tenants/{name}/exports/{id}", get(tenants::export::get))
+        .route("/tenants/{name}/exports/{id}/archive", get(tenants::export::archive))
         .route("/tenants/{name}/quotas", get(tenants::quotas::of_tenant).put(tenants::quotas::of_tenant_set))
         .route("/projects", get(tenants::projects::list).post(tenants::projects::create))
         .route("/projects/{name}", patch(tenants::projects::patch))
         .route("/projects/{name}/delete", post(tenants::delete::project))
+        .route("/projects/{name}/export", post(tenants::export::project))
         .route(
             "/projects/{name}/quotas",
             get(tenants::quotas::of_project).put(tenants::quotas::of_project_set),

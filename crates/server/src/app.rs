@@ -21,6 +21,9 @@ use crate::{
     ui,
 };
 
+/// What is compressed already.
+const ARCHIVES: &str = "application/gzip";
+
 /// The service, ready to be served.
 pub fn app(
     app: App,
@@ -29,7 +32,10 @@ pub fn app(
 + Send
 + Sync
 + 'static {
-    let compressed = SizeAbove::new(1024).and(NotForContentType::SSE).and(NotForContentType::IMAGES);
+    let compressed = SizeAbove::new(1024)
+        .and(NotForContentType::SSE)
+        .and(NotForContentType::IMAGES)
+        .and(NotForContentType::const_new(ARCHIVES));
     let cors = cors::layer(&app.edge.origins);
     let router: Router = Router::new()
         .merge(api::routes(&app))

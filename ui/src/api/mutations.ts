@@ -112,6 +112,10 @@ export const scopeDelete = (of: "tenants" | "projects", name: string, reason: st
 export const scopeDeletePreview = (of: "tenants" | "projects", name: string, signal?: AbortSignal) =>
   api.post<Preview>(`/${of}/${segment(name)}/delete`, { body: {}, query: { dry_run: true }, signal });
 
+/** Starts the job that writes an archive. */
+export const tenantExport = (name: string, reason: string, idempotencyKey: string) =>
+  api.post<JobStarted>(`/tenants/${segment(name)}/export`, { body: { reason }, idempotencyKey });
+
 const secretAt = (path: string) => `/secrets/${path.split("/").map(segment).join("/")}`;
 
 export const secretWrite = (path: string, value: string) => api.put<SecretInfo>(secretAt(path), { body: { value } });

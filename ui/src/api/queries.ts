@@ -43,6 +43,7 @@ import type {
   StoredPlan,
   Team,
   TeamDetail,
+  TenantExport,
   TenantInfo,
   User,
   Verification,
@@ -219,6 +220,16 @@ export const deletionQuery = (of: "tenants" | "projects", name: string) =>
     staleTime: 0,
     gcTime: 0,
     retry: false,
+  });
+
+/** The newest exports of a tenant, which need not be the one that the page works in: no stream tells of those jobs, so it is asked
+ *  again while one is under way. */
+export const exportsQuery = (tenant: string) =>
+  queryOptions({
+    queryKey: ["exports", tenant],
+    queryFn: ({ signal }) => api.get<Page<TenantExport>>(`/tenants/${segment(tenant)}/exports`, { limit: 10 }, signal),
+    refetchInterval: ({ state }) => (state.data?.items.some((each) => each.state === "preparing") ? 2000 : false),
+    staleTime: 0,
   });
 
 /** What a reviewer sees. Its plan is made for each answer, so an old one is asked for again. */

@@ -2020,6 +2020,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/projects/{name}/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Write all that a project has to an archive, without what its secrets hold */
+        post: operations["project_export"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/projects/{name}/quotas": {
         parameters: {
             query?: never;
@@ -3511,6 +3528,74 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/tenants/{name}/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Write all that a tenant has to an archive, without what its secrets hold */
+        post: operations["tenant_export"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/tenants/{name}/exports": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The exports of a tenant and of its projects, newest first */
+        get: operations["tenant_export_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/tenants/{name}/exports/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One export; its id is that of its job */
+        get: operations["tenant_export_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/tenants/{name}/exports/{id}/archive": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The archive of an export, a tar that is compressed with gzip; that it was fetched is recorded */
+        get: operations["tenant_export_archive"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/tenants/{name}/quotas": {
         parameters: {
             query?: never;
@@ -4291,6 +4376,43 @@ export interface components {
             sentence: string;
             evidence: components["schemas"]["Evidence"][];
         };
+        /** @description An archive of a tenant, or of a project of it, or what became of one. */
+        Export: {
+            /**
+             * Format: uuid
+             * @description The id of the job that writes it.
+             */
+            id: string;
+            /** @description The name of the project, where it is of one. */
+            project: string | null;
+            state: components["schemas"]["ExportState"];
+            /** @description What the job waits for. */
+            waiting_for: string | null;
+            error: components["schemas"]["JobError"] | null;
+            /**
+             * Format: int64
+             * @description Files within the archive.
+             */
+            files: number | null;
+            /**
+             * Format: int64
+             * @description Of the archive, as it is fetched.
+             */
+            bytes: number | null;
+            /** @description `sha256:` and the SHA-256 of the archive, as it is fetched. */
+            digest: string | null;
+            created_by: string;
+            /** Format: date-time */
+            created_at: string;
+            /** Format: date-time */
+            finished_at: string | null;
+            /**
+             * Format: date-time
+             * @description From then on it is removed.
+             */
+            expires_at: string;
+        };
+        ExportState: ("failed" | "cancelled") | "preparing" | "ready";
         Gate: {
             name: string;
             state: ("pass" | "fail") | "unknown";
@@ -4794,16 +4916,21 @@ export interface components {
         };
         /** @description One page, and the cursor of the next when there is more. */
         Page13: {
-            items: components["schemas"]["Team"][];
+            items: components["schemas"]["Export"][];
             next_cursor: string | null;
         };
         /** @description One page, and the cursor of the next when there is more. */
         Page14: {
-            items: components["schemas"]["RevisionSummary"][];
+            items: components["schemas"]["Team"][];
             next_cursor: string | null;
         };
         /** @description One page, and the cursor of the next when there is more. */
         Page15: {
+            items: components["schemas"]["RevisionSummary"][];
+            next_cursor: string | null;
+        };
+        /** @description One page, and the cursor of the next when there is more. */
+        Page16: {
             items: components["schemas"]["Comment"][];
             next_cursor: string | null;
         };
@@ -8067,7 +8194,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Page14"];
+                    "application/json": components["schemas"]["Page15"];
                 };
             };
             /** @description What went wrong */
@@ -8227,7 +8354,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Page15"];
+                    "application/json": components["schemas"]["Page16"];
                 };
             };
             /** @description What went wrong */
@@ -9903,7 +10030,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Page14"];
+                    "application/json": components["schemas"]["Page15"];
                 };
             };
             /** @description What went wrong */
@@ -10063,7 +10190,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Page15"];
+                    "application/json": components["schemas"]["Page16"];
                 };
             };
             /** @description What went wrong */
@@ -11396,7 +11523,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Page14"];
+                    "application/json": components["schemas"]["Page15"];
                 };
             };
             /** @description What went wrong */
@@ -11556,7 +11683,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Page15"];
+                    "application/json": components["schemas"]["Page16"];
                 };
             };
             /** @description What went wrong */
@@ -12234,6 +12361,60 @@ export interface operations {
         requestBody: {
             content: {
                 "application/json": components["schemas"]["DeletionBody"];
+            };
+        };
+        responses: {
+            /** @description What it would do; nothing was written */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Preview"];
+                };
+            };
+            /** @description Done */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Accepted"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    project_export: {
+        parameters: {
+            query: {
+                /** @description Answers 200 with the plan of the change and writes nothing; wants no Idempotency-Key. */
+                dry_run: boolean;
+            };
+            header?: {
+                /** @description 1 to 255 visible characters, such as a new UUID: a repeat with the same key starts nothing twice. */
+                "Idempotency-Key"?: string;
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ReasonBody"];
             };
         };
         responses: {
@@ -13257,7 +13438,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Page14"];
+                    "application/json": components["schemas"]["Page15"];
                 };
             };
             /** @description What went wrong */
@@ -13417,7 +13598,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Page15"];
+                    "application/json": components["schemas"]["Page16"];
                 };
             };
             /** @description What went wrong */
@@ -14645,7 +14826,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Page14"];
+                    "application/json": components["schemas"]["Page15"];
                 };
             };
             /** @description What went wrong */
@@ -14805,7 +14986,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Page15"];
+                    "application/json": components["schemas"]["Page16"];
                 };
             };
             /** @description What went wrong */
@@ -15827,7 +16008,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Page14"];
+                    "application/json": components["schemas"]["Page15"];
                 };
             };
             /** @description What went wrong */
@@ -15987,7 +16168,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Page15"];
+                    "application/json": components["schemas"]["Page16"];
                 };
             };
             /** @description What went wrong */
@@ -16549,7 +16730,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Page13"];
+                    "application/json": components["schemas"]["Page14"];
                 };
             };
             /** @description What went wrong */
@@ -16925,6 +17106,175 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Accepted"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    tenant_export: {
+        parameters: {
+            query: {
+                /** @description Answers 200 with the plan of the change and writes nothing; wants no Idempotency-Key. */
+                dry_run: boolean;
+            };
+            header?: {
+                /** @description 1 to 255 visible characters, such as a new UUID: a repeat with the same key starts nothing twice. */
+                "Idempotency-Key"?: string;
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ReasonBody"];
+            };
+        };
+        responses: {
+            /** @description What it would do; nothing was written */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Preview"];
+                };
+            };
+            /** @description Done */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Accepted"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    tenant_export_list: {
+        parameters: {
+            query: {
+                /** @description 1 to 500; 50 without. */
+                limit: number;
+                /** @description `next_cursor` of the page before. */
+                cursor: string;
+            };
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page13"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    tenant_export_get: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
+            path: {
+                name: string;
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Export"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    tenant_export_archive: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
+            path: {
+                name: string;
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/gzip": unknown;
                 };
             };
             /** @description What went wrong */

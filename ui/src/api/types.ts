@@ -121,6 +121,8 @@ export type Member = Schemas["Member"];
 export type Team = Schemas["Team"];
 export type TeamDetail = Schemas["TeamDetail"];
 export type TenantInfo = Schemas["TenantInfo"];
+/** An archive of all that a tenant has, or what became of one. */
+export type TenantExport = Schemas["Export"];
 export type ProjectInfo = Schemas["ProjectInfo"];
 export type Quotas = Schemas["Quotas"];
 export type Limits = Schemas["Limits"];

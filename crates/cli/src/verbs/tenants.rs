@@ -1,4 +1,6 @@
-//! `qd tenants` and `qd projects`: made, renamed, suspended, limited, deleted.
+//! `qd tenants` and `qd projects`: made, renamed, suspended, limited, exported, deleted.
+
+mod export;
 
 use clap::Subcommand;
 use reqwest::Method;
@@ -34,6 +36,8 @@ enum What {
     Readmit { name: String },
     /// Show what it may have and has, or set what it may have
     Quota(QuotaWords),
+    /// Write all that it has to an archive and fetch that; of its secrets only the names
+    Export(export::Words),
     /// Delete a suspended tenant with all that it has; its audit stays
     Delete(DeleteWords),
 }
@@ -56,6 +60,8 @@ enum ProjectWhat {
     Review(ReviewWords),
     /// Show what it may have and has, or set what it may have, within the tenant's
     Quota(QuotaWords),
+    /// Write all that it has to an archive and fetch that; of its secrets only the names
+    Export(export::Words),
     /// Delete a project with all that it has; its audit stays
     Delete(DeleteWords),
 }
@@ -146,6 +152,7 @@ pub async fn run(args: &Args, invocation: &Invocation) -> Result<Exit, Failure> 
         What::Create(words) => create(invocation, "tenants", words).await,
         What::Rename(words) => rename(invocation, "tenants", words).await,
         What::Suspend { name } => update(invocation, "tenants", name, &json!({ "state": "suspended" })).await,
+        What::Export(words) => export::run(invocation, "tenants", words).await,
         What::Delete(words) => delete(invocation, "tenants", words).await,
         What::Quota(words) => quota(invocation, "tenants", words).await,
         What::Readmit { name } => update(invocation, "tenants", name, &json!({ "state": "active" })).await,
@@ -164,6 +171,7 @@ pub async fn projects(args: &ProjectArgs, invocation: &Invocation) -> Result<Exi
         ProjectWhat::List(words) => list(invocation, "projects", &columns, words).await,
         ProjectWhat::Create(words) => create(invocation, "projects", words).await,
         ProjectWhat::Rename(words) => rename(invocation, "projects", words).await,
+        ProjectWhat::Export(words) => export::run(invocation, "projects", words).await,
         ProjectWhat::Delete(words) => delete(invocation, "projects", words).await,
         ProjectWhat::Quota(words) => quota(invocation, "projects", words).await,
         ProjectWhat::Review(words) => {

@@ -8,4 +8,5 @@ mod logs;
 mod run;
 mod session;
 mod stand_in;
+mod tenants;
 mod usage;

@@ -208,6 +208,14 @@ pub const CODES: &[(&str, ErrorKind, &str)] = &[
         "The thread that prepared a Python environment ended abnormally: a defect.",
     ),
     ("event_unwritable", Internal, "An event could not be written as JSON: a defect."),
+    ("export_not_found", NotFound, "The tenant has no such export, or its time is over and it was removed."),
+    ("export_not_ready", Conflict, "The export's job has not ended yet, or ended without an archive."),
+    (
+        "export_overtaken",
+        Conflict,
+        "Another worker writes the export, or it was removed with its tenant while it was written.",
+    ),
+    ("export_write", Internal, "A file of an export could not be written: a defect."),
     (
         "federation_settings",
         Malformed,

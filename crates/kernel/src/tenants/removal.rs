@@ -39,6 +39,10 @@ enum Of {
     Object,
     /// By its own `tenant_id`, and no project: removed with the tenant alone.
     Tenant,
+    /// By its own `project_id`, and by its `tenant_id` where the tenant goes.
+    Either,
+    /// By `export_id`, the same of its export.
+    Export,
 }
 
 /// A table with its primary key, and how what it holds is found.
@@ -87,6 +91,9 @@ const TABLES: &[Table] = &[
     table("team_binding", &["team_id", "role", "object_id"], Of::Object),
     table("quota", &["object_id"], Of::Object),
     table("event", &["pos"], Of::Project),
+    table("export_part", &["export_id", "file", "part"], Of::Export),
+    table("export_file", &["export_id", "number"], Of::Export),
+    table("export", &["id"], Of::Either),
     table("team_member", &["team_id", "principal_id"], Of::Tenant),
     table("team", &["id"], Of::Tenant),
     table("code", &["tenant_id", "digest"], Of::Tenant),
@@ -119,7 +126,15 @@ impl Table {
             )
         };
         let own = keys("");
+        let whose = if whole_tenant { "tenant_id" } else { "project_id" };
         Some(match self.of {
+            Of::Either => format!("SELECT {own} FROM {name} WHERE {whose} = $1"),
+            Of::Export => {
+                let keys = keys("t.");
+                format!(
+                    "SELECT {keys} FROM {name} t JOIN export p ON p.id = t.export_id WHERE p.{whose} = $1"
+                )
+            }
             Of::Tenant if !whole_tenant => return None,
             Of::Tenant => format!("SELECT {own} FROM {name} WHERE tenant_id = $1"),
             Of::Object => format!("SELECT {own} FROM {name} WHERE object_id = $1"),

@@ -43,5 +43,6 @@ mod subscriptions;
 mod teams;
 mod tenants;
 mod tenants_delete;
+mod tenants_export;
 mod tokens;
 mod undo;

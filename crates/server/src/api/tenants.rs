@@ -1,6 +1,7 @@
-//! Tenants of the platform, the projects of one, and the quotas of both.
+//! Tenants of the platform, the projects of one, and the quotas and exports of both.
 
 pub mod delete;
+pub mod export;
 pub mod projects;
 pub mod quotas;
 

@@ -17,11 +17,13 @@ use serde::Deserialize;
 use super::{caller::Caller, problem::Problem};
 
 /// The routes that know it, by their ends.
-const KNOWN: [&str; 10] = [
+const KNOWN: [&str; 12] = [
     "/api/v1/apply",
     "/api/v1/jobs",
     "/projects/{name}/delete",
+    "/projects/{name}/export",
     "/tenants/{name}/delete",
+    "/tenants/{name}/export",
     "/{name}/publish",
     "/{name}/rollback",
     "/{name}/runs",

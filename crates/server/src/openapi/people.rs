@@ -10,7 +10,10 @@ use qd_kernel::{
     page::Page,
     quotas::{Limits, Quotas},
     reviews::{InboxCounts, InboxItem},
-    tenants::admin::{ProjectInfo, TenantInfo},
+    tenants::{
+        admin::{ProjectInfo, TenantInfo},
+        export::Export,
+    },
 };
 
 use super::{
@@ -456,5 +459,54 @@ fn tenants(s: &mut Schemas) -> Vec<Route> {
         .if_match(),
     ];
     out.extend(of_tenant.into_iter().chain(of_project).chain(deletions));
+    out.extend(exports(s));
+    out
+}
+
+fn exports(s: &mut Schemas) -> Vec<Route> {
+    let (asked, accepted) = (s.of::<ReasonBody>(), s.of::<Accepted>());
+    let mut start = |path: &str, id: &str, summary: &str| {
+        let (body, reply) = (Content::Json(asked.clone()), (202, Content::Json(accepted.clone())));
+        Route::with("post", path, id, "tenants", summary, body, reply).starts_job_or_previews(s)
+    };
+    let mut out = vec![
+        start(
+            "/api/v1/tenants/{name}/export",
+            "tenant_export",
+            "Write all that a tenant has to an archive, without what its secrets hold",
+        ),
+        start(
+            "/api/v1/projects/{name}/export",
+            "project_export",
+            "Write all that a project has to an archive, without what its secrets hold",
+        ),
+    ];
+    let list = Content::Json(s.of::<Page<Export>>());
+    let one = Content::Json(s.of::<Export>());
+    let base = "/api/v1/tenants/{name}/exports";
+    out.extend([
+        Route::get(
+            base,
+            "tenant_export_list",
+            "tenants",
+            "The exports of a tenant and of its projects, newest first",
+            list,
+        )
+        .query(s.query::<PageQuery>()),
+        Route::get(
+            &format!("{base}/{{id}}"),
+            "tenant_export_get",
+            "tenants",
+            "One export; its id is that of its job",
+            one,
+        ),
+        Route::get(
+            &format!("{base}/{{id}}/archive"),
+            "tenant_export_archive",
+            "tenants",
+            "The archive of an export, a tar that is compressed with gzip; that it was fetched is recorded",
+            Content::Archive,
+        ),
+    ]);
     out
 }

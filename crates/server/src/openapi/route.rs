@@ -12,6 +12,8 @@ pub enum Content {
     /// JSON or YAML.
     Documents(Value),
     Bytes,
+    /// A tar, compressed with gzip.
+    Archive,
     /// Lines of JSON.
     Lines,
     /// What Prometheus reads.
@@ -235,6 +237,7 @@ fn response(content: &Content) -> Value {
             json!({ "application/json": { "schema": schema } })
         }
         Content::Bytes => json!({ "application/octet-stream": {} }),
+        Content::Archive => json!({ "application/gzip": {} }),
         Content::Metrics => json!({
             "application/openmetrics-text; version=1.0.0; charset=utf-8": { "schema": { "type": "string" } },
         }),

@@ -99,6 +99,12 @@ impl World {
         self.server.tenant.as_ref().map_or_else(|| name.to_owned(), |tenant| format!("{name}-{tenant}"))
     }
 
+    /// The address, of the tenant that is worked in.
+    fn of_tenant(&self, path: &str) -> String {
+        let tenant = self.server.tenant.as_deref().unwrap_or("default");
+        path.replace("/tenants/{name}", &format!("/tenants/{tenant}"))
+    }
+
     async fn scope(&self) -> Scope {
         self.server.kernel.scope_find(self.server.tenant.as_deref(), None).await.unwrap().scope
     }
@@ -320,6 +326,11 @@ impl World {
                 let body = json!({ "confirm": "deleted", "reason": "why" });
                 self.call(post, &path.replace("{name}", "deleted"), body)
             }
+            "post /api/v1/tenants/{name}/export" => self.call(post, &self.of_tenant(path), json!({})),
+            "post /api/v1/projects/{name}/export" => {
+                self.done(Method::POST, "/api/v1/projects", json!({ "name": "exported" })).await;
+                self.call(post, &path.replace("{name}", "exported"), json!({}))
+            }
             "put /api/v1/tenants/{name}/quotas" | "put /api/v1/projects/{name}/quotas" => {
                 let all = path.trim_end_matches("/{name}/quotas");
                 self.done(Method::POST, all, json!({ "name": "limited" })).await;
@@ -518,7 +529,7 @@ impl World {
 
     /// Where something of the tenant is read; none where it has nothing of that kind.
     async fn address(&self, route: &Route) -> Option<String> {
-        let mut path = route.path.clone();
+        let mut path = self.of_tenant(&route.path);
         if path.contains("{id}") || path.contains("{name}") {
             let (all, _) = path.split_once("/{")?;
             let (_, list) = self.server.get(all).await;

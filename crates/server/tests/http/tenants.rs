@@ -134,3 +134,83 @@ async fn a_tenant_is_deleted_by_a_job_and_its_audit_is_read_by_its_id() {
     .await;
     assert_eq!(server.get("/api/v1/audit?reach=tenant:none").await.1["code"], "bad_reach");
 }
+
+#[tokio::test]
+async fn a_tenant_is_exported_for_those_who_administer_it_and_each_download_is_recorded() {
+    let server = TestServer::start().await;
+    for tenant in ["acme", "beta"] {
+        server.post("/api/v1/tenants", json!({ "name": tenant })).await;
+    }
+    let token = async |name: &str, role: &str| {
+        server.post("/api/v1/users", json!({ "name": name, "service": true })).await;
+        let grant = server.request(Method::PUT, &format!("/api/v1/members/{name}/{role}"));
+        assert_eq!(answer(grant.header("x-tenant-id", "acme")).await.0, StatusCode::NO_CONTENT);
+        let (_, token) = server.post(&format!("/api/v1/users/{name}/tokens"), json!({})).await;
+        token["token"].as_str().unwrap().to_owned()
+    };
+    let (boss, reader) = (token("boss", "TENANT_ADMIN").await, token("reader", "viewer").await);
+    let ask = |token: &str, method: Method, path: &str| {
+        let request = server.client.request(method, server.url(path)).bearer_auth(token);
+        request.header("idempotency-key", "export").json(&json!({ "reason": "moving" }))
+    };
+    let start = "/api/v1/tenants/acme/export";
+    let bare = server.client.post(server.url(start)).bearer_auth(&boss).json(&json!({}));
+    assert_eq!(answer(bare).await.1["code"], "idempotency_key_required");
+    assert_eq!(answer(ask(&reader, Method::POST, start)).await.1["code"], "action_denied");
+    let (status, problem) = answer(ask(&boss, Method::POST, "/api/v1/tenants/beta/export")).await;
+    assert_eq!((status, &problem["code"]), (StatusCode::NOT_FOUND, &json!("scope_not_found")));
+    let (status, preview) = answer(ask(&boss, Method::POST, &format!("{start}?dry_run=true"))).await;
+    assert_eq!(
+        (status, &preview["plan"]["operation"]),
+        (StatusCode::OK, &json!("tenants.export")),
+        "{preview}"
+    );
+    let (status, accepted) = answer(ask(&boss, Method::POST, start)).await;
+    assert_eq!(status, StatusCode::ACCEPTED, "{accepted}");
+    let id = accepted["job"]["id"].as_str().unwrap();
+    assert_eq!(answer(ask(&boss, Method::POST, start)).await.1["job"]["id"], id, "asked for before");
+    let one = format!("/api/v1/tenants/acme/exports/{id}");
+    let export = eventually("the archive is there", async || {
+        let export = answer(ask(&boss, Method::GET, &one)).await.1;
+        (export["state"] != "preparing").then_some(export)
+    })
+    .await;
+    assert_eq!(export["state"], "ready", "{export}");
+    let (_, list) = answer(ask(&boss, Method::GET, "/api/v1/tenants/acme/exports")).await;
+    assert_eq!((list["items"].as_array().unwrap().len(), &list["items"][0]["id"]), (1, &json!(id)));
+
+    let reply = ask(&boss, Method::GET, &format!("{one}/archive")).header("accept-encoding", "gzip");
+    let reply = reply.send().await.unwrap();
+    let header = |name: &str| reply.headers()[name].to_str().unwrap().to_owned();
+    assert_eq!(header("content-type"), "application/gzip");
+    assert!(header("content-disposition").starts_with("attachment; filename=\"acme-"), "{reply:?}");
+    assert!(!reply.headers().contains_key("content-encoding"), "it is compressed already");
+    assert_eq!(header("content-length"), export["bytes"].to_string());
+    let body = reply.bytes().await.unwrap();
+    assert_eq!(export["digest"], format!("sha256:{}", qd_core::canonical::sha256_hex(&body)));
+    let (_, records) = server.get("/t/acme/api/v1/audit?reach=tenant&action=tenants.export").await;
+    let said: Vec<_> = records["items"].as_array().unwrap().iter().collect();
+    let kinds: Vec<_> = said.iter().map(|r| (r["object"]["kind"].as_str(), r["outcome"].as_str())).collect();
+    assert_eq!(kinds, [(Some("Export"), Some("success")), (Some("Tenant"), Some("success"))], "{records}");
+
+    // Another's is not there, and what is there is nobody else's.
+    for (path, code) in [
+        (format!("/api/v1/tenants/beta/exports/{id}/archive"), "export_not_found"),
+        ("/api/v1/tenants/acme/exports/none/archive".to_owned(), "export_not_found"),
+        ("/api/v1/tenants/nobody/exports".to_owned(), "scope_not_found"),
+    ] {
+        let (status, problem) = server.get(&path).await;
+        assert_eq!((status, &problem["code"]), (StatusCode::NOT_FOUND, &json!(code)), "{path}");
+    }
+    for path in [&one, &format!("{one}/archive")] {
+        assert_eq!(answer(ask(&reader, Method::GET, path)).await.1["code"], "action_denied");
+        let stranger = answer(ask(&boss, Method::GET, &path.replace("acme", "beta"))).await;
+        assert_eq!((stranger.0, &stranger.1["code"]), (StatusCode::NOT_FOUND, &json!("scope_not_found")));
+    }
+    // A project of it lies beside it.
+    let project = ask(&boss, Method::POST, "/api/v1/projects/default/export");
+    let (status, accepted) = answer(project.header("idempotency-key", "project")).await;
+    assert_eq!(status, StatusCode::ACCEPTED, "{accepted}");
+    let (_, list) = answer(ask(&boss, Method::GET, "/api/v1/tenants/acme/exports")).await;
+    assert_eq!(list["items"][0]["project"], "default", "{list}");
+}

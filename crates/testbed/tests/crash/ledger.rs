@@ -31,6 +31,8 @@ pub struct Ledger {
     sealed_with: Vec<i64>,
     /// Values under a key that is not there.
     pub orphaned_values: i64,
+    /// By the job: whether the archive is finished, and whether its bytes are those that it was said to have.
+    exports: BTreeMap<String, (bool, bool)>,
     /// What must be empty, with its number of rows.
     left: Vec<(&'static str, i64)>,
     pub world: Value,
@@ -89,6 +91,16 @@ impl Ledger {
                 &[],
                 |row| row.get(0),
             )?;
+            let exports = tx.rows(
+                "SELECT e.id, e.finished_at IS NOT NULL, (SELECT CAST(COALESCE(sum(length(p.body)), 0) AS BIGINT) FROM export_part p
+                   WHERE p.export_id = e.id) = e.bytes AS whole,
+                   EXISTS (SELECT 1 FROM export_part p WHERE p.export_id = e.id) FROM export e",
+                &[],
+                |row| {
+                    let (finished, whole, some): (bool, Option<bool>, bool) = (row.get(1)?, row.get(2)?, row.get(3)?);
+                    Ok((row.get::<uuid::Uuid>(0)?.to_string(), (finished, whole.unwrap_or(some))))
+                },
+            )?;
             let mut left = vec![];
             for (what, sql) in MUST_BE_EMPTY {
                 left.push((what, tx.one(sql, &[], |row| row.get(0))?));
@@ -105,6 +117,7 @@ impl Ledger {
                 keys,
                 sealed_with,
                 orphaned_values,
+                exports: exports.into_iter().collect(),
                 left,
                 world: Value::Null,
             })
@@ -229,6 +242,11 @@ impl Ledger {
         let Some((made, _)) = self.keys.iter().find(|(_, by)| by.as_deref() == Some(job)) else { return 0 };
         let older = self.sealed_with.iter().filter(|number| *number < made).count();
         i64::try_from(older).expect("a small number")
+    }
+
+    /// Whether the job's archive is finished, and whether there are bytes of it: all of them where it is, and any where it is not.
+    pub fn export(&self, job: &str) -> (bool, bool) {
+        self.exports.get(job).copied().unwrap_or_default()
     }
 
     /// How often an effect happened in the world.

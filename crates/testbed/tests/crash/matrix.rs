@@ -207,6 +207,7 @@ matrix! {
     secrets_data_key_is_exchanged_once: "secrets.rotate_data_key",
     secrets_master_key_is_exchanged_once: "secrets.rotate_master_key",
     tenants_are_deleted_once: "tenants.delete",
+    tenants_are_exported_once: "tenants.export",
     toy_five_takes_effect_once: "toy.five",
 }
 

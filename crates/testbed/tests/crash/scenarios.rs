@@ -276,6 +276,33 @@ pub const SCENARIOS: &[Scenario] = &[
         },
     },
     Scenario {
+        operation: "tenants.export",
+        audit: &["tenants.export"],
+        fails: None,
+        waits: None,
+        ask: |stage, name| {
+            Box::pin(async move {
+                let api = stage.api();
+                api.post("/tenants", &json!({ "name": name })).await;
+                api.within(name).post("/toys", &toy(&format!("of-{name}"), 1)).await;
+                // So that the job lives where it is looked for.
+                api.patch(&format!("/tenants/{name}"), &json!({ "state": "suspended" })).await;
+                ask(&format!("/tenants/{name}/export"), json!({ "reason": "a test" }), name)
+            })
+        },
+        faults: |ledger, asked| {
+            let mut faults = vec![];
+            let done = asked.end == End::Succeeded;
+            expect(
+                &mut faults,
+                "its archive is there, and nothing without one",
+                ledger.export(asked.id()),
+                (done, done),
+            );
+            faults
+        },
+    },
+    Scenario {
         operation: "toy.five",
         audit: &["jobs.ask"],
         fails: Some(|stage, name| five(stage, name, json!({ "wait_ms": 20, "fail": { "step": "leave" } }))),

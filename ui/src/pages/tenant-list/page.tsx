@@ -1,7 +1,7 @@
-// The tenants that one may know of: made, renamed, suspended, let in again and deleted by whoever administers the platform.
+// The tenants that one may know of: made, renamed, suspended, let in again, exported and deleted by whoever administers the platform.
 import { useInfiniteQuery, useMutation, useQueryClient, useSuspenseQuery } from "@tanstack/react-query";
 import { Plus } from "lucide-react";
-import { useMemo, useState } from "react";
+import { useCallback, useMemo, useState } from "react";
 import { useMay } from "@/access/may";
 import { tenantCreate, tenantUpdate } from "@/api/mutations";
 import { meQuery, tenantsQuery } from "@/api/queries";
@@ -19,11 +19,12 @@ import { QuotasDialog } from "@/components/quotas-dialog";
 import { State } from "@/components/state";
 import { Ago } from "@/components/time";
 import { Button } from "@/components/ui/button";
+import { ExportDialog } from "./export-dialog";
 
 const column = columnsFor<TenantInfo>();
-type Action = { verb: "rename" | "state" | "quotas" | "delete"; tenant: TenantInfo };
+type Action = { verb: "rename" | "state" | "quotas" | "export" | "delete"; tenant: TenantInfo };
 
-function useColumns(here: string, mayUpdate: boolean, maySeeQuotas: boolean, mayDelete: boolean, onAction: (action: Action) => void) {
+function useColumns(here: string, mayUpdate: boolean, maySeeQuotas: boolean, mayExport: (tenant: TenantInfo) => boolean, mayDelete: boolean, onAction: (action: Action) => void) {
   return useMemo(
     () => [
       column.display({
@@ -60,6 +61,7 @@ function useColumns(here: string, mayUpdate: boolean, maySeeQuotas: boolean, may
             of={tenant.name}
             actions={[
               ...(maySeeQuotas ? [{ label: "Quotas…", name: `Quotas of ${tenant.name}`, onSelect: () => onAction({ verb: "quotas", tenant }) }] : []),
+              ...(mayExport(tenant) ? [{ label: "Export…", name: `Export ${tenant.name}`, onSelect: () => onAction({ verb: "export", tenant }) }] : []),
               ...(mayUpdate ? [{ label: "Rename…", name: `Rename ${tenant.name}`, onSelect: () => onAction({ verb: "rename", tenant }) }] : []),
               ...(mayUpdate && tenant.state === "suspended" ? [{ label: "Resume…", name: `Resume ${tenant.name}`, onSelect: () => onAction({ verb: "state", tenant }) }] : []),
               ...(mayUpdate && tenant.state !== "suspended" && tenant.name !== "default"
@@ -71,7 +73,7 @@ function useColumns(here: string, mayUpdate: boolean, maySeeQuotas: boolean, may
         ),
       }),
     ],
-    [here, mayUpdate, maySeeQuotas, mayDelete, onAction],
+    [here, mayUpdate, maySeeQuotas, mayExport, mayDelete, onAction],
   );
 }
 
@@ -81,7 +83,12 @@ export default function TenantListPage() {
   const query = useInfiniteQuery(tenantsQuery());
   const [making, setMaking] = useState(false);
   const [action, setAction] = useState<Action | null>(null);
-  const columns = useColumns(me.tenant.id, may("tenants.update", "platform"), may("quotas.read", "platform"), may("tenants.delete", "platform"), setAction);
+  // Of the tenant that one works in, also who administers that one alone.
+  const mayExport = useCallback(
+    (tenant: TenantInfo) => may("tenants.export", "platform") || (tenant.id === me.tenant.id && may("tenants.export", "tenant")),
+    [may, me.tenant.id],
+  );
+  const columns = useColumns(me.tenant.id, may("tenants.update", "platform"), may("quotas.read", "platform"), mayExport, may("tenants.delete", "platform"), setAction);
   const create = may("tenants.create", "platform") ? (
     <Button variant="primary" onClick={() => setMaking(true)}>
       <Plus aria-hidden />
@@ -108,6 +115,7 @@ export default function TenantListPage() {
       {making ? <CreateDialog onClose={() => setMaking(false)} /> : null}
       {action?.verb === "rename" ? <RenameDialog tenant={action.tenant} here={action.tenant.id === me.tenant.id} onClose={() => setAction(null)} /> : null}
       {action?.verb === "quotas" ? <QuotasDialog of="tenants" name={action.tenant.name} mayLimit={may("tenants.limit", "platform")} onClose={() => setAction(null)} /> : null}
+      {action?.verb === "export" ? <ExportDialog tenant={action.tenant.name} onClose={() => setAction(null)} /> : null}
       {action?.verb === "delete" ? <DeleteDialog tenant={action.tenant} here={action.tenant.id === me.tenant.id} onClose={() => setAction(null)} /> : null}
       {action?.verb === "state" ? <StateDialog tenant={action.tenant} onClose={() => setAction(null)} /> : null}
     </>
