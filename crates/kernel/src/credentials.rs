@@ -213,16 +213,39 @@ impl Kernel {
             .await
     }
 
-    /// A caller at work in a scope, by the roles alone: a project's own policies are [`Kernel::authority_in`]'s.
-    pub fn context(&self, identity: &Identity, scope: Scope, ids: RequestIds, source: String) -> Context {
-        Context {
+    /// Somebody at work in a scope, by all that decides there: what he holds, and the project's own policies.
+    pub async fn context(
+        &self,
+        identity: &Identity,
+        scope: Scope,
+        ids: RequestIds,
+        source: String,
+    ) -> Result<Context> {
+        Ok(Context {
             principal: identity.principal(scope),
             scope,
             ids,
             source,
-            authority: self.authority.clone(),
+            authority: self.authority_in(scope).await?,
             denials: Denials::default(),
             on_behalf_of: None,
+        })
+    }
+
+    /// The same of somebody who is not there himself, because what he published goes on without him. None of nobody who is
+    /// active.
+    pub(crate) async fn context_of(
+        &self,
+        somebody: Option<PrincipalId>,
+        scope: Scope,
+        ids: RequestIds,
+        source: &str,
+    ) -> Result<Option<Context>> {
+        let Some(id) = somebody else { return Ok(None) };
+        let found = self.store.read(move |tx| identity_of(tx, id)).await?;
+        match found {
+            Some(identity) => self.context(&identity, scope, ids, source.to_owned()).await.map(Some),
+            None => Ok(None),
         }
     }
 
@@ -327,7 +350,7 @@ impl Kernel {
         let expires_at = self.source.now().checked_add(life);
         let credential_id = self.source.uuid();
         let identity = self.identity(principal_id, credential_id).await?;
-        let context = self.context(&identity, Scope::PLATFORM, ids, origin.source.clone());
+        let context = self.context(&identity, Scope::PLATFORM, ids, origin.source.clone()).await?;
         let name = identity.name.clone();
         self.mutate(&context, Act::new("own", "sign-in"), move |m| {
             let new = New { digest: &digest, principal_id, kind, origin: &origin, allows: None, expires_at };

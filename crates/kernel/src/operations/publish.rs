@@ -106,7 +106,9 @@ fn ask(
             params![resource.id, revision],
             |row| row.get(0),
         )?;
-        known.may_publish(m.context, &spec)?;
+        if let Some((action, on)) = known.publishing_takes(&spec) {
+            objects::check(m.tx, &intent.kernel.registry, m.context, &action, &on)?;
+        }
     }
     let changes =
         publish_changes(m.tx, (resource.id, &resource.name), resource.published_number, revision, revision)?;
