@@ -132,6 +132,45 @@ both_stores! {
     }
 
     async fn a_service_counts_as_those_who_answer_for_it(db: TestDatabase) {
+    /// A rollback leaves the working copy, and with it whoever wrote what is in it.
+    async fn a_rollback_in_between_makes_nobody_a_stranger_to_his_own_content(db: TestDatabase) {
+        let (t, n) = with_draft(&db).await;
+        let as_one = |name: &str| t.context_as(name, PLATFORM_ADMIN);
+        let rolled_back = async || {
+            let back = t.kernel.revision_rollback(&as_one("bob"), &*t.sample(), "one", 1, "as it was".into(), key()).await;
+            t.job_ended(back.unwrap().id).await;
+            let newest = t.kernel.resource_get(t.scope, SAMPLE, "one").await.unwrap().latest_revision.unwrap().number;
+            approve(&t, "dave", newest).await.unwrap();
+            assert_eq!(t.job_ended(publish(&t, Some(newest)).await.unwrap().id).await.state, JobState::Succeeded);
+        };
+        let put = async |name: &str, count: i64| {
+            let copy = t.kernel.working_copy_get(t.scope, SAMPLE, "one").await.unwrap();
+            let spec = json!({ "count": count });
+            t.kernel.working_copy_put(&as_one(name), &*t.sample(), "one", copy.version, spec).await.unwrap();
+        };
+        let cut = async |name: &str| {
+            let cut = t.kernel.revision_create(&as_one(name), &*t.sample(), "one", String::new()).await;
+            let number = cut.unwrap().summary.number;
+            submit(&t, name, number).await.unwrap();
+            number
+        };
+        // What Ann cut is rejected, and Carol goes on from it.
+        submit(&t, "ann", n).await.unwrap();
+        t.kernel.revision_reject(&as_one("bob"), &*t.sample(), "one", n, "no".into()).await.unwrap();
+        rolled_back().await;
+        put("carol", 7).await;
+        let of_both = cut("carol").await;
+        assert_eq!(code(approve(&t, "ann", of_both).await), "own_revision");
+        approve(&t, "bob", of_both).await.unwrap();
+        assert_eq!(t.job_ended(publish(&t, Some(of_both)).await.unwrap().id).await.state, JobState::Succeeded);
+        // What Ann wrote nobody had cut before.
+        put("ann", 8).await;
+        rolled_back().await;
+        let anns = cut("carol").await;
+        assert_eq!(code(approve(&t, "ann", anns).await), "own_revision");
+        approve(&t, "bob", anns).await.unwrap();
+    }
+
         let t = TestKernel::start(&db).await;
         let platform = Context { scope: Scope::PLATFORM, ..t.context_as("ann", PLATFORM_ADMIN) };
         let robot = NewUser { name: "robot".into(), display_name: String::new(), service: true, password_hash: None };
