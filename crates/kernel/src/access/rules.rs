@@ -91,7 +91,19 @@ fn looks_at_resource(policy: &Policy) -> bool {
         return true;
     }
     // What cannot be told is taken to look.
-    policy.to_json().map_or(true, |json| mentions(&json["conditions"]))
+    policy.to_json().map_or(true, |json| mentions(&json["conditions"]) || names_share(&json))
+}
+
+/// Whether it asks how the resource is held: whoever asks about the principal alone is in no share of one.
+fn names_share(policy: &Value) -> bool {
+    match policy {
+        Value::Object(map) => {
+            let of = |key: &str| map.get(key).is_some_and(|name| name == "Share");
+            of("type") || of("entity_type") || map.values().any(names_share)
+        }
+        Value::Array(items) => items.iter().any(names_share),
+        _ => false,
+    }
 }
 
 /// Whether an expression speaks of `resource`.

@@ -177,6 +177,26 @@ both_stores! {
     }
 
     async fn what_would_change_is_told_before_it_does(db: TestDatabase) {
+    async fn a_policy_about_those_who_hold_a_resource_is_about_that_resource(db: TestDatabase) {
+        let t = TestKernel::start(&db).await;
+        robot(&t, "dev", Some(TENANT_ADMIN)).await;
+        let sample = |name: &str| of_kind("Sample", json!({ "name": name }), json!({}));
+        publish(&t, vec![sample("one"), sample("two")]).await;
+        t.kernel.resource_share(&t.context(), &*t.sample(), "one", "dev", Share::Operator).await.unwrap();
+        let dev = t.kernel.identity_named("dev").await.unwrap();
+        assert!(may(&t, &dev, "samples.publish", "one").await);
+        publish(&t, vec![policy("held", "forbid (principal in Share::\"operator\", action == Action::\"samples.publish\", resource);")]).await;
+        until(&t, &dev, "samples.publish", "one", false).await;
+        assert!(may(&t, &dev, "samples.publish", "two").await && may(&t, &dev, "samples.run", "one").await);
+        let asked = "forbid (principal, action == Action::\"samples.run\", resource) when { principal in Share::\"operator\" };";
+        publish(&t, vec![policy("held", asked)]).await;
+        until(&t, &dev, "samples.run", "one", false).await;
+        assert!(may(&t, &dev, "samples.run", "two").await && may(&t, &dev, "samples.publish", "one").await);
+        let context = at(&t, &dev, t.scope).await;
+        let job = t.kernel.run_start(&context, &*t.sample(), "one", json!({}), None, key()).await;
+        assert_eq!(code(job), "action_denied");
+    }
+
         let t = TestKernel::start(&db).await;
         robot(&t, "dev", Some(PIPELINE_DEV)).await;
         publish(&t, vec![of_kind("Sample", json!({ "name": "one" }), json!({}))]).await;
