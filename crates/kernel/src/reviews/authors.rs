@@ -81,6 +81,17 @@ pub(crate) fn cut(
     Ok(())
 }
 
+/// Whether the caller stands for the one of that name: is he, or one who answers for the service that he is.
+pub(crate) fn stands_for(m: &mut Mutation<'_, '_>, name: &str) -> Result<bool> {
+    let mut names: Vec<String> = m.tx.rows(
+        "SELECT s.name FROM service_person s JOIN principal p ON p.id = s.principal_id WHERE p.name = $1 AND p.kind = 'service'",
+        params![name.to_owned()],
+        |row| row.get(0),
+    )?;
+    names.push(name.to_owned());
+    Ok(acting(m)?.iter().any(|me| names.contains(me)))
+}
+
 /// The caller cut or submitted the revision.
 pub(crate) fn submitted(m: &mut Mutation<'_, '_>, resource_id: ResourceId, number: i64) -> Result<()> {
     for name in acting(m)? {
