@@ -261,6 +261,8 @@ both_stores! {
         assert_eq!(seen.reviews[0].state, ReviewState::Stale);
         assert_eq!(seen.reviews[0].decision.as_deref(), Some("the published revision went from 1 to 3"));
         submit(&t, "ann", n).await.unwrap();
+        let recorded = "SELECT count(*) FROM audit WHERE action = 'reviews.stale' AND reason = 'the published revision went from 1 to 3'";
+        assert_eq!(t.number(recorded).await, 1);
         approve(&t, "bob", n).await.unwrap();
         assert_eq!(t.job_ended(publish(&t, Some(n)).await.unwrap().id).await.state, JobState::Succeeded);
     }
@@ -290,6 +292,8 @@ both_stores! {
         assert_eq!(code(publish(&t, None).await), "approval_stale");
         assert_eq!(state(&t, 1).await, RevisionState::Draft);
     }
+        let recorded = "SELECT count(*) FROM audit WHERE action = 'reviews.stale' AND actor = 'tester' AND object_name = 'one'";
+        assert_eq!(t.number(recorded).await, 1, "who found it out, and that it holds no more");
 
     async fn apply_and_rollback_submit_where_review_is_required(db: TestDatabase) {
         let (t, _) = with_draft(&db).await;
