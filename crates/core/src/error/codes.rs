@@ -510,6 +510,11 @@ pub const CODES: &[(&str, ErrorKind, &str)] = &[
     ("store_timeout", Unavailable, "The database took too long; nothing was changed."),
     ("store_unavailable", Unavailable, "The database cannot be reached now, or takes no writes."),
     ("submission_taken", Conflict, "The Ray cluster has another's job of the name that the attempt has."),
+    (
+        "subscription_withheld",
+        Forbidden,
+        "Whoever published the subscription is suspended, or may not see the event: it is not sent.",
+    ),
     ("team_not_found", NotFound, "The tenant has no team of that name."),
     ("tenant_not_found", NotFound, "There is no tenant of that name."),
     ("tenant_not_suspended", Conflict, "Only a suspended tenant is deleted."),
