@@ -224,6 +224,19 @@ impl Kernel {
     async fn policies_published(&self, scope: Scope) -> Result<Vec<(String, i64, String, String)>> {
         self.store
             .read(move |tx| -> Result<_> {
+    /// It was just read that these projects have no policies.
+    pub(crate) fn without_policies(&self, projects: impl Iterator<Item = ProjectId>) {
+        let now = self.source.now();
+        let until = now.checked_add(LIFE).unwrap_or(Timestamp::MAX);
+        let mut known = self.rules.lock();
+        if known.len() >= MOST_KNOWN {
+            known.retain(|_, known| now < known.until);
+        }
+        for project in projects {
+            known.entry(project).or_insert_with(|| Known { stamp: vec![], rules: None, until });
+        }
+    }
+
                 Ok(tx.rows(
                     "SELECT r.name, v.number, v.spec_hash, v.spec FROM resource r
                      JOIN revision v ON v.resource_id = r.id AND v.number = r.published_number

@@ -288,7 +288,7 @@ fn submit(
     let on = On::resource(kind, &resource.name);
     objects::check(m.tx, &intent.kernel.registry, m.context, &format!("{plural}.submit"), &on)?;
     let why = m.reason().to_owned();
-    let change = reviews::submit(m, (kind, plural), resource, revision, &why)?;
+    let change = reviews::submit(m, &intent.kernel.registry, (kind, plural), resource, revision, &why)?;
     let object = Object { kind, id: resource.id.uuid(), name: &resource.name };
     m.audit(&object, &[change], Some(intent.job_id))?;
     let input = PublishInput {
