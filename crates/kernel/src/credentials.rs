@@ -437,9 +437,16 @@ impl Kernel {
                 id.map_or(Ok(None), |id| identity_of(tx, id))
             })
             .await?
-            .ok_or_else(|| {
-                Error::not_found("user_not_found", format!("there is nobody active named {name:?}"))
-            })
+            .ok_or_else(|| nobody_named(name))
+    }
+
+    /// The same of one who holds anything in the tenant: there, nobody else is known of.
+    ///
+    /// # Errors
+    /// `user_not_found` (404).
+    pub async fn identity_in(&self, tenant_id: TenantId, name: &str) -> Result<Identity> {
+        let found = self.identity_named(name).await?;
+        if found.sees_tenant(tenant_id) { Ok(found) } else { Err(nobody_named(name)) }
     }
 
     async fn principal_id(&self, name: &str) -> Result<PrincipalId> {
@@ -470,6 +477,10 @@ impl Kernel {
             .await?;
         Ok(Secret { secret, expires_at })
     }
+}
+
+fn nobody_named(name: &str) -> Error {
+    Error::not_found("user_not_found", format!("there is nobody active named {name:?}"))
 }
 
 /// A role held everywhere; held already, it stays.

@@ -7013,7 +7013,7 @@ export interface operations {
                 action: string;
                 /** @description One resource: `pipelines/curate`; the project as a whole where absent. */
                 object: string;
-                /** @description Whether somebody else may; wants the right to list members. */
+                /** @description Whether somebody else may, who holds anything in the tenant; wants the right to list members. */
                 as: string;
             };
             header?: never;
