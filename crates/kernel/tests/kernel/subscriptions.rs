@@ -201,6 +201,26 @@ both_stores! {
         assert!(server.heard().is_empty());
     }
 
+    async fn one_that_is_archived_is_forgotten_and_begins_anew(db: TestDatabase) {
+        let server = HttpServer::start(|_| Reply::new(200, ""));
+        let t = kernel(&db, 1, true).await;
+        subscribed(&t, &server).await;
+        let told = |name: &str| server.heard().iter().filter(|heard| checked(heard) == name).count();
+        let kind = t.kernel.registry.find_kind(SUBSCRIPTION).unwrap().clone();
+        let context = t.context();
+        let set = async |to| t.kernel.resource_set_state(&context, &*kind, "told", None, to).await.unwrap();
+        set(ResourceState::Archived).await;
+        eventually("its place is forgotten", async || {
+            (t.number("SELECT count(*) FROM consumer WHERE name LIKE 'subscriptions/%'").await == 0).then_some(())
+        })
+        .await;
+        publish(&t, "Sample", "meanwhile", json!({})).await;
+        set(ResourceState::Active).await;
+        publish(&t, "Sample", "after", json!({})).await;
+        eventually("it goes on", async || (told("after") > 0).then_some(())).await;
+        assert_eq!(told("meanwhile"), 0);
+    }
+
     async fn a_subscription_ends_when_it_is_put_away(db: TestDatabase) {
         let server = HttpServer::start(|_| Reply::new(200, ""));
         let t = kernel(&db, 1, true).await;
