@@ -23,6 +23,10 @@ use crate::{context::Scope, kernel::Kernel, params, policies::POLICY};
 
 /// How old what is known of a project's policies may be.
 const LIFE: Duration = Duration::from_secs(1);
+/// What is known of this many projects is looked through for what can be forgotten.
+const MOST_KNOWN: usize = 10_000;
+/// How long a set that cannot be read is told of after it was last looked at.
+const TOLD: Duration = Duration::from_mins(1);
 
 /// The policies of a project, ready to be asked.
 pub struct Rules {
@@ -211,19 +215,15 @@ impl Kernel {
             }
         };
         let until = now.checked_add(LIFE).unwrap_or(Timestamp::MAX);
-        self.rules.lock().insert(scope.project_id, Known { stamp, rules: rules.clone(), until });
+        let mut known = self.rules.lock();
+        if known.len() >= MOST_KNOWN {
+            known.retain(|_, known| now < known.until);
+        }
+        known.insert(scope.project_id, Known { stamp, rules: rules.clone(), until });
+        drop(known);
         Ok(self.authority.with(rules))
     }
 
-    /// The texts that are in force in the project, by the names of the policies.
-    pub(crate) async fn policy_texts(&self, scope: Scope) -> Result<BTreeMap<String, String>> {
-        let published = self.policies_published(scope).await?;
-        Ok(published.into_iter().map(|(name, _, _, text)| (name, text)).collect())
-    }
-
-    async fn policies_published(&self, scope: Scope) -> Result<Vec<(String, i64, String, String)>> {
-        self.store
-            .read(move |tx| -> Result<_> {
     /// It was just read that these projects have no policies.
     pub(crate) fn without_policies(&self, projects: impl Iterator<Item = ProjectId>) {
         let now = self.source.now();
@@ -237,6 +237,15 @@ impl Kernel {
         }
     }
 
+    /// The texts that are in force in the project, by the names of the policies.
+    pub(crate) async fn policy_texts(&self, scope: Scope) -> Result<BTreeMap<String, String>> {
+        let published = self.policies_published(scope).await?;
+        Ok(published.into_iter().map(|(name, _, _, text)| (name, text)).collect())
+    }
+
+    async fn policies_published(&self, scope: Scope) -> Result<Vec<(String, i64, String, String)>> {
+        self.store
+            .read(move |tx| -> Result<_> {
                 Ok(tx.rows(
                     "SELECT r.name, v.number, v.spec_hash, v.spec FROM resource r
                      JOIN revision v ON v.resource_id = r.id AND v.number = r.published_number
@@ -253,10 +262,12 @@ impl Kernel {
             .await
     }
 
-    /// What this process knows of policies that cannot be read, one sentence a project.
+    /// What this process found lately of policies that cannot be read, one sentence a project.
     pub fn policies_broken(&self) -> Vec<String> {
+        let since = self.source.now().checked_sub(TOLD).unwrap_or(Timestamp::MIN);
         let known = self.rules.lock();
-        let broken = known.iter().filter_map(|(project, known)| {
+        let lately = known.iter().filter(|(_, known)| known.until > since);
+        let broken = lately.filter_map(|(project, known)| {
             let why = known.rules.as_ref()?.broken()?;
             Some(format!("project {project}: {why}; everything else in it is denied"))
         });
