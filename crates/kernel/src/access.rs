@@ -13,6 +13,7 @@
 
 pub mod bindings;
 pub mod cedar;
+pub(crate) mod everybody;
 pub mod matrix;
 pub mod objects;
 pub mod questions;

@@ -89,6 +89,14 @@ pub struct RequestIds {
     pub trace_id: Option<String>,
 }
 
+impl RequestIds {
+    /// Of what no request asks for.
+    pub(crate) fn own(id: Uuid) -> Self {
+        let id = id.to_string();
+        Self { request_id: id.clone(), correlation_id: id, trace_id: None }
+    }
+}
+
 /// A principal acting in a scope by a request.
 #[derive(Debug, Clone)]
 pub struct Context {

@@ -243,17 +243,40 @@ impl Kernel {
             .await
     }
 
-    /// A caller at work in a scope, by the roles alone: a project's own policies are [`Kernel::authority_in`]'s.
-    pub fn context(&self, identity: &Identity, scope: Scope, ids: RequestIds, source: String) -> Context {
-        Context {
+    /// Somebody at work in a scope, by all that decides there: what he holds, and the project's own policies.
+    pub async fn context(
+        &self,
+        identity: &Identity,
+        scope: Scope,
+        ids: RequestIds,
+        source: String,
+    ) -> Result<Context> {
+        Ok(Context {
             principal: identity.principal(scope),
             scope,
             ids,
             source,
-            authority: self.authority.clone(),
+            authority: self.authority_in(scope).await?,
             denials: Denials::default(),
             on_behalf_of: None,
             credential_id: identity.credential_id,
+        })
+    }
+
+    /// The same of somebody who is not there himself, because what he published goes on without him. None of nobody who is
+    /// active.
+    pub(crate) async fn context_of(
+        &self,
+        somebody: Option<PrincipalId>,
+        scope: Scope,
+        ids: RequestIds,
+        source: &str,
+    ) -> Result<Option<Context>> {
+        let Some(id) = somebody else { return Ok(None) };
+        let found = self.store.read(move |tx| identity_of(tx, id)).await?;
+        match found {
+            Some(identity) => self.context(&identity, scope, ids, source.to_owned()).await.map(Some),
+            None => Ok(None),
         }
     }
 
@@ -401,9 +424,16 @@ impl Kernel {
                 id.map_or(Ok(None), |id| identity_of(tx, id))
             })
             .await?
-            .ok_or_else(|| {
-                Error::not_found("user_not_found", format!("there is nobody active named {name:?}"))
-            })
+            .ok_or_else(|| nobody_named(name))
+    }
+
+    /// The same of one who holds anything in the tenant: there, nobody else is known of.
+    ///
+    /// # Errors
+    /// `user_not_found` (404).
+    pub async fn identity_in(&self, tenant_id: TenantId, name: &str) -> Result<Identity> {
+        let found = self.identity_named(name).await?;
+        if found.sees_tenant(tenant_id) { Ok(found) } else { Err(nobody_named(name)) }
     }
 
     async fn principal_id(&self, name: &str) -> Result<PrincipalId> {
@@ -415,6 +445,10 @@ impl Kernel {
             .await?
             .ok_or_else(|| Error::not_found("user_not_found", "there is no such account"))
     }
+}
+
+fn nobody_named(name: &str) -> Error {
+    Error::not_found("user_not_found", format!("there is nobody active named {name:?}"))
 }
 
 /// A role held everywhere; held already, it stays.

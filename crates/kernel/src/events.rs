@@ -206,6 +206,12 @@ impl Kernel {
     }
 }
 
+/// Whether an event is shown to whom that sight is, as in lists.
+pub(crate) fn shown(sight: &Sight, event: &Event) -> bool {
+    let of_several = event.resource_id.is_none() && event.job_id.is_some();
+    sight.shows(event.resource_id) && !(of_several && matches!(sight, Sight::Except(_)))
+}
+
 fn row(row: &Row<'_>) -> StoreResult<Event> {
     Ok(Event {
         pos: row.get(0)?,

@@ -88,7 +88,7 @@ impl Kernel {
     /// The same as a one-time sign-in code, for another program on the person's machine.
     pub async fn person_link(&self, id: PrincipalId, origin: Origin, ids: RequestIds) -> Result<Secret> {
         let identity = self.identity(id, Uuid::nil()).await?;
-        let context = self.context(&identity, Scope::PLATFORM, ids, origin.source);
+        let context = self.context(&identity, Scope::PLATFORM, ids, origin.source).await?;
         self.link_create(&context).await
     }
 

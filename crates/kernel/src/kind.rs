@@ -10,9 +10,12 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::{
-    access::{Authority, objects::PlaceAt},
+    access::{
+        Authority,
+        objects::{On, PlaceAt},
+    },
     code::CodeStore,
-    context::{Context, Scope},
+    context::Scope,
     kernel::Kernel,
     mutation::Mutation,
     resources::{Resource, SpecReader},
@@ -111,12 +114,9 @@ pub trait Kind: Send + Sync + 'static {
         Ok(vec![])
     }
 
-    /// What else somebody must be allowed to do who asks for the publication of this spec.
-    ///
-    /// # Errors
-    /// `action_denied`, as of [`crate::access::check`].
-    fn may_publish(&self, _context: &Context, _spec: &Value) -> Result<()> {
-        Ok(())
+    /// What else somebody must be allowed to do who asks for the publication of this spec: an action, and what it is done to.
+    fn publishing_takes(&self, _spec: &Value) -> Option<(String, On)> {
+        None
     }
 
     /// Database work of the kind's own, in the transaction in which a revision becomes the published one, as `by` asked for, or the

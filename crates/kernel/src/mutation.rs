@@ -236,22 +236,37 @@ impl<'m, 't> Mutation<'m, 't> {
 impl Kernel {
     /// Checks access, runs `change` in one transaction with its audit record and events, then wakes who must look.
     /// The closure may run more than once and must do nothing but database work.
-    pub async fn mutate<T, F>(&self, context: &Context, act: Act, mut change: F) -> Result<T>
+    pub async fn mutate<T, F>(&self, context: &Context, act: Act, change: F) -> Result<T>
     where
         T: Send + 'static,
         F: FnMut(&mut Mutation<'_, '_>) -> Result<T> + Send + 'static,
     {
-        let look = objects::before(context, &act.action, &act.on);
+        self.mutate_for(context, context, act, change).await
+    }
+
+    /// The same of what acts for somebody: `asking` must be allowed it, and the record names `context`.
+    pub(crate) async fn mutate_for<T, F>(
+        &self,
+        context: &Context,
+        asking: &Context,
+        act: Act,
+        mut change: F,
+    ) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnMut(&mut Mutation<'_, '_>) -> Result<T> + Send + 'static,
+    {
+        let look = objects::before(asking, &act.action, &act.on);
         if look == Look::Denied {
-            return Err(access::denied(context, &act.action));
+            return Err(access::denied(asking, &act.action));
         }
         let registry = self.registry.clone();
-        let (context, clocks) = (context.clone(), self.clocks());
+        let (context, asking, clocks) = (context.clone(), asking.clone(), self.clocks());
         let (value, heard) = self
             .store
             .write(move |tx| -> Result<(T, Heard)> {
                 if let Look::Object { usual } = look {
-                    objects::look(tx, &registry, &context, &act.action, &act.on, usual)?;
+                    objects::look(tx, &registry, &asking, &act.action, &act.on, usual)?;
                 }
                 let mut mutation = Mutation::new(tx, &context, &clocks, Some(&act));
                 let value = change(&mut mutation)?;

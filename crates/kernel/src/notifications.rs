@@ -5,11 +5,14 @@
 //!
 //! Not done here: telling it outside. That is what [`crate::subscriptions`] are for.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeSet, HashMap},
+    time::Duration,
+};
 
 use qd_core::{
     error::{Error, Result},
-    id::ResourceId,
+    id::{ProjectId, ResourceId},
     time::Timestamp,
 };
 use schemars::JsonSchema;
@@ -18,6 +21,13 @@ use serde_json::json;
 use uuid::Uuid;
 
 use crate::{
+    access::{
+        everybody::{self, OF_TENANT},
+        matrix::Level,
+        objects::{self, On},
+        sharing::Share,
+        sight::sifted,
+    },
     context::{Context, Scope},
     credentials::Identity,
     kernel::Kernel,
@@ -25,13 +35,16 @@ use crate::{
     page::{Page, PageRequest},
     params,
     query::Query,
-    store::{Param, Row, StoreResult, in_list},
+    registry::Registry,
+    store::{Param, Row, StoreResult, Tx, in_list},
 };
 
 /// How long a notification is kept, read or not.
 pub(crate) const KEPT: Duration = Duration::from_hours(24 * 90);
 /// People told of one thing.
 const MOST: usize = 200;
+/// People who are looked at for whom to tell.
+const MOST_ASKED: usize = 500;
 /// Marked as read by one request.
 const MOST_READ: usize = 500;
 
@@ -64,7 +77,7 @@ const COLUMNS: &str =
     "n.id, n.what, j.name, n.kind, r.name, n.number, n.actor, n.message, n.created_at, n.read_at";
 
 impl Kernel {
-    /// The caller's in the tenant, newest first.
+    /// The caller's in the tenant, newest first: of what he may still read.
     pub async fn notification_list(
         &self,
         identity: &Identity,
@@ -73,24 +86,36 @@ impl Kernel {
         page: PageRequest,
     ) -> Result<Page<Notification>> {
         let (before, fetch, me) = (page.after_uuid("notifications")?, page.fetch(), identity.name.clone());
+        let at = self.context_in_projects(identity, scope.tenant_id).await?;
+        let registry = self.registry.clone();
         let items = self
             .store
-            .read(move |tx| -> Result<Vec<Notification>> {
-                let mut query = Query::new(&format!(
-                    "SELECT {COLUMNS} FROM notification n JOIN project j ON j.id = n.project_id
-                     JOIN resource r ON r.id = n.resource_id WHERE"
-                ));
-                query.push(" n.tenant_id = ?", scope.tenant_id).push(" AND n.person = ?", me.clone());
-                if unread {
-                    query.text(" AND n.read_at IS NULL");
-                }
-                if let Some(before) = before {
-                    query.push(" AND n.id < ?", before);
-                }
-                query.text(" ORDER BY n.id DESC").limit(fetch);
-                Ok(query.rows(tx, row)?)
+            .read(move |tx| -> Result<Vec<(ProjectId, Notification)>> {
+                let read = |tx: &mut Tx<'_>, before: Option<Uuid>| -> Result<Vec<(ProjectId, Notification)>> {
+                    let mut query = Query::new(&format!(
+                        "SELECT {COLUMNS}, n.project_id FROM notification n JOIN project j ON j.id = n.project_id
+                         JOIN resource r ON r.id = n.resource_id WHERE"
+                    ));
+                    query.push(" n.tenant_id = ?", scope.tenant_id).push(" AND n.person = ?", me.clone());
+                    if unread {
+                        query.text(" AND n.read_at IS NULL");
+                    }
+                    if let Some(before) = before {
+                        query.push(" AND n.id < ?", before);
+                    }
+                    query.text(" ORDER BY n.id DESC").limit(fetch);
+                    Ok(query.rows(tx, |found| Ok((found.get(11)?, row(found)?)))?)
+                };
+                let shown = |tx: &mut Tx<'_>, (project, item): &(ProjectId, Notification)| -> Result<bool> {
+                    let kind = registry.find_kind(&item.kind);
+                    let (Some(context), Some(kind)) = (at.get(project), kind) else { return Ok(false) };
+                    let action = format!("{}.read", kind.info().plural);
+                    objects::may(tx, &registry, context, &action, &On::resource(&item.kind, &item.name))
+                };
+                sifted(tx, (fetch, before), read, |(_, item)| item.id, shown)
             })
             .await?;
+        let items: Vec<Notification> = items.into_iter().map(|(_, item)| item).collect();
         Ok(page.cut("notifications", items, |item| item.id.to_string()))
     }
 
@@ -160,29 +185,48 @@ pub(crate) fn tell(m: &mut Mutation<'_, '_>, people: &BTreeSet<String>, news: &N
     Ok(())
 }
 
-/// Who may do the action in the project: those who hold a role in it or in its tenant, and where there are none those of the platform.
-pub(crate) fn who_may(m: &mut Mutation<'_, '_>, action: &str) -> Result<BTreeSet<String>> {
-    let scope = m.context.scope;
-    let held: Vec<(String, String, bool)> = m.tx.rows(
-        "SELECT p.name, b.role, b.level = 'platform' FROM (
-           SELECT principal_id, role, level, object_id FROM role_binding
-           UNION ALL SELECT m.principal_id, t.role, t.level, t.object_id
-           FROM team_binding t JOIN team_member m ON m.team_id = t.team_id
-         ) b JOIN principal p ON p.id = b.principal_id
-         WHERE (b.object_id = $1 OR b.object_id = $2 OR b.level = 'platform') AND p.kind = 'user' AND p.state = 'active'",
-        params![scope.tenant_id.uuid(), scope.project_id.uuid()],
-        |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+/// Who may do the action to the resource: by what they hold of it, in its project or its tenant, and where there is nobody those who
+/// may by what they hold everywhere.
+pub(crate) fn who_may(
+    m: &mut Mutation<'_, '_>,
+    registry: &Registry,
+    action: &str,
+    on: &On,
+) -> Result<BTreeSet<String>> {
+    let (scope, authority) = (m.context.scope, &m.context.authority);
+    let ids = m.tx.rows(
+        &format!(
+            "SELECT p.id FROM principal p WHERE p.kind = 'user' AND p.state = 'active' AND ({OF_TENANT})
+             ORDER BY p.name LIMIT {MOST_ASKED}"
+        ),
+        params![scope.tenant_id],
+        |row| row.get(0),
     )?;
-    let roles = m.context.authority.roles();
-    let may = |role: &str| roles.iter().any(|known| known.name == role && known.allows(action));
-    let of = |platform: bool| {
-        held.iter()
-            .filter(|(_, role, at)| *at == platform && may(role))
-            .map(|(name, ..)| name.clone())
-            .collect()
+    let people = everybody::identities(m.tx, &ids)?;
+    let of = objects::facts(m.tx, registry, scope, on)?.unwrap_or_default();
+    // Where the roles and shares alone decide, those who hold the same are asked about once.
+    let mut known: HashMap<(Vec<String>, Vec<Share>), bool> = HashMap::new();
+    let mut may = |person: &Identity| {
+        let principal = person.principal(scope);
+        let asked =
+            || !of.is_empty() && of.iter().all(|facts| authority.allows_on(&principal, scope, action, facts));
+        if authority.has_rules() {
+            return asked();
+        }
+        let here = principal.held.iter().filter(|held| of.iter().any(|on| on.id == Some(held.resource_id)));
+        *known.entry((principal.roles.clone(), here.map(|held| held.share).collect())).or_insert_with(asked)
     };
-    let here: BTreeSet<String> = of(false);
-    Ok(if here.is_empty() { of(true) } else { here })
+    let (mut here, mut everywhere) = (BTreeSet::new(), BTreeSet::new());
+    for person in people {
+        let bindings = person.bindings.iter().filter(|held| held.level != Level::Platform).cloned();
+        let local = Identity { bindings: bindings.collect(), ..person.clone() };
+        if may(&local) {
+            here.insert(person.name);
+        } else if may(&person) {
+            everywhere.insert(person.name);
+        }
+    }
+    Ok(if here.is_empty() { everywhere } else { here })
 }
 
 fn row(row: &Row<'_>) -> StoreResult<Notification> {

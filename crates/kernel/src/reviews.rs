@@ -20,6 +20,7 @@ mod submit;
 use std::collections::BTreeSet;
 
 use qd_core::{
+    diff::Change,
     error::{Error, Result},
     id::{PlanId, ResourceId},
     plan::{Plan, Risk},
@@ -38,6 +39,7 @@ pub use read::ReviewDetail;
 pub(crate) use submit::submit;
 
 use crate::{
+    audit::{self, NewRecord},
     context::Scope,
     mutation::Mutation,
     notifications::{self, News},
@@ -45,6 +47,9 @@ use crate::{
     resources::{self, Locked},
     store::{self, Column, Json, Row, StoreResult, Tx},
 };
+
+/// What the record of an approval that holds no more is called.
+const APPROVAL_STALE: &str = "reviews.stale";
 
 /// What a project asks of a revision before it is published.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -346,6 +351,14 @@ pub(crate) fn stale(
     )?;
     let told = review.decided_by.into_iter().chain([review.submitted_by]).collect();
     tell(m, (kind, resource), number, told, "revision.approval_stale", why)?;
+    // Nobody asked for it: it follows from what somebody asked for, and has no record but this one.
+    let about = audit::object(kind, Some(resource.id.uuid()), &resource.name);
+    let pointer = format!("/revisions/{number}/state");
+    let change = Change::replace(pointer, json!(RevisionState::Approved), json!(RevisionState::Draft));
+    let record = NewRecord::of(m.context, APPROVAL_STALE, about).because(why).with_changes(&[change]);
+    let id = m.id();
+    audit::append_record(m.tx, m.now, id, &record)?;
+    m.wake.audit = true;
     let data = json!({ "revision": number, "why": why });
     m.event("revision.approval_stale", resources::subject(kind, resource.id, &resource.name), &data)
 }

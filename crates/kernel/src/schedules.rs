@@ -24,7 +24,6 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::{
-    access::Authority,
     context::{Context, RequestIds, Scope},
     kind::Kind,
     mutation::Subject,
@@ -121,22 +120,18 @@ fn run_action(target: &dyn Kind) -> String {
     format!("{}.run", target.info().plural)
 }
 
-/// The schedule as the one who acts: by its name in audit, jobs and runs, on behalf of who published it, and with the roles that
-/// they hold in its scope now. It is given no right of its own.
+/// The schedule as the one who acts: by its name in audit, jobs and runs, on behalf of who published it. It has no right of its own:
+/// whoever published it is asked about.
 fn acting(
     scope: Scope,
     id: ResourceId,
     name: &str,
-    publisher: (Option<String>, Vec<String>),
-    authority: Authority,
+    publisher: Option<String>,
     request_id: String,
 ) -> Context {
-    let (publisher, roles) = publisher;
     let ids = RequestIds { correlation_id: request_id.clone(), request_id, trace_id: None };
     let mut context =
         Context::system(format!("{PLURAL}/{name}"), scope, ids, "schedule").on_behalf_of(publisher);
     context.principal.id = id.uuid().into();
-    context.principal.roles = roles;
-    context.authority = authority;
     context
 }

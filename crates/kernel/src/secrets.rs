@@ -28,7 +28,7 @@ use std::{
 };
 
 use qd_core::{
-    id::{ProjectId, TenantId},
+    id::{ProjectId, ResourceId, TenantId},
     time::Timestamp,
 };
 use schemars::JsonSchema;
@@ -68,6 +68,8 @@ pub struct SecretInfo {
 /// A place in a published spec that refers to a secret.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Referrer {
+    #[serde(skip)]
+    pub resource_id: ResourceId,
     pub kind: String,
     pub name: String,
     pub revision: i64,

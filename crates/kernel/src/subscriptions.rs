@@ -6,8 +6,12 @@
 //!
 //! A message has the id of its event and its subscription: one that comes twice has the same id both times.
 //!
+//! It tells what its publisher may see at that moment, and nothing while he is suspended or may see nothing here ([`may`]): what is
+//! withheld is not sent later either.
+//!
 //! Not done here: exactly once. A receiver that must not do a thing twice remembers the ids.
 
+mod may;
 mod serve;
 mod spec;
 
@@ -17,6 +21,8 @@ use qd_core::{
     id::{PrincipalId, ResourceId},
     violation::Violation,
 };
+use schemars::JsonSchema;
+use serde::Serialize;
 use serde_json::{Value, json};
 
 pub use spec::SubscriptionSpec;
@@ -30,7 +36,7 @@ use crate::{
     mutation::Mutation,
     params,
     registry::Registry,
-    resources::SpecReader,
+    resources::{Resource, SpecReader},
     secrets::SecretUse,
 };
 
@@ -100,8 +106,13 @@ impl Kind for Subscriptions {
         m: &mut Mutation<'_, '_>,
         id: ResourceId,
         _revision: i64,
-        _by: Option<PrincipalId>,
+        by: Option<PrincipalId>,
     ) -> Result<()> {
+        m.tx.exec(
+            "INSERT INTO subscription (resource_id, published_by) VALUES ($1, $2) ON CONFLICT (resource_id)
+             DO UPDATE SET published_by = COALESCE(excluded.published_by, subscription.published_by)",
+            params![id, by],
+        )?;
         let name: String =
             m.tx.one("SELECT name FROM resource WHERE id = $1", params![id], |row| row.get(0))?;
         let pos: i64 = m.tx.one("SELECT COALESCE(MAX(pos), 0) FROM event", &[], |row| row.get(0))?;
@@ -111,6 +122,25 @@ impl Kind for Subscriptions {
         )?;
         Ok(())
     }
+
+    fn status_schema(&self) -> Option<Value> {
+        Some(schemars::schema_for!(SubscriptionStatus).to_value())
+    }
+
+    async fn status(&self, kernel: &Kernel, scope: Scope, resource: &Resource) -> Result<Option<Value>> {
+        Ok(Some(json!(may::status(kernel, scope, resource).await?)))
+    }
+}
+
+/// What a subscription tells of itself beyond its spec.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct SubscriptionStatus {
+    /// For a person.
+    pub sentence: String,
+    /// Whether anything is sent now.
+    pub sending: bool,
+    /// Who published it: what he may see is sent.
+    pub publisher: Option<String>,
 }
 
 /// One subscription as it is published.
@@ -139,6 +169,13 @@ impl Consumer for Sender {
 
     fn patience(&self) -> Patience {
         self.kernel.options.webhook_patience
+    }
+
+    async fn withheld(&self, scope: Scope, event: &Event) -> Result<Option<Error>> {
+        if scope != self.scope {
+            return Ok(None);
+        }
+        may::withheld(&self.kernel, scope, self.id, event).await
     }
 
     async fn deliver(&self, scope: Scope, event: &Event) -> Result<()> {

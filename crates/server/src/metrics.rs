@@ -169,10 +169,13 @@ impl Metrics {
         self.failures.clear();
         self.dead.clear();
         for reading in consumers {
-            let labels = ConsumerLabels { consumer: reading.name.clone() };
-            self.behind.get_or_create(&labels).set(reading.behind);
-            self.failures.get_or_create(&labels).set(reading.failures);
-            self.dead.get_or_create(&labels).set(reading.dead);
+            // Subscriptions are made by users, and told of together: how far the last is behind, what all of them failed.
+            let name = reading.name.split_once('/').map_or(&*reading.name, |(kind, _)| kind);
+            let labels = ConsumerLabels { consumer: name.to_owned() };
+            let behind = self.behind.get_or_create(&labels);
+            behind.set(behind.get().max(reading.behind));
+            self.failures.get_or_create(&labels).inc_by(reading.failures);
+            self.dead.get_or_create(&labels).inc_by(reading.dead);
         }
         self.audit.set(audit);
         self.password_hashes.set(qd_kernel::credentials::password_hashes());

@@ -6448,6 +6448,7 @@ export interface components {
             } | null;
             /** @description The actions that one may do to it, of those of its kind */
             allowed: string[];
+            status: components["schemas"]["SubscriptionStatus"];
         } & {
             /**
              * @description discriminator enum property added by openapi-typescript
@@ -6475,6 +6476,18 @@ export interface components {
             connection: string;
             /** @description Types of events: one (`run.failed`), all of a noun (`run.*`), or `*`. */
             events: string[];
+        };
+        /**
+         * SubscriptionStatus
+         * @description What a subscription tells of itself beyond its spec.
+         */
+        SubscriptionStatus: {
+            /** @description For a person. */
+            sentence: string;
+            /** @description Whether anything is sent now. */
+            sending: boolean;
+            /** @description Who published it: what he may see is sent. */
+            publisher?: string | null;
         };
         Team: {
             /** Format: uuid */
@@ -7127,7 +7140,7 @@ export interface operations {
                 action: string;
                 /** @description One resource: `pipelines/curate`; the project as a whole where absent. */
                 object: string;
-                /** @description Whether somebody else may; wants the right to list members. */
+                /** @description Whether somebody else may, who holds anything in the tenant; wants the right to list members. */
                 as: string;
             };
             header?: never;

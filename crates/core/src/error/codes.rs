@@ -524,6 +524,11 @@ pub const CODES: &[(&str, ErrorKind, &str)] = &[
     ("store_timeout", Unavailable, "The database took too long; nothing was changed."),
     ("store_unavailable", Unavailable, "The database cannot be reached now, or takes no writes."),
     ("submission_taken", Conflict, "The Ray cluster has another's job of the name that the attempt has."),
+    (
+        "subscription_withheld",
+        Forbidden,
+        "Whoever published the subscription is suspended, or may not see the event: it is not sent.",
+    ),
     ("team_not_found", NotFound, "The tenant has no team of that name."),
     ("tenant_not_found", NotFound, "There is no tenant of that name."),
     ("tenant_not_suspended", Conflict, "Only a suspended tenant is deleted."),
@@ -579,6 +584,7 @@ pub const CODES: &[(&str, ErrorKind, &str)] = &[
     ),
     ("webhook_refused", Unavailable, "The receiver of a webhook did not answer with 2xx; it is tried again."),
     ("what_if", Internal, "Two sets of policies could not be compared."),
+    ("who_can", Internal, "It could not be asked of everybody whether they may."),
     ("worker_stopping", Unavailable, "The process is stopping; another one goes on with the step."),
     ("wrong_kind", Malformed, "The document is of another kind than the address."),
 ];

@@ -188,6 +188,11 @@ impl Authority {
         }
     }
 
+    /// Whether the project's own policies have a say, beside the roles.
+    pub(crate) fn has_rules(&self) -> bool {
+        self.rules.is_some()
+    }
+
     /// Whether a policy of the project decides by the resource what may be read.
     pub(crate) fn reads_singled_out(&self, scope: Scope) -> bool {
         self.rules.as_deref().is_some_and(|rules| rules.reads && in_project(scope))

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 use qd_core::{
     document::Document,
-    error::{Error, Result},
+    error::{Error, ErrorKind, Result},
     id::{JobId, PlanId, ResourceId},
     plan::Plan,
 };
@@ -220,6 +220,21 @@ pub(crate) fn check(
         Look::Allowed => Ok(()),
         Look::Denied => Err(super::denied(context, action)),
         Look::Object { usual } => look(tx, registry, context, action, on, usual),
+    }
+}
+
+/// The same as a question.
+pub(crate) fn may(
+    tx: &mut Tx<'_>,
+    registry: &Registry,
+    context: &Context,
+    action: &str,
+    on: &On,
+) -> Result<bool> {
+    match check(tx, registry, context, action, on) {
+        Ok(()) => Ok(true),
+        Err(error) if matches!(error.kind, ErrorKind::Forbidden | ErrorKind::NotFound) => Ok(false),
+        Err(error) => Err(error),
     }
 }
 

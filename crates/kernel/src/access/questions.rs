@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Answer, Authority,
     cedar::governed,
+    everybody::{self, OF_TENANT},
     matrix::{self, Level},
     objects::{self, Facts, On},
     rules,
@@ -140,12 +141,20 @@ impl Kernel {
     ) -> Result<AbleList> {
         let facts = self.asked_object(context, object).await?;
         let (identities, truncated) = self.identities(context.scope).await?;
-        let able = identities.iter().filter_map(|identity| {
-            let told = told(&context.authority, identity, context.scope, action, facts.as_ref());
-            let (principal, kind) = (identity.name.clone(), identity.kind);
-            told.allowed.then_some(Able { principal, kind, because: told.because })
-        });
-        Ok(AbleList { items: able.collect(), truncated })
+        let (authority, scope, action) = (context.authority.clone(), context.scope, action.to_owned());
+        // Hundreds of questions: not on a thread that serves others.
+        let asked = move || {
+            let able = identities.iter().filter_map(|identity| {
+                let told = told(&authority, identity, scope, &action, facts.as_ref());
+                let (principal, kind) = (identity.name.clone(), identity.kind);
+                told.allowed.then_some(Able { principal, kind, because: told.because })
+            });
+            able.collect()
+        };
+        let items = tokio::task::spawn_blocking(asked)
+            .await
+            .map_err(|error| Error::internal("who_can", "ask about everybody").with_source(error))?;
+        Ok(AbleList { items, truncated })
     }
 
     /// What would change with other policies in the project of the scope.
@@ -263,18 +272,13 @@ impl Kernel {
             .read(move |tx| -> Result<Vec<Identity>> {
                 let ids = tx.rows(
                     &format!(
-                        "SELECT p.id FROM principal p WHERE p.state = 'active' AND (
-                           EXISTS (SELECT 1 FROM role_binding b WHERE b.principal_id = p.id AND (b.tenant_id = $1 OR b.level = 'platform'))
-                           OR EXISTS (SELECT 1 FROM team_member m WHERE m.principal_id = p.id AND m.tenant_id = $1)
-                           OR EXISTS (SELECT 1 FROM resource_holder h WHERE h.holder = p.name AND h.tenant_id = $1))
-                         ORDER BY p.name LIMIT {}",
+                        "SELECT p.id FROM principal p WHERE p.state = 'active' AND ({OF_TENANT}) ORDER BY p.name LIMIT {}",
                         MOST_PRINCIPALS + 1
                     ),
                     params![scope.tenant_id],
                     |row| row.get(0),
                 )?;
-                let found = ids.into_iter().map(|id| crate::credentials::identity_of(tx, id));
-                found.filter_map(Result::transpose).collect()
+                everybody::identities(tx, &ids)
             })
             .await?;
         let most = usize::try_from(MOST_PRINCIPALS).unwrap_or_default();

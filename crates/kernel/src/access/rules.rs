@@ -23,6 +23,10 @@ use crate::{context::Scope, kernel::Kernel, params, policies::POLICY};
 
 /// How old what is known of a project's policies may be.
 const LIFE: Duration = Duration::from_secs(1);
+/// What is known of this many projects is looked through for what can be forgotten.
+const MOST_KNOWN: usize = 10_000;
+/// How long a set that cannot be read is told of after it was last looked at.
+const TOLD: Duration = Duration::from_mins(1);
 
 /// The policies of a project, ready to be asked.
 pub struct Rules {
@@ -91,7 +95,19 @@ fn looks_at_resource(policy: &Policy) -> bool {
         return true;
     }
     // What cannot be told is taken to look.
-    policy.to_json().map_or(true, |json| mentions(&json["conditions"]))
+    policy.to_json().map_or(true, |json| mentions(&json["conditions"]) || names_share(&json))
+}
+
+/// Whether it asks how the resource is held: whoever asks about the principal alone is in no share of one.
+fn names_share(policy: &Value) -> bool {
+    match policy {
+        Value::Object(map) => {
+            let of = |key: &str| map.get(key).is_some_and(|name| name == "Share");
+            of("type") || of("entity_type") || map.values().any(names_share)
+        }
+        Value::Array(items) => items.iter().any(names_share),
+        _ => false,
+    }
 }
 
 /// Whether an expression speaks of `resource`.
@@ -199,8 +215,26 @@ impl Kernel {
             }
         };
         let until = now.checked_add(LIFE).unwrap_or(Timestamp::MAX);
-        self.rules.lock().insert(scope.project_id, Known { stamp, rules: rules.clone(), until });
+        let mut known = self.rules.lock();
+        if known.len() >= MOST_KNOWN {
+            known.retain(|_, known| now < known.until);
+        }
+        known.insert(scope.project_id, Known { stamp, rules: rules.clone(), until });
+        drop(known);
         Ok(self.authority.with(rules))
+    }
+
+    /// It was just read that these projects have no policies.
+    pub(crate) fn without_policies(&self, projects: impl Iterator<Item = ProjectId>) {
+        let now = self.source.now();
+        let until = now.checked_add(LIFE).unwrap_or(Timestamp::MAX);
+        let mut known = self.rules.lock();
+        if known.len() >= MOST_KNOWN {
+            known.retain(|_, known| now < known.until);
+        }
+        for project in projects {
+            known.entry(project).or_insert_with(|| Known { stamp: vec![], rules: None, until });
+        }
     }
 
     /// The texts that are in force in the project, by the names of the policies.
@@ -228,10 +262,12 @@ impl Kernel {
             .await
     }
 
-    /// What this process knows of policies that cannot be read, one sentence a project.
+    /// What this process found lately of policies that cannot be read, one sentence a project.
     pub fn policies_broken(&self) -> Vec<String> {
+        let since = self.source.now().checked_sub(TOLD).unwrap_or(Timestamp::MIN);
         let known = self.rules.lock();
-        let broken = known.iter().filter_map(|(project, known)| {
+        let lately = known.iter().filter(|(_, known)| known.until > since);
+        let broken = lately.filter_map(|(project, known)| {
             let why = known.rules.as_ref()?.broken()?;
             Some(format!("project {project}: {why}; everything else in it is denied"))
         });

@@ -200,7 +200,7 @@ impl Kernel {
         let credential_id = self.source.uuid();
         let identity = self.identity(principal_id, credential_id).await?;
         // Signing in is nobody's to be limited in; what comes of it is.
-        let context = self.context(&identity, Scope::PLATFORM, ids.clone(), origin.source.clone());
+        let context = self.context(&identity, Scope::PLATFORM, ids.clone(), origin.source.clone()).await?;
         let (name, allows, proof) = (identity.name.clone(), limits.clone(), Arc::new(proof));
         let (shown, from) = (proof.clone(), origin.clone());
         self.failpoint(|| "sign_in.proved".into());

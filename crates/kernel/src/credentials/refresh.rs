@@ -107,7 +107,7 @@ impl Kernel {
             .identity(family.principal_id, family.id)
             .await
             .map_err(|error| if error.code == "bad_credential" { refused() } else { error })?;
-        let context = self.context(&identity, Scope::PLATFORM, ids, origin.source);
+        let context = self.context(&identity, Scope::PLATFORM, ids, origin.source).await?;
         let secret = draw(&self.source, CredentialKind::Refresh);
         let (next, session, name, me) = (hash(&secret), family.id, identity.name.clone(), identity.id);
         let end = family.created_at.checked_add(LONGEST);

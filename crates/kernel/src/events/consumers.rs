@@ -62,6 +62,11 @@ pub trait Consumer: Send + Sync + 'static {
         Patience::default()
     }
 
+    /// Why an event of a type that it wants is not for it: it is passed over, and none that was set aside is sent again.
+    async fn withheld(&self, _scope: Scope, _event: &Event) -> Result<Option<Error>> {
+        Ok(None)
+    }
+
     /// Also of an event that it had before: see the module.
     async fn deliver(&self, scope: Scope, event: &Event) -> Result<()>;
 }
@@ -157,11 +162,13 @@ impl Kernel {
             if began.elapsed() >= TURN {
                 break;
             }
-            if consumer.wants(&event.event_type)
-                && let Err(error) = deliver(consumer, *scope, event).await
-            {
-                failed = Some((*scope, event.clone(), error));
-                break;
+            if consumer.wants(&event.event_type) {
+                // Without an answer nothing is sent and nothing passed over.
+                let withheld = consumer.withheld(*scope, event).await?.is_some();
+                if !withheld && let Err(error) = deliver(consumer, *scope, event).await {
+                    failed = Some((*scope, event.clone(), error));
+                    break;
+                }
             }
             pos = event.pos;
         }

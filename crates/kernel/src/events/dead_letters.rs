@@ -184,7 +184,10 @@ impl Kernel {
             })
             .await?;
         let Some((scope, letter)) = due else { return Ok(false) };
-        let delivered = deliver(consumer, scope, &letter.event).await;
+        let delivered = match consumer.withheld(scope, &letter.event).await? {
+            Some(why) => Err(why),
+            None => deliver(consumer, scope, &letter.event).await,
+        };
         let now = self.source.now();
         self.store
             .write(move |tx| -> Result<()> {

@@ -6,7 +6,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Mutex as Held, PoisonError},
+    sync::{Arc, Mutex as Held, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -258,7 +258,9 @@ impl Kernel {
         // A role that is not there, or not at that level, gives nothing.
         let rules: Vec<GroupRole> = rules.filter(|rule| rule.check(roles).is_ok()).collect();
         let bindings = self.store.read(move |tx| -> Result<_> { bindings_of(tx, &rules) }).await?;
-        identity.bindings = bindings.into();
+        // The account's own are nothing to the IAM: neither roles, nor teams, nor what is shared with it.
+        (identity.bindings, identity.teams, identity.held) =
+            (bindings.into(), Arc::default(), Arc::default());
         gateway.remember(claims, &identity, now);
         Ok(identity)
     }

@@ -199,8 +199,9 @@ impl Operation for Documents {
             let waits = items.get(pinned.document).is_some_and(|item| item.waits_for_review);
             if intent.planned.plan.steps.iter().any(|step| step.name == format!("{SUBMIT}{path}")) {
                 may(m, "submit")?;
-                let change =
-                    reviews::submit(m, (&document.kind, plural), &resource, number, &wanted.message)?;
+                let registry = &intent.kernel.registry;
+                let what = (&*document.kind, plural);
+                let change = reviews::submit(m, registry, what, &resource, number, &wanted.message)?;
                 let object = Object { kind: &document.kind, id: resource.id.uuid(), name };
                 m.audit(&object, &[change], Some(intent.job_id))?;
                 continue;

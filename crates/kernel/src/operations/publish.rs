@@ -106,7 +106,9 @@ fn ask(
             params![resource.id, revision],
             |row| row.get(0),
         )?;
-        known.may_publish(m.context, &spec)?;
+        if let Some((action, on)) = known.publishing_takes(&spec) {
+            objects::check(m.tx, &intent.kernel.registry, m.context, &action, &on)?;
+        }
     }
     let changes =
         publish_changes(m.tx, (resource.id, &resource.name), resource.published_number, revision, revision)?;
@@ -286,7 +288,7 @@ fn submit(
     let on = On::resource(kind, &resource.name);
     objects::check(m.tx, &intent.kernel.registry, m.context, &format!("{plural}.submit"), &on)?;
     let why = m.reason().to_owned();
-    let change = reviews::submit(m, (kind, plural), resource, revision, &why)?;
+    let change = reviews::submit(m, &intent.kernel.registry, (kind, plural), resource, revision, &why)?;
     let object = Object { kind, id: resource.id.uuid(), name: &resource.name };
     m.audit(&object, &[change], Some(intent.job_id))?;
     let input = PublishInput {

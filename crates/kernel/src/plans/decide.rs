@@ -15,14 +15,14 @@ use crate::{
     kernel::Kernel,
     mutation::{Act, Object, Subject},
     params,
-    reviews::only_people,
+    reviews::{authors, only_people},
 };
 
 impl Kernel {
     /// `hash`: of the plan that was seen.
     ///
     /// # Errors
-    /// `own_plan` (403) to its author, `persons_only` (403) to a service; `plan_hash_mismatch` (409) for another hash; `illegal_plan_move` (409) when the plan
+    /// `own_plan` (403) to its author, and to who answers for the service that is, `persons_only` (403) to a service; `plan_hash_mismatch` (409) for another hash; `illegal_plan_move` (409) when the plan
     /// is no longer open.
     pub async fn plan_approve(
         &self,
@@ -62,10 +62,10 @@ impl Kernel {
             if to == PlanState::Approved {
                 only_people(m.context)?;
             }
-            if to == PlanState::Approved && plan.created_by == m.context.principal.name {
+            if to == PlanState::Approved && authors::stands_for(m, &plan.created_by)? {
                 return Err(Error::forbidden(
                     "own_plan",
-                    "a plan is approved by somebody else than its author",
+                    "a plan is approved by somebody else than its author, and than those who answer for the service that made it",
                 ));
             }
             if let Some(hash) = hash.as_ref().filter(|hash| **hash != plan.hash) {

@@ -47,7 +47,17 @@ pub(crate) fn cut(
         params![resource_id, number - 1],
         |row| row.get(0),
     )?;
-    for from in [unpublished, source].into_iter().flatten() {
+    // What was not published may be in the working copy, also where a rollback was cut since.
+    let base: Option<i64> = match origin {
+        Origin::WorkingCopy => m.tx.opt(
+            "SELECT v.number FROM working_copy w JOIN revision v ON v.resource_id = w.resource_id AND v.number = w.base_revision
+             WHERE w.resource_id = $1 AND v.published_at IS NULL",
+            params![resource_id],
+            |row| row.get(0),
+        )?,
+        Origin::Apply | Origin::Rollback => None,
+    };
+    for from in [unpublished, base, source].into_iter().flatten() {
         m.tx.exec_later(
             "INSERT INTO revision_author (resource_id, number, name)
              SELECT resource_id, CAST($3 AS bigint), name FROM revision_author WHERE resource_id = $1 AND number = $2
@@ -64,8 +74,22 @@ pub(crate) fn cut(
             params![resource_id, number],
         )?;
     }
-    m.tx.exec_later("DELETE FROM draft_author WHERE resource_id = $1", params![resource_id])?;
+    // A rollback leaves the working copy as it is.
+    if origin != Origin::Rollback {
+        m.tx.exec_later("DELETE FROM draft_author WHERE resource_id = $1", params![resource_id])?;
+    }
     Ok(())
+}
+
+/// Whether the caller stands for the one of that name: is he, or one who answers for the service that he is.
+pub(crate) fn stands_for(m: &mut Mutation<'_, '_>, name: &str) -> Result<bool> {
+    let mut names: Vec<String> = m.tx.rows(
+        "SELECT s.name FROM service_person s JOIN principal p ON p.id = s.principal_id WHERE p.name = $1 AND p.kind = 'service'",
+        params![name.to_owned()],
+        |row| row.get(0),
+    )?;
+    names.push(name.to_owned());
+    Ok(acting(m)?.iter().any(|me| names.contains(me)))
 }
 
 /// The caller cut or submitted the revision.

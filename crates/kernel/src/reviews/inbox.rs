@@ -1,10 +1,11 @@
 //! What waits for somebody: revisions and plans that he may decide on, in every project of the tenant where he may, and his own that were
 //! decided.
 //!
-//! Four keyset reads of indexed rows, merged by id, which is the order in which they were submitted. Whether he may is asked once for
-//! each set of roles that he holds somewhere, not for each row.
+//! Four keyset reads of indexed rows, merged by id, which is the order in which they were submitted. What his roles alone decide is
+//! asked once for each set of roles that he holds somewhere; a row is asked about where what it is about decides: something that
+//! is his or shared with him, or that a policy of the project singles out.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use qd_core::{
     error::Result,
@@ -17,11 +18,17 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use crate::{
-    context::{PrincipalKind, Scope},
+    access::{
+        cedar::Verdict,
+        objects::{self, On},
+        sight::sifted,
+    },
+    context::{Context, PrincipalKind, RequestIds, Scope},
     credentials::Identity,
     kernel::Kernel,
     page::{Page, PageRequest},
     params,
+    policies::POLICY,
     query::Query,
     registry::Registry,
     store::{Json, Row, StoreResult, Tx},
@@ -83,16 +90,35 @@ pub struct InboxCounts {
 struct Reach {
     me: String,
     tenant: TenantId,
-    /// Projects by the kinds whose revisions he may decide on there.
+    registry: Arc<Registry>,
+    /// The caller in each project where anything may be his to see.
+    at: BTreeMap<ProjectId, Context>,
+    /// Projects by the kinds of which he may be one to decide on revisions there.
     reviews: BTreeMap<Vec<&'static str>, Vec<ProjectId>>,
+    /// Where he may be one to decide on plans.
     plans: Vec<ProjectId>,
-    /// Where he holds any role.
-    seen: Vec<ProjectId>,
     /// From which risk on the server wants a second person: 1 to 3, 9 for never.
     rank: i64,
     now: Timestamp,
     plurals: BTreeMap<String, &'static str>,
 }
+
+impl Reach {
+    fn may(&self, tx: &mut Tx<'_>, project: ProjectId, action: &str, on: &On) -> Result<bool> {
+        let Some(context) = self.at.get(&project) else { return Ok(false) };
+        objects::may(tx, &self.registry, context, action, on)
+    }
+
+    /// The same of the resource that the item is about.
+    fn may_to(&self, tx: &mut Tx<'_>, (project, item): &Found, verb: &str) -> Result<bool> {
+        let (Some(kind), Some(name)) = (&item.kind, &item.name) else { return Ok(false) };
+        let Some(plural) = self.plurals.get(kind) else { return Ok(false) };
+        self.may(tx, *project, &format!("{plural}.{verb}"), &On::resource(kind, name))
+    }
+}
+
+/// An item, and the project that it is in.
+type Found = (ProjectId, InboxItem);
 
 impl Kernel {
     /// Newest first.
@@ -125,24 +151,50 @@ impl Kernel {
         before: Option<Uuid>,
         fetch: i64,
     ) -> Result<Vec<InboxItem>> {
-        let (kernel, identity) = (self.clone(), identity.clone());
+        let reach = self.inbox_reach(identity, scope.tenant_id).await?;
         self.store
             .read(move |tx| -> Result<Vec<InboxItem>> {
-                let reach = kernel.inbox_reach(tx, &identity, scope.tenant_id)?;
-                let mut items = to_review(tx, &reach, before, fetch)?;
-                items.extend(to_approve(tx, &reach, before, fetch)?);
-                items.extend(own(tx, &reach, InboxWhat::Approved, before, fetch)?);
-                items.extend(own(tx, &reach, InboxWhat::Rejected, before, fetch)?);
-                Ok(items)
+                let mut found = to_review(tx, &reach, before, fetch)?;
+                found.extend(to_approve(tx, &reach, before, fetch)?);
+                found.extend(own(tx, &reach, InboxWhat::Approved, before, fetch)?);
+                found.extend(own(tx, &reach, InboxWhat::Rejected, before, fetch)?);
+                Ok(found.into_iter().map(|(_, item)| item).collect())
             })
             .await
     }
 
-    fn inbox_reach(&self, tx: &mut Tx<'_>, identity: &Identity, tenant: TenantId) -> Result<Reach> {
-        let projects: Vec<ProjectId> =
-            tx.rows("SELECT id FROM project WHERE tenant_id = $1 ORDER BY id", params![tenant], |row| {
-                row.get(0)
-            })?;
+    /// The caller at work in each project of the tenant in which he holds something, or policies may give him something.
+    pub(crate) async fn context_in_projects(
+        &self,
+        identity: &Identity,
+        tenant_id: TenantId,
+    ) -> Result<BTreeMap<ProjectId, Context>> {
+        let projects: Vec<(ProjectId, bool)> = self
+            .store
+            .read(move |tx| -> Result<_> {
+                Ok(tx.rows(
+                    "SELECT p.id, EXISTS (SELECT 1 FROM resource r WHERE r.project_id = p.id AND r.kind = $2
+                       AND r.state = 'active' AND r.published_number IS NOT NULL)
+                     FROM project p WHERE p.tenant_id = $1 ORDER BY p.id",
+                    params![tenant_id, POLICY],
+                    |row| Ok((row.get(0)?, row.get(1)?)),
+                )?)
+            })
+            .await?;
+        self.without_policies(projects.iter().filter(|(_, policies)| !policies).map(|(id, _)| *id));
+        let mut at = BTreeMap::new();
+        for (project_id, policies) in projects {
+            let scope = Scope { tenant_id, project_id };
+            let ids = RequestIds::own(self.source.uuid());
+            let context = self.context(identity, scope, ids, String::new()).await?;
+            if policies || !context.principal.roles.is_empty() || !context.principal.held.is_empty() {
+                at.insert(project_id, context);
+            }
+        }
+        Ok(at)
+    }
+
+    async fn inbox_reach(&self, identity: &Identity, tenant: TenantId) -> Result<Reach> {
         let rank = self.options.approval.map_or(9, |risk| match risk {
             Risk::Low => 1,
             Risk::Medium => 2,
@@ -151,34 +203,38 @@ impl Kernel {
         let mut reach = Reach {
             me: identity.name.clone(),
             tenant,
+            registry: self.registry.clone(),
+            at: self.context_in_projects(identity, tenant).await?,
             reviews: BTreeMap::new(),
             plans: vec![],
-            seen: vec![],
             rank,
             now: self.source.now(),
             plurals: plurals(&self.registry),
         };
-        // Roles that are held in many projects are asked about once.
-        let mut known: BTreeMap<Vec<String>, (Vec<&'static str>, bool)> = BTreeMap::new();
-        for project_id in projects {
-            let scope = Scope { tenant_id: tenant, project_id };
-            let principal = identity.principal(scope);
-            if principal.roles.is_empty() {
-                continue;
-            }
-            reach.seen.push(project_id);
-            let (kinds, plans) = known.entry(principal.roles.clone()).or_insert_with(|| {
-                let person = principal.kind == PrincipalKind::User;
-                let may = |action: &str| person && self.authority.allows(&principal, scope, action);
+        if identity.kind != PrincipalKind::User {
+            return Ok(reach);
+        }
+        // What is held in many projects is asked about once, but where a project has policies of its own.
+        let mut known: BTreeMap<(Vec<String>, bool), (Vec<&'static str>, bool)> = BTreeMap::new();
+        for (project_id, context) in &reach.at {
+            let Context { principal, authority, scope, .. } = context;
+            let asked = || {
+                let may = |action: &str| authority.verdict(principal, *scope, action) != Verdict::Deny;
                 let kinds = self.registry.kinds().map(|kind| kind.info());
                 let kinds = kinds.filter(|info| may(&format!("{}.review", info.plural)));
                 (kinds.map(|info| info.kind).collect(), may("plans.approve"))
-            });
+            };
+            let (kinds, plans): (Vec<&'static str>, bool) = if authority.has_rules() {
+                asked()
+            } else {
+                let held = (principal.roles.clone(), principal.held.is_empty());
+                known.entry(held).or_insert_with(asked).clone()
+            };
             if !kinds.is_empty() {
-                reach.reviews.entry(kinds.clone()).or_default().push(project_id);
+                reach.reviews.entry(kinds).or_default().push(*project_id);
             }
-            if *plans {
-                reach.plans.push(project_id);
+            if plans {
+                reach.plans.push(*project_id);
             }
         }
         Ok(reach)
@@ -193,75 +249,94 @@ const RANK: &str = "CASE p.risk WHEN 'low' THEN 1 WHEN 'medium' THEN 2 ELSE 3 EN
 
 const OF_REVIEW: &str =
     "SELECT v.id, j.name, v.kind, r.name, v.number, v.submitted_by, v.submitted_at, v.message,
-  v.decided_by, v.decided_at, v.decision, v.plan_id
+  v.decided_by, v.decided_at, v.decision, v.plan_id, v.project_id
   FROM review v JOIN project j ON j.id = v.project_id JOIN resource r ON r.id = v.resource_id";
 
-fn to_review(tx: &mut Tx<'_>, reach: &Reach, before: Option<Uuid>, fetch: i64) -> Result<Vec<InboxItem>> {
+fn to_review(tx: &mut Tx<'_>, reach: &Reach, before: Option<Uuid>, fetch: i64) -> Result<Vec<Found>> {
     if reach.reviews.is_empty() {
         return Ok(vec![]);
     }
-    let mut query = Query::new(&format!(
-        "{OF_REVIEW} JOIN revision w ON w.resource_id = v.resource_id AND w.number = v.number
-         WHERE v.state = 'open' AND r.state = 'active'"
-    ));
-    query.push(" AND w.created_by <> ?", reach.me.clone());
-    query.push(
-        " AND NOT EXISTS (SELECT 1 FROM revision_author a
-             WHERE a.resource_id = v.resource_id AND a.number = v.number AND a.name = ?)",
-        reach.me.clone(),
-    );
-    query.text(" AND (");
-    for (place, (kinds, projects)) in reach.reviews.iter().enumerate() {
-        query.text(if place == 0 { "(" } else { " OR (" });
-        one_of(&mut query, "v.project_id", projects);
-        query.text(" AND ");
-        one_of(&mut query, "v.kind", &kinds.iter().map(|kind| (*kind).to_owned()).collect::<Vec<_>>());
+    let read = |tx: &mut Tx<'_>, before: Option<Uuid>| -> Result<Vec<Found>> {
+        let mut query = Query::new(&format!(
+            "{OF_REVIEW} JOIN revision w ON w.resource_id = v.resource_id AND w.number = v.number
+             WHERE v.state = 'open' AND r.state = 'active'"
+        ));
+        query.push(" AND w.created_by <> ?", reach.me.clone());
+        query.push(
+            " AND NOT EXISTS (SELECT 1 FROM revision_author a
+                 WHERE a.resource_id = v.resource_id AND a.number = v.number AND a.name = ?)",
+            reach.me.clone(),
+        );
+        query.text(" AND (");
+        for (place, (kinds, projects)) in reach.reviews.iter().enumerate() {
+            query.text(if place == 0 { "(" } else { " OR (" });
+            one_of(&mut query, "v.project_id", projects);
+            query.text(" AND ");
+            one_of(&mut query, "v.kind", &kinds.iter().map(|kind| (*kind).to_owned()).collect::<Vec<_>>());
+            query.text(")");
+        }
         query.text(")");
-    }
-    query.text(")");
-    if let Some(before) = before {
-        query.push(" AND v.id < ?", before);
-    }
-    query.text(" ORDER BY v.id DESC").limit(fetch);
-    Ok(query.rows(tx, |row| review_item(row, InboxWhat::Review, reach))?)
+        if let Some(before) = before {
+            query.push(" AND v.id < ?", before);
+        }
+        query.text(" ORDER BY v.id DESC").limit(fetch);
+        Ok(query.rows(tx, |row| review_item(row, InboxWhat::Review, reach))?)
+    };
+    let keep = |tx: &mut Tx<'_>, found: &Found| reach.may_to(tx, found, "review");
+    sifted(tx, (fetch, before), read, |(_, item)| item.id, keep)
 }
 
-fn to_approve(tx: &mut Tx<'_>, reach: &Reach, before: Option<Uuid>, fetch: i64) -> Result<Vec<InboxItem>> {
+fn to_approve(tx: &mut Tx<'_>, reach: &Reach, before: Option<Uuid>, fetch: i64) -> Result<Vec<Found>> {
     if reach.plans.is_empty() {
         return Ok(vec![]);
     }
-    let mut query = Query::new(
-        "SELECT p.id, j.name, p.body, p.created_by, p.created_at, p.reason
-         FROM plan p JOIN project j ON j.id = p.project_id WHERE p.state = 'open' AND ",
-    );
-    one_of(&mut query, "p.project_id", &reach.plans);
-    query.push(" AND p.expires_at > ?", reach.now).push(" AND p.created_by <> ?", reach.me.clone());
-    query.push(&format!(" AND ({RANK} >= CAST(? AS bigint)"), reach.rank);
-    query.text(&format!(
-        " OR {RANK} >= CASE j.approval_from WHEN 'low' THEN 1 WHEN 'medium' THEN 2 WHEN 'high' THEN 3 ELSE 9 END)"
-    ));
-    if let Some(before) = before {
-        query.push(" AND p.id < ?", before);
-    }
-    query.text(" ORDER BY p.id DESC").limit(fetch);
-    Ok(query.rows(tx, |row| {
-        let Json(plan): Json<Plan> = row.get(2)?;
-        let id: Uuid = row.get(0)?;
-        Ok(InboxItem {
-            id,
-            what: InboxWhat::Plan,
-            project: row.get(1)?,
-            target: plan.steps.first().map_or_else(|| plan.operation.clone(), |step| step.target.clone()),
-            kind: None,
-            name: None,
-            revision: None,
-            plan_id: Some(id.into()),
-            risk: Some(plan.risk()),
-            by: row.get(3)?,
-            at: row.get(4)?,
-            message: row.get(5)?,
-        })
-    })?)
+    let read = |tx: &mut Tx<'_>, before: Option<Uuid>| -> Result<Vec<Found>> {
+        let mut query = Query::new(
+            "SELECT p.id, j.name, p.body, p.created_by, p.created_at, p.reason, p.project_id
+             FROM plan p JOIN project j ON j.id = p.project_id WHERE p.state = 'open' AND ",
+        );
+        one_of(&mut query, "p.project_id", &reach.plans);
+        query.push(" AND p.expires_at > ?", reach.now).push(" AND p.created_by <> ?", reach.me.clone());
+        query.push(
+            " AND NOT EXISTS (SELECT 1 FROM service_person a JOIN principal s ON s.id = a.principal_id
+                 WHERE s.name = p.created_by AND s.kind = 'service' AND a.name = ?)",
+            reach.me.clone(),
+        );
+        query.push(&format!(" AND ({RANK} >= CAST(? AS bigint)"), reach.rank);
+        query.text(&format!(
+            " OR {RANK} >= CASE j.approval_from WHEN 'low' THEN 1 WHEN 'medium' THEN 2 WHEN 'high' THEN 3 ELSE 9 END)"
+        ));
+        if let Some(before) = before {
+            query.push(" AND p.id < ?", before);
+        }
+        query.text(" ORDER BY p.id DESC").limit(fetch);
+        Ok(query.rows(tx, plan_item)?)
+    };
+    let keep = |tx: &mut Tx<'_>, (project, item): &Found| -> Result<bool> {
+        let Some(id) = item.plan_id else { return Ok(false) };
+        reach.may(tx, *project, "plans.approve", &On::Plan(id))
+    };
+    sifted(tx, (fetch, before), read, |(_, item)| item.id, keep)
+}
+
+fn plan_item(row: &Row<'_>) -> StoreResult<Found> {
+    let Json(plan): Json<Plan> = row.get(2)?;
+    let id: Uuid = row.get(0)?;
+    let item = InboxItem {
+        id,
+        what: InboxWhat::Plan,
+        project: row.get(1)?,
+        target: plan.steps.first().map_or_else(|| plan.operation.clone(), |step| step.target.clone()),
+        kind: None,
+        name: None,
+        revision: None,
+        plan_id: Some(id.into()),
+        risk: Some(plan.risk()),
+        by: row.get(3)?,
+        at: row.get(4)?,
+        message: row.get(5)?,
+    };
+    Ok((row.get(6)?, item))
 }
 
 /// Of those that the caller submitted.
@@ -271,23 +346,28 @@ fn own(
     what: InboxWhat,
     before: Option<Uuid>,
     fetch: i64,
-) -> Result<Vec<InboxItem>> {
-    if reach.seen.is_empty() {
+) -> Result<Vec<Found>> {
+    if reach.at.is_empty() {
         return Ok(vec![]);
     }
-    let mut query = Query::new(&format!("{OF_REVIEW} WHERE"));
-    query.push(" v.tenant_id = ?", reach.tenant).push(" AND v.submitted_by = ?", reach.me.clone());
-    query.text(match what {
-        InboxWhat::Approved => " AND v.state = 'approved' AND ",
-        _ => " AND v.state = 'rejected' AND r.last_revision = v.number AND ",
-    });
-    one_of(&mut query, "v.project_id", &reach.seen);
-    query.text(" AND r.state = 'active'");
-    if let Some(before) = before {
-        query.push(" AND v.id < ?", before);
-    }
-    query.text(" ORDER BY v.id DESC").limit(fetch);
-    Ok(query.rows(tx, |row| review_item(row, what, reach))?)
+    let seen: Vec<ProjectId> = reach.at.keys().copied().collect();
+    let read = |tx: &mut Tx<'_>, before: Option<Uuid>| -> Result<Vec<Found>> {
+        let mut query = Query::new(&format!("{OF_REVIEW} WHERE"));
+        query.push(" v.tenant_id = ?", reach.tenant).push(" AND v.submitted_by = ?", reach.me.clone());
+        query.text(match what {
+            InboxWhat::Approved => " AND v.state = 'approved' AND ",
+            _ => " AND v.state = 'rejected' AND r.last_revision = v.number AND ",
+        });
+        one_of(&mut query, "v.project_id", &seen);
+        query.text(" AND r.state = 'active'");
+        if let Some(before) = before {
+            query.push(" AND v.id < ?", before);
+        }
+        query.text(" ORDER BY v.id DESC").limit(fetch);
+        Ok(query.rows(tx, |row| review_item(row, what, reach))?)
+    };
+    let keep = |tx: &mut Tx<'_>, found: &Found| reach.may_to(tx, found, "read");
+    sifted(tx, (fetch, before), read, |(_, item)| item.id, keep)
 }
 
 fn one_of<T: crate::store::Param + Clone + Send + 'static>(query: &mut Query, column: &str, values: &[T]) {
@@ -298,7 +378,7 @@ fn one_of<T: crate::store::Param + Clone + Send + 'static>(query: &mut Query, co
     query.text(")");
 }
 
-fn review_item(row: &Row<'_>, what: InboxWhat, reach: &Reach) -> StoreResult<InboxItem> {
+fn review_item(row: &Row<'_>, what: InboxWhat, reach: &Reach) -> StoreResult<Found> {
     let (kind, name): (String, String) = (row.get(2)?, row.get(3)?);
     let plural = reach.plurals.get(&kind).copied().unwrap_or("resources");
     let (by, at, message): (String, Timestamp, String) = match what {
@@ -309,7 +389,7 @@ fn review_item(row: &Row<'_>, what: InboxWhat, reach: &Reach) -> StoreResult<Inb
         }
         InboxWhat::Review | InboxWhat::Plan => (row.get(5)?, row.get(6)?, row.get(7)?),
     };
-    Ok(InboxItem {
+    let item = InboxItem {
         id: row.get(0)?,
         what,
         project: row.get(1)?,
@@ -322,5 +402,6 @@ fn review_item(row: &Row<'_>, what: InboxWhat, reach: &Reach) -> StoreResult<Inb
         by,
         at,
         message,
-    })
+    };
+    Ok((row.get(12)?, item))
 }

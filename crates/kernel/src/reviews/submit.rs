@@ -17,6 +17,7 @@ use crate::{
     kind::Kind,
     mutation::{Act, Mutation, Object},
     notifications, params,
+    registry::Registry,
     resources::{self, Locked},
     revisions::{Revision, no_revision, require_active},
 };
@@ -35,6 +36,7 @@ impl Kernel {
         message: String,
     ) -> Result<Revision> {
         let (kind_name, plural, wanted) = (kind.info().kind, kind.info().plural, name.to_owned());
+        let registry = self.registry.clone();
         self.mutate(
             context,
             Act::new(plural, "submit").because(message).on(On::resource(kind_name, name)),
@@ -42,7 +44,7 @@ impl Kernel {
                 let resource = resources::lock(m.tx, m.context.scope, kind_name, &wanted)?;
                 require_active(resource.state, &resource.name)?;
                 let message = m.reason().to_owned();
-                let change = submit(m, (kind_name, plural), &resource, number, &message)?;
+                let change = submit(m, &registry, (kind_name, plural), &resource, number, &message)?;
                 m.audit(
                     &Object { kind: kind_name, id: resource.id.uuid(), name: &resource.name },
                     &[change],
@@ -120,6 +122,7 @@ impl Kernel {
 /// Puts a draft of a locked resource into review; the record is the caller's.
 pub(crate) fn submit(
     m: &mut Mutation<'_, '_>,
+    registry: &Registry,
     (kind, plural): (&str, &str),
     resource: &Locked,
     number: i64,
@@ -147,7 +150,8 @@ pub(crate) fn submit(
     authors::submitted(m, resource.id, number)?;
     let change = move_to(m, resource.id, number, state, RevisionState::InReview)?;
     let authors = authors::of(m.tx, resource.id, number)?;
-    let mut reviewers = notifications::who_may(m, &format!("{plural}.review"))?;
+    let on = On::resource(kind, &resource.name);
+    let mut reviewers = notifications::who_may(m, registry, &format!("{plural}.review"), &on)?;
     reviewers.retain(|name| !authors.contains(name));
     tell(m, (kind, resource), number, reviewers, "revision.submitted", message)?;
     let data = json!({ "revision": number, "message": message });

@@ -19,7 +19,6 @@ use super::{
     times::Times,
 };
 use crate::{
-    access::{self, bindings},
     audit::{self, NewRecord},
     context::{Context, Scope},
     kernel::Kernel,
@@ -155,8 +154,7 @@ impl Kernel {
             schedule.scope,
             schedule.id,
             &schedule.name,
-            (schedule.publisher_name.clone(), self.schedule_roles(schedule).await?),
-            self.authority.clone(),
+            schedule.publisher_name.clone(),
             self.source.uuid().to_string(),
         );
         let (due, missed) = match decision {
@@ -217,7 +215,11 @@ impl Kernel {
         let (cron, zone) = (&spec.cron, &spec.time_zone);
         request.act =
             request.act.because(format!("{PLURAL}/{}: {cron:?} in {zone}, due at {due}", schedule.name));
-        access::check(context, &request.act.action).map_err(|error| {
+        let asking = self.schedule_publisher(schedule, context).await?;
+        self.permit(&asking, &request.act.action, request.act.on.clone()).await.map_err(|error| {
+            if error.kind != ErrorKind::Forbidden {
+                return error;
+            }
             let who = schedule.publisher_name.as_deref().unwrap_or("somebody who is not known");
             Error::forbidden(
                 error.code,
@@ -229,7 +231,7 @@ impl Kernel {
         self.preflighted(context, &*operation, &request.input, |preflight| {
             let (kernel, operation, input) = (self.clone(), operation.clone(), request.input.clone());
             let schedule = schedule.held();
-            self.mutate(context, request.act.clone(), move |m| {
+            self.mutate_for(context, &asking, request.act.clone(), move |m| {
                 let scope = m.context.scope;
                 // Before the cursor: what it looks at is locked first, as by whoever publishes both.
                 let planned = kernel.plan_in(m.tx, scope, &*operation, &input, &preflight, true)?;
@@ -300,20 +302,14 @@ impl Kernel {
         .await
     }
 
-    /// What the one who published it holds here now; nothing where he is suspended.
-    async fn schedule_roles(&self, schedule: &Due) -> Result<Vec<String>> {
-        let (publisher, scope) = (schedule.publisher, schedule.scope);
-        self.store
-            .read(move |tx| -> Result<Vec<String>> {
-                let active: Option<PrincipalId> = tx.opt(
-                    "SELECT id FROM principal WHERE id = $1 AND state = 'active'",
-                    params![publisher],
-                    |row| row.get(0),
-                )?;
-                let held = active.map(|id| bindings::of(tx, id)).transpose()?;
-                Ok(bindings::roles_in(&held.unwrap_or_default(), scope))
-            })
-            .await
+    /// Who published it, as he is here now; where he is suspended or not known the schedule itself, which may do nothing.
+    async fn schedule_publisher(&self, schedule: &Due, context: &Context) -> Result<Context> {
+        let publisher =
+            self.context_of(schedule.publisher, schedule.scope, context.ids.clone(), &context.source).await?;
+        Ok(publisher.map_or_else(
+            || context.clone(),
+            |publisher| Context { denials: context.denials.clone(), ..publisher },
+        ))
     }
 
     /// The reference of the run that the schedule started last, while it is active.

@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 
 use super::{PLURAL, SCHEDULE, ScheduleStatus, run_action, spec::ScheduleSpec, status, times::Times};
 use crate::{
-    access,
-    context::{Context, Scope},
+    access::objects::On,
+    context::Scope,
     kernel::Kernel,
     kind::{Kind, KindInfo, KindScope, SpecView},
     mutation::Mutation,
@@ -94,9 +94,10 @@ impl Kind for Schedules {
     }
 
     /// Who publishes a schedule starts what it starts.
-    fn may_publish(&self, context: &Context, spec: &Value) -> Result<()> {
-        let kind = spec["target"]["kind"].as_str().and_then(|kind| self.target(kind));
-        kind.map_or(Ok(()), |kind| access::check(context, &run_action(&**kind)))
+    fn publishing_takes(&self, spec: &Value) -> Option<(String, On)> {
+        let (kind, name) = (spec["target"]["kind"].as_str()?, spec["target"]["name"].as_str()?);
+        let target = self.target(kind)?;
+        Some((run_action(&**target), On::resource(target.info().kind, name)))
     }
 
     /// A published schedule counts from that moment on: what was due before it is nobody's.

@@ -89,7 +89,7 @@ pub(super) fn of(tx: &mut Tx<'_>, project: ProjectId, paths: &[String]) -> Resul
     let mut all: Vec<&dyn Param> = vec![&project];
     all.extend(args);
     let sql = format!(
-        "SELECT f.path, r.kind, r.name, f.revision, f.pointer, f.version FROM secret_reference f
+        "SELECT f.path, r.kind, r.name, f.revision, f.pointer, f.version, r.id FROM secret_reference f
          JOIN resource r ON r.id = f.resource_id AND r.published_number = f.revision AND r.state = 'active'
          WHERE f.project_id = $1 AND f.path IN ({list}) ORDER BY f.path, r.kind, r.name, f.pointer"
     );
@@ -100,6 +100,7 @@ pub(super) fn of(tx: &mut Tx<'_>, project: ProjectId, paths: &[String]) -> Resul
             revision: row.get(3)?,
             pointer: row.get(4)?,
             version: row.get(5)?,
+            resource_id: row.get(6)?,
         };
         Ok((row.get(0)?, referrer))
     })?)

@@ -14,8 +14,8 @@ use serde_json::Value;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::{Sender, SubscriptionSpec, consumer_name};
-use crate::{context::Scope, kernel::Kernel};
+use super::{PLURAL, Sender, SubscriptionSpec, consumer_name};
+use crate::{context::Scope, kernel::Kernel, params};
 
 /// A subscription that was published is served after this time at the latest.
 const LOOK: Duration = Duration::from_secs(2);
@@ -32,7 +32,12 @@ impl Kernel {
         let mut served: HashMap<ResourceId, Served> = HashMap::new();
         loop {
             match self.subscriptions_published().await {
-                Ok(published) => self.subscriptions_serve(&mut served, published, &stop).await,
+                Ok(published) => {
+                    self.subscriptions_serve(&mut served, published, &stop).await;
+                    if let Err(error) = self.subscriptions_forget().await {
+                        tracing::warn!(%error, "forget where subscriptions were: will try again");
+                    }
+                }
                 Err(error) => tracing::warn!(%error, "look for subscriptions: will try again"),
             }
             tokio::select! {
@@ -74,6 +79,45 @@ impl Kernel {
                 Served { revision, stop, task }
             });
         }
+    }
+
+    /// Forgets the places of those that are no longer published, or no longer there: one that comes back begins with what happens
+    /// from then on.
+    async fn subscriptions_forget(&self) -> Result<()> {
+        let gone = self
+            .store
+            .read(|tx| -> Result<Vec<(String, ResourceId)>> {
+                let sql = format!("SELECT name FROM consumer WHERE name LIKE '{PLURAL}/%'");
+                let names: Vec<String> = tx.rows(&sql, &[], |row| row.get(0))?;
+                let mut gone = vec![];
+                for name in names {
+                    let Some(id) = name.rsplit('/').next().and_then(|id| id.parse().ok()) else { continue };
+                    gone.push((name, id));
+                }
+                let published: HashSet<ResourceId> = tx
+                    .rows(
+                        "SELECT id FROM resource WHERE kind = 'Subscription' AND state = 'active' AND published_number IS NOT NULL",
+                        &[],
+                        |row| row.get(0),
+                    )?
+                    .into_iter()
+                    .collect();
+                gone.retain(|(_, id)| !published.contains(id));
+                Ok(gone)
+            })
+            .await?;
+        for (name, id) in gone {
+            self.store
+                .write(move |tx| -> Result<u64> {
+                    Ok(tx.exec(
+                        "DELETE FROM consumer WHERE name = $1 AND NOT EXISTS (SELECT 1 FROM resource r
+                           WHERE r.id = $2 AND r.state = 'active' AND r.published_number IS NOT NULL)",
+                        params![name, id],
+                    )?)
+                })
+                .await?;
+        }
+        Ok(())
     }
 
     async fn subscriptions_published(&self) -> Result<Vec<Sender>> {

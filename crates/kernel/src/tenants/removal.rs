@@ -67,6 +67,7 @@ const TABLES: &[Table] = &[
     table("dead_letter", &["id"], Of::Project),
     table("schedule_firing", &["resource_id", "due_at"], Of::Resource),
     table("schedule", &["resource_id"], Of::Resource),
+    table("subscription", &["resource_id"], Of::Resource),
     table("run_slot", &["key", "run_id"], Of::Run),
     table("run_chart", &["run_id", "attempt", "stage"], Of::Run),
     table("run_log", &["run_id", "first_line"], Of::Run),

@@ -12,9 +12,9 @@ use qd_kernel::credentials::accounts::NewUser;
 use qd_kernel::notifications::Notification;
 use qd_kernel::page::PageRequest;
 use qd_kernel::reviews::NewComment;
-use qd_testkit::kernel::foreign_scope;
-use qd_testkit::sample::document;
-use qd_testkit::{ManualClock, TestKernel, both_stores};
+use qd_testkit::kernel::{foreign_scope, key};
+use qd_testkit::sample::{document, document_of};
+use qd_testkit::{ManualClock, TestKernel, both_stores, eventually};
 use serde_json::json;
 
 async fn person(t: &TestKernel, name: &str, role: Option<&str>) {
@@ -58,6 +58,31 @@ async fn what(t: &TestKernel, name: &str) -> Vec<String> {
 }
 
 both_stores! {
+    /// Told: whom a policy or what they hold lets review. Shown: what one may still read.
+    async fn who_is_told_and_shown_is_who_may(db: TestDatabase) {
+        let t = TestKernel::start(&db).await;
+        for (name, role) in [("ann", TENANT_ADMIN), ("bob", TENANT_ADMIN), ("olga", VIEWER), ("vera", VIEWER)] {
+            person(&t, name, Some(role)).await;
+        }
+        let ann = Context { authority: t.kernel.authority.clone(), ..t.context_as("ann", PLATFORM_ADMIN) };
+        let mut owned = document("one", json!({}));
+        owned.metadata.owners = vec!["olga".into()];
+        t.kernel.apply(&ann, vec![owned], String::new(), None).await.unwrap();
+        t.kernel.revision_submit(&ann, &*t.sample(), "one", 1, "please".into()).await.unwrap();
+        for (name, expected) in [("bob", 1), ("olga", 1), ("vera", 0)] {
+            assert_eq!(told(&t, name, true).await.len(), expected, "{name}");
+        }
+        let nobody = Identity { bindings: [].into(), ..identity(&t, "bob") };
+        let shown = t.kernel.notification_list(&nobody, t.scope, true, PageRequest::first(5)).await.unwrap();
+        assert!(shown.items.is_empty(), "the role is gone, and so is what it showed");
+        let text = "forbid (principal == User::\"bob\", action in Action::\"read\", resource is Resource) when { resource.name == \"one\" };";
+        let documents = vec![document_of("Policy", "secret", json!({ "cedar": text }))];
+        let (_, job) = t.kernel.apply(&t.context(), documents, String::new(), Some(key())).await.unwrap();
+        t.job_ended(job.unwrap().id).await;
+        eventually("it is in force", async || told(&t, "bob", false).await.is_empty().then_some(())).await;
+        assert_eq!(told(&t, "olga", false).await.len(), 1);
+    }
+
     async fn those_are_told_whom_it_concerns(db: TestDatabase) {
         let clock = ManualClock::new(1);
         let t = TestKernel::build().clock(&clock).idle().on(&db).await;

@@ -5,6 +5,8 @@ use qd_core::plan::{GateState, Risk};
 use qd_core::state::{JobState, PlanState, RunState};
 use qd_kernel::access::{PLATFORM_ADMIN, VIEWER};
 use qd_kernel::apply::apply_request;
+use qd_kernel::context::{Context, PrincipalKind, Scope};
+use qd_kernel::credentials::accounts::NewUser;
 use qd_kernel::page::PageRequest;
 use qd_kernel::plans::PlanFilter;
 use qd_kernel::revisions::{publish_request, rollback_request};
@@ -140,6 +142,26 @@ both_stores! {
         let refused = t.kernel.plan_apply(&t.context(), plan.id, key()).await.unwrap_err();
         assert_eq!(refused.code, "plan_rejected");
         assert!(refused.detail.contains("second rejected this plan: not now"));
+    }
+
+    async fn a_second_person_is_not_who_answers_for_the_service_that_made_the_plan(db: TestDatabase) {
+        let t = TestKernel::build().approval(Risk::Medium).on(&db).await;
+        let ann = t.context_as("ann", PLATFORM_ADMIN);
+        let at_platform = Context { scope: Scope::PLATFORM, ..ann.clone() };
+        let robot = NewUser { name: "robot".into(), display_name: String::new(), service: true, password_hash: None };
+        let robot = t.kernel.user_create(&at_platform, robot).await.unwrap().0;
+        let mut acting = t.context_as("robot", PLATFORM_ADMIN);
+        (acting.principal.id, acting.principal.kind) = (robot.id, PrincipalKind::Service);
+        revised(&t, "one", 1).await;
+        let request = publish_request(&*t.sample(), "one", None, String::new());
+        let plan = t.kernel.plan_create(&acting, request).await.unwrap();
+        let own = t.kernel.plan_approve(&ann, plan.id, plan.hash.clone(), String::new()).await.unwrap_err();
+        assert_eq!((own.kind, own.code), (ErrorKind::Forbidden, "own_plan"));
+        let on_behalf = Context { on_behalf_of: Some("ann".into()), ..t.context_as("gate", PLATFORM_ADMIN) };
+        let own = t.kernel.plan_approve(&on_behalf, plan.id, plan.hash.clone(), String::new()).await.unwrap_err();
+        assert_eq!(own.code, "own_plan");
+        let bob = t.context_as("bob", PLATFORM_ADMIN);
+        t.kernel.plan_approve(&bob, plan.id, plan.hash, String::new()).await.unwrap();
     }
 
     async fn a_plan_expires(db: TestDatabase) {

@@ -1,6 +1,7 @@
 //! Policies of a project: checked when they are written, in force soon after, never beyond it, and asked what they would change.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use qd_core::document::Document;
 use qd_core::error::{Error, Result};
@@ -15,7 +16,7 @@ use qd_kernel::credentials::TokenRequest;
 use qd_kernel::credentials::accounts::NewUser;
 use qd_kernel::params;
 use qd_testkit::kernel::key;
-use qd_testkit::{TestKernel, both_stores, eventually};
+use qd_testkit::{ManualClock, TestKernel, both_stores, eventually};
 use serde_json::{Value, json};
 
 fn code<T>(answer: Result<T, Error>) -> &'static str {
@@ -176,6 +177,26 @@ both_stores! {
         assert_eq!(code(t.kernel.revision_create(&context, &*sample, "lab", String::new()).await), "action_denied");
     }
 
+    async fn a_policy_about_those_who_hold_a_resource_is_about_that_resource(db: TestDatabase) {
+        let t = TestKernel::start(&db).await;
+        robot(&t, "dev", Some(TENANT_ADMIN)).await;
+        let sample = |name: &str| of_kind("Sample", json!({ "name": name }), json!({}));
+        publish(&t, vec![sample("one"), sample("two")]).await;
+        t.kernel.resource_share(&t.context(), &*t.sample(), "one", "dev", Share::Operator).await.unwrap();
+        let dev = t.kernel.identity_named("dev").await.unwrap();
+        assert!(may(&t, &dev, "samples.publish", "one").await);
+        publish(&t, vec![policy("held", "forbid (principal in Share::\"operator\", action == Action::\"samples.publish\", resource);")]).await;
+        until(&t, &dev, "samples.publish", "one", false).await;
+        assert!(may(&t, &dev, "samples.publish", "two").await && may(&t, &dev, "samples.run", "one").await);
+        let asked = "forbid (principal, action == Action::\"samples.run\", resource) when { principal in Share::\"operator\" };";
+        publish(&t, vec![policy("held", asked)]).await;
+        until(&t, &dev, "samples.run", "one", false).await;
+        assert!(may(&t, &dev, "samples.run", "two").await && may(&t, &dev, "samples.publish", "one").await);
+        let context = at(&t, &dev, t.scope).await;
+        let job = t.kernel.run_start(&context, &*t.sample(), "one", json!({}), None, key()).await;
+        assert_eq!(code(job), "action_denied");
+    }
+
     async fn what_would_change_is_told_before_it_does(db: TestDatabase) {
         let t = TestKernel::start(&db).await;
         robot(&t, "dev", Some(PIPELINE_DEV)).await;
@@ -199,7 +220,8 @@ both_stores! {
     }
 
     async fn a_set_that_cannot_be_read_denies_and_says_so(db: TestDatabase) {
-        let t = TestKernel::start(&db).await;
+        let clock = ManualClock::new(1);
+        let t = TestKernel::build().clock(&clock).on(&db).await;
         publish(&t, vec![policy("one", "permit (principal, action == Action::\"samples.run\", resource);")]).await;
         let owner = t.kernel.identity_named("owner").await.unwrap();
         assert_eq!(t.kernel.policies_broken(), [""; 0]);
@@ -209,12 +231,15 @@ both_stores! {
         });
         spoilt.await.unwrap();
         let denied = async || {
+            clock.advance(Duration::from_secs(1));
             let context = at(&t, &owner, t.scope).await;
             (!context.authority.allows(&context.principal, t.scope, "samples.read")).then_some(context)
         };
         let context = eventually("the set is found broken", denied).await;
         assert!(context.authority.allows(&context.principal, t.scope, "policies.publish"), "it can be put right");
         assert!(t.kernel.policies_broken()[0].contains("policies/one cannot be read"), "{:?}", t.kernel.policies_broken());
+        clock.advance(Duration::from_mins(2));
+        assert_eq!(t.kernel.policies_broken(), [""; 0], "nobody has asked for a while: it may be put right, or gone");
     }
 
     async fn a_share_counts_for_a_team_and_no_policy_of_another_project(db: TestDatabase) {

@@ -5,6 +5,7 @@ use qd_core::error::{Error, ErrorKind, Result};
 use qd_core::state::{JobState, RevisionState};
 use qd_kernel::access::bindings::Binding;
 use qd_kernel::access::matrix::Level;
+use qd_kernel::access::sharing::{Held, Share};
 use qd_kernel::access::{PLATFORM_ADMIN, TENANT_ADMIN, VIEWER};
 use qd_kernel::apply::apply_request;
 use qd_kernel::context::{Context, PrincipalKind, Scope};
@@ -15,8 +16,8 @@ use qd_kernel::reviews::{ApprovalFrom, InboxWhat, NewComment, ReviewMode, Review
 use qd_kernel::revisions::{Revision, publish_request};
 use qd_kernel::tenants::admin::{Patch, ProjectInfo};
 use qd_testkit::kernel::key;
-use qd_testkit::sample::{SAMPLE, document};
-use qd_testkit::{ManualClock, TestKernel, both_stores};
+use qd_testkit::sample::{SAMPLE, document, document_of};
+use qd_testkit::{ManualClock, TestKernel, both_stores, eventually};
 use serde_json::json;
 
 fn code<T>(answer: Result<T, Error>) -> &'static str {
@@ -131,6 +132,45 @@ both_stores! {
         approve(&t, "bob", n).await.unwrap();
     }
 
+    /// A rollback leaves the working copy, and with it whoever wrote what is in it.
+    async fn a_rollback_in_between_makes_nobody_a_stranger_to_his_own_content(db: TestDatabase) {
+        let (t, n) = with_draft(&db).await;
+        let as_one = |name: &str| t.context_as(name, PLATFORM_ADMIN);
+        let rolled_back = async || {
+            let back = t.kernel.revision_rollback(&as_one("bob"), &*t.sample(), "one", 1, "as it was".into(), key()).await;
+            t.job_ended(back.unwrap().id).await;
+            let newest = t.kernel.resource_get(t.scope, SAMPLE, "one").await.unwrap().latest_revision.unwrap().number;
+            approve(&t, "dave", newest).await.unwrap();
+            assert_eq!(t.job_ended(publish(&t, Some(newest)).await.unwrap().id).await.state, JobState::Succeeded);
+        };
+        let put = async |name: &str, count: i64| {
+            let copy = t.kernel.working_copy_get(t.scope, SAMPLE, "one").await.unwrap();
+            let spec = json!({ "count": count });
+            t.kernel.working_copy_put(&as_one(name), &*t.sample(), "one", copy.version, spec).await.unwrap();
+        };
+        let cut = async |name: &str| {
+            let cut = t.kernel.revision_create(&as_one(name), &*t.sample(), "one", String::new()).await;
+            let number = cut.unwrap().summary.number;
+            submit(&t, name, number).await.unwrap();
+            number
+        };
+        // What Ann cut is rejected, and Carol goes on from it.
+        submit(&t, "ann", n).await.unwrap();
+        t.kernel.revision_reject(&as_one("bob"), &*t.sample(), "one", n, "no".into()).await.unwrap();
+        rolled_back().await;
+        put("carol", 7).await;
+        let of_both = cut("carol").await;
+        assert_eq!(code(approve(&t, "ann", of_both).await), "own_revision");
+        approve(&t, "bob", of_both).await.unwrap();
+        assert_eq!(t.job_ended(publish(&t, Some(of_both)).await.unwrap().id).await.state, JobState::Succeeded);
+        // What Ann wrote nobody had cut before.
+        put("ann", 8).await;
+        rolled_back().await;
+        let anns = cut("carol").await;
+        assert_eq!(code(approve(&t, "ann", anns).await), "own_revision");
+        approve(&t, "bob", anns).await.unwrap();
+    }
+
     async fn a_service_counts_as_those_who_answer_for_it(db: TestDatabase) {
         let t = TestKernel::start(&db).await;
         let platform = Context { scope: Scope::PLATFORM, ..t.context_as("ann", PLATFORM_ADMIN) };
@@ -221,6 +261,8 @@ both_stores! {
         let seen = t.kernel.review_get(&t.context(), &*t.sample(), "one", n).await.unwrap();
         assert_eq!(seen.reviews[0].state, ReviewState::Stale);
         assert_eq!(seen.reviews[0].decision.as_deref(), Some("the published revision went from 1 to 3"));
+        let recorded = "SELECT count(*) FROM audit WHERE action = 'reviews.stale' AND reason = 'the published revision went from 1 to 3'";
+        assert_eq!(t.number(recorded).await, 1);
         submit(&t, "ann", n).await.unwrap();
         approve(&t, "bob", n).await.unwrap();
         assert_eq!(t.job_ended(publish(&t, Some(n)).await.unwrap().id).await.state, JobState::Succeeded);
@@ -250,6 +292,8 @@ both_stores! {
         clock.advance(t.kernel.options.plan_ttl);
         assert_eq!(code(publish(&t, None).await), "approval_stale");
         assert_eq!(state(&t, 1).await, RevisionState::Draft);
+        let recorded = "SELECT count(*) FROM audit WHERE action = 'reviews.stale' AND actor = 'tester' AND object_name = 'one'";
+        assert_eq!(t.number(recorded).await, 1, "who found it out, and that it holds no more");
     }
 
     async fn apply_and_rollback_submit_where_review_is_required(db: TestDatabase) {
@@ -423,6 +467,59 @@ both_stores! {
         t.kernel.revision_reject(&bob_there, &*t.sample(), "far", 1, "too far".into()).await.unwrap();
         let own = [(InboxWhat::Approved, "samples/one".to_owned()), (InboxWhat::Rejected, "samples/far".to_owned())];
         assert_eq!(of(&ann).await, own);
+    }
+
+    async fn an_inbox_shows_what_policies_and_shares_show(db: TestDatabase) {
+        let (t, n) = with_draft(&db).await;
+        submit(&t, "ann", n).await.unwrap();
+        let one = t.kernel.resource_get(t.scope, SAMPLE, "one").await.unwrap().id;
+        let holding = |name: &str, role: Option<&str>, share: Option<Share>| {
+            let binding = |role: &str| Binding {
+                role: role.into(),
+                level: Level::Tenant,
+                object_id: t.scope.tenant_id.uuid(),
+                tenant_id: t.scope.tenant_id,
+                team: None,
+            };
+            let held = |share| Held {
+                resource_id: one,
+                project_id: t.scope.project_id,
+                tenant_id: t.scope.tenant_id,
+                share,
+                team: None,
+            };
+            Identity {
+                id: t.context().principal.id,
+                name: name.into(),
+                kind: PrincipalKind::User,
+                bindings: role.map(binding).into_iter().collect(),
+                teams: [].into(),
+                held: share.map(held).into_iter().collect(),
+                limits: None,
+                credential_id: uuid::Uuid::nil(),
+            }
+        };
+        let sees = async |identity: &Identity| {
+            let page = t.kernel.inbox(identity, t.scope, PageRequest::first(50)).await.unwrap();
+            page.items.len()
+        };
+        let bob = holding("bob", Some(TENANT_ADMIN), None);
+        assert_eq!(sees(&bob).await, 1);
+        assert_eq!(sees(&holding("olga", None, Some(Share::Owner))).await, 1, "it is hers");
+        assert_eq!(sees(&holding("ed", None, Some(Share::Editor))).await, 0, "an editor does not review");
+        let vera = holding("vera", Some(VIEWER), None);
+        assert_eq!(sees(&vera).await, 0);
+        let text = "forbid (principal == User::\"bob\", action in Action::\"read\", resource is Resource) when { resource.name == \"one\" };
+            permit (principal == User::\"vera\", action == Action::\"samples.review\", resource is Resource);";
+        let documents = vec![document_of("Policy", "secret", json!({ "cedar": text }))];
+        t.kernel.apply(&t.context(), documents, String::new(), None).await.unwrap();
+        let open = Patch { review: Some(ReviewMode::None), reason: "to publish it".into(), ..Patch::default() };
+        set(&t, open).await.unwrap();
+        let kind = t.kernel.registry.find_kind("Policy").unwrap().clone();
+        let job = t.kernel.revision_publish(&t.context(), &*kind, "secret", None, String::new(), key()).await.unwrap();
+        assert_eq!(t.job_ended(job.id).await.state, JobState::Succeeded);
+        eventually("it is in force", async || (sees(&bob).await == 0).then_some(())).await;
+        assert_eq!(sees(&vera).await, 1, "a policy makes her a reviewer");
     }
 
     async fn a_project_says_from_which_risk_on_a_second_person_is_wanted(db: TestDatabase) {

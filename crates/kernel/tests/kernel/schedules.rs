@@ -11,6 +11,7 @@ use qd_core::state::{JobState, ResourceState, RunState};
 use qd_core::time::Timestamp;
 use qd_kernel::access::{INFRA_ADMIN, PLATFORM_ADMIN};
 use qd_kernel::audit::AuditFilter;
+use qd_kernel::context::Context;
 use qd_kernel::failpoint::Failpoints;
 use qd_kernel::page::PageRequest;
 use qd_kernel::params;
@@ -348,6 +349,45 @@ both_stores! {
         let denied: Vec<_> = audit.iter().filter(|record| record.outcome == Outcome::Denied).collect();
         assert_eq!(denied.len(), 2, "{denied:?}");
         assert!(denied.iter().all(|one| one.action == "samples.run" && one.actor == "schedules/each-hour"), "{denied:?}");
+    }
+
+    async fn a_schedule_does_not_run_past_the_policies_of_its_project(db: TestDatabase) {
+        let clock = ManualClock::new(1);
+        let t = at_midnight(&db, &clock).await;
+        publish(&t, "each-hour", hourly(json!({}))).await;
+        let policy = async |text: &str| {
+            let documents = vec![document_of("Policy", "night", json!({ "cedar": text }))];
+            let (_, job) = t.kernel.apply(&t.context(), documents, String::new(), Some(key())).await.unwrap();
+            assert_eq!(t.job_ended(job.unwrap().id).await.state, JobState::Succeeded);
+        };
+        let hour = async || {
+            clock.advance(HOUR);
+            fire(&t).await;
+        };
+        // Whom a policy forbids it, in the project and of the one resource.
+        policy("forbid (principal == User::\"tester\", action == Action::\"samples.run\", resource);").await;
+        hour().await;
+        let of_one = "(principal == User::\"tester\", action == Action::\"samples.run\", resource == Resource::\"samples/one\");";
+        policy(&format!("forbid {of_one}")).await;
+        hour().await;
+        let told = status(&t, "each-hour").await;
+        for firing in told["firings"].as_array().unwrap() {
+            assert_eq!((&firing["outcome"], &firing["code"]), (&json!("refused"), &json!("action_denied")), "{firing}");
+        }
+        assert_eq!(runs(&t).await, 0);
+        // He cannot publish another one either.
+        let context = Context { authority: t.kernel.authority_in(t.scope).await.unwrap(), ..t.context() };
+        let documents = vec![document_of(SCHEDULE, "more", hourly(json!({})))];
+        let refused = t.kernel.apply(&context, documents, String::new(), Some(key())).await.unwrap_err();
+        assert_eq!(refused.code, "action_denied");
+
+        // Whom no role allows it, and a policy does.
+        policy(&format!("permit {of_one}")).await;
+        let viewer = "UPDATE role_binding SET role = 'viewer' WHERE created_by = 'test'";
+        t.kernel.store.write(move |tx| -> StoreResult<u64> { tx.exec(viewer, &[]) }).await.unwrap();
+        hour().await;
+        assert_eq!(firings(&t, "each-hour").await[2][1], "started");
+        assert_eq!(runs(&t).await, 1);
     }
 
     async fn where_clocks_are_changed_each_time_that_is_meant_comes_once(db: TestDatabase) {

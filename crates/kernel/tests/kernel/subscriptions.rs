@@ -5,12 +5,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use qd_core::state::ResourceState;
+use qd_kernel::access::PLATFORM_ADMIN;
+use qd_kernel::access::objects::On;
 use qd_kernel::connections::CONNECTION;
 use qd_kernel::connections::webhook::{ID_HEADER, SIGNATURE_HEADER, TIME_HEADER, sign};
-use qd_kernel::events::{DeadLetter, DeadLetterFilter, Patience};
+use qd_kernel::context::Context;
+use qd_kernel::events::{DeadLetter, DeadLetterFilter, Event, EventFilter, Patience};
 use qd_kernel::outbound::OutboundOptions;
 use qd_kernel::page::PageRequest;
 use qd_kernel::secrets::Secret;
+use qd_kernel::store::StoreResult;
 use qd_kernel::subscriptions::SUBSCRIPTION;
 use qd_testkit::http::Heard;
 use qd_testkit::kernel::key;
@@ -29,6 +34,8 @@ async fn kernel(db: &TestDatabase, attempts: u32, private: bool) -> TestKernel {
     build.options.outbound = OutboundOptions { private: Some(private), networks: vec![] };
     let t = build.on(db).await;
     put(&t, "hooks/signing", SIGNING).await;
+    // What a subscription sends is what its publisher may see.
+    t.enrol("tester", PLATFORM_ADMIN).await;
     t
 }
 
@@ -128,6 +135,62 @@ both_stores! {
         assert_eq!((&last.headers[ID_HEADER], &last.body), (&first.headers[ID_HEADER], &first.body));
     }
 
+    async fn what_its_publisher_may_not_see_is_not_sent(db: TestDatabase) {
+        let server = HttpServer::start(|_| Reply::new(200, ""));
+        let t = kernel(&db, 1, true).await;
+        subscribed(&t, &server).await;
+        let sample = async |name: &str, count: i64| publish(&t, "Sample", name, json!({ "count": count })).await;
+        let told = |name: &str| server.heard().iter().filter(|heard| checked(heard) == name).count();
+        let heard = async |name: &str| eventually(name, async || (told(name) > 0).then_some(())).await;
+        let status = async || {
+            let kind = t.kernel.registry.find_kind(SUBSCRIPTION).unwrap().clone();
+            let resource = t.kernel.resource_get(t.scope, SUBSCRIPTION, "told").await.unwrap();
+            kind.status(&t.kernel, t.scope, &resource).await.unwrap().unwrap()
+        };
+        sample("hidden", 1).await;
+        heard("hidden").await;
+        let status_now = status().await;
+        assert_eq!((&status_now["sending"], &status_now["publisher"]), (&json!(true), &json!("tester")));
+
+        let text = "forbid (principal == User::\"tester\", action in Action::\"read\", resource is Resource) when { resource.name == \"hidden\" };";
+        publish(&t, "Policy", "secret", json!({ "cedar": text })).await;
+        eventually("the policy is in force", async || {
+            let context = Context { authority: t.kernel.authority_in(t.scope).await.unwrap(), ..t.context() };
+            t.kernel.permit(&context, "samples.read", On::resource("Sample", "hidden")).await.err().map(drop)
+        })
+        .await;
+        sample("hidden", 2).await;
+        sample("shown", 1).await;
+        heard("shown").await;
+        assert_eq!(told("hidden"), 1, "what a policy hides from who published it");
+
+        let state = async |to: &'static str| {
+            let sql = format!("UPDATE principal SET state = '{to}' WHERE name = 'tester'");
+            t.kernel.store.write(move |tx| -> StoreResult<u64> { tx.exec(&sql, &[]) }).await.unwrap();
+        };
+        state("suspended").await;
+        sample("silent", 1).await;
+        let status_now = status().await;
+        assert_eq!(status_now["sentence"], "Nothing is sent: tester, who published it, is suspended");
+        assert_eq!(status_now["sending"], false);
+        let published = async || {
+            let events = t.kernel.events_after(t.scope, EventFilter::default(), 0, 500).await.unwrap();
+            let of_it = |one: &&Event| one.event_type == "revision.published" && one.resource_name.as_deref() == Some("silent");
+            events.iter().find(of_it).map(|one| one.pos)
+        };
+        let head = eventually("it has its place in the events", published).await;
+        eventually("it was passed over", async || {
+            let readings = t.kernel.consumer_list().await.unwrap();
+            readings.iter().any(|one| one.name.starts_with("subscriptions/told/") && one.pos >= head).then_some(())
+        })
+        .await;
+        state("active").await;
+        sample("again", 1).await;
+        heard("again").await;
+        assert_eq!(told("silent"), 0);
+        assert!(dead(&t).await.is_empty());
+    }
+
     async fn an_address_that_must_not_be_called_is_not(db: TestDatabase) {
         let server = HttpServer::start(|_| Reply::new(200, ""));
         let t = kernel(&db, 1, false).await;
@@ -136,6 +199,26 @@ both_stores! {
         let letter = eventually("it is set aside", async || dead(&t).await.into_iter().next()).await;
         assert_eq!(letter.error.code, "address_refused");
         assert!(server.heard().is_empty());
+    }
+
+    async fn one_that_is_archived_is_forgotten_and_begins_anew(db: TestDatabase) {
+        let server = HttpServer::start(|_| Reply::new(200, ""));
+        let t = kernel(&db, 1, true).await;
+        subscribed(&t, &server).await;
+        let told = |name: &str| server.heard().iter().filter(|heard| checked(heard) == name).count();
+        let kind = t.kernel.registry.find_kind(SUBSCRIPTION).unwrap().clone();
+        let context = t.context();
+        let set = async |to| t.kernel.resource_set_state(&context, &*kind, "told", None, to).await.unwrap();
+        set(ResourceState::Archived).await;
+        eventually("its place is forgotten", async || {
+            (t.number("SELECT count(*) FROM consumer WHERE name LIKE 'subscriptions/%'").await == 0).then_some(())
+        })
+        .await;
+        publish(&t, "Sample", "meanwhile", json!({})).await;
+        set(ResourceState::Active).await;
+        publish(&t, "Sample", "after", json!({})).await;
+        eventually("it goes on", async || (told("after") > 0).then_some(())).await;
+        assert_eq!(told("meanwhile"), 0);
     }
 
     async fn a_subscription_ends_when_it_is_put_away(db: TestDatabase) {

@@ -36,7 +36,7 @@ pub struct CanIQuery {
     pub action: String,
     /// One resource: `pipelines/curate`; the project as a whole where absent.
     pub object: Option<String>,
-    /// Whether somebody else may; wants the right to list members.
+    /// Whether somebody else may, who holds anything in the tenant; wants the right to list members.
     #[serde(rename = "as")]
     pub somebody: Option<String>,
 }
@@ -88,7 +88,8 @@ pub async fn can_i(
     let other = match somebody.filter(|name| *name != caller.identity.name) {
         Some(name) => {
             caller.may_in_tenant("members.list")?;
-            Some(app.kernel.identity_named(&name).await?)
+            let tenant = caller.scope().tenant_id;
+            Some(app.kernel.identity_in(tenant, &name).await?)
         }
         None => None,
     };

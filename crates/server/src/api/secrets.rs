@@ -3,7 +3,7 @@
 use axum::{Json, extract::State, http::StatusCode, response::Response};
 use qd_core::{document::text, error::Error};
 use qd_kernel::{
-    access::objects::On,
+    access::sight::Sight,
     changes,
     mutation::Act,
     operations::secret_rotate::{DATA_KEY, MASTER_KEY},
@@ -65,23 +65,15 @@ pub async fn list(
     Params(query): Params<SecretsQuery>,
 ) -> Result<Json<Page<SecretInfo>>, Problem> {
     caller.may("secrets.list")?;
+    let sight = caller.sight(&app, "secrets.list").await?;
     let mut page = app.kernel.secret_list(caller.scope(), query.page.page()?).await?;
-    for secret in &mut page.items {
-        only_seen(&app, &caller, secret).await;
-    }
+    page.items.iter_mut().for_each(|secret| only_seen(&sight, secret));
     Ok(Json(page))
 }
 
 /// What a policy hides from the caller is not among those that refer to a secret.
-async fn only_seen(app: &App, caller: &Caller, secret: &mut SecretInfo) {
-    let mut seen = vec![];
-    for referrer in std::mem::take(&mut secret.referred_by) {
-        let on = On::resource(&referrer.kind, &referrer.name);
-        if app.kernel.seen(&caller.context, on).await.is_ok() {
-            seen.push(referrer);
-        }
-    }
-    secret.referred_by = seen;
+fn only_seen(sight: &Sight, secret: &mut SecretInfo) {
+    secret.referred_by.retain(|referrer| sight.shows(Some(referrer.resource_id)));
 }
 
 pub async fn get(
@@ -90,8 +82,9 @@ pub async fn get(
     Path(path): Path<String>,
 ) -> Result<Json<SecretInfo>, Problem> {
     caller.may("secrets.read")?;
+    let sight = caller.sight(&app, "secrets.read").await?;
     let mut secret = app.kernel.secret_get(caller.scope(), &path.parse::<SecretPath>()?).await?;
-    only_seen(&app, &caller, &mut secret).await;
+    only_seen(&sight, &mut secret);
     Ok(Json(secret))
 }
 
@@ -105,8 +98,10 @@ pub async fn put(
     // Before anything is said of what was sent.
     caller.may("secrets.write")?;
     let path = path.parse::<SecretPath>()?;
-    let (mut secret, created) = app.kernel.secret_put(&caller.context, path, value(&body)?).await?;
-    only_seen(&app, &caller, &mut secret).await;
+    let value = value(&body)?;
+    let sight = caller.sight(&app, "secrets.write").await?;
+    let (mut secret, created) = app.kernel.secret_put(&caller.context, path, value).await?;
+    only_seen(&sight, &mut secret);
     Ok((if created { StatusCode::CREATED } else { StatusCode::OK }, Json(secret)))
 }
 

@@ -149,8 +149,7 @@ where
         let app = App::from_ref(state);
         let (identity, proof) = recognise(&app, parts).await?;
         let named = scope_of(&app, parts, &identity).await?;
-        let context = context(&app, parts, &identity, named.scope)?;
-        let context = Context { authority: app.kernel.authority_in(named.scope).await?, ..context };
+        let context = context(&app, parts, &identity, named.scope).await?;
         Ok(Self { context, named, identity, proof })
     }
 }
@@ -166,7 +165,7 @@ where
         let app = App::from_ref(state);
         let (identity, _) = recognise(&app, parts).await?;
         let named = scope_of(&app, parts, &identity).await?;
-        let context = context(&app, parts, &identity, named.scope.of_tenant())?;
+        let context = context(&app, parts, &identity, named.scope.of_tenant()).await?;
         Ok(Self { context, identity })
     }
 }
@@ -181,7 +180,7 @@ where
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let app = App::from_ref(state);
         let (identity, _) = recognise(&app, parts).await?;
-        let context = context(&app, parts, &identity, Scope::PLATFORM)?;
+        let context = context(&app, parts, &identity, Scope::PLATFORM).await?;
         Ok(Self { context, identity })
     }
 }
@@ -208,7 +207,7 @@ async fn recognise(app: &App, parts: &Parts) -> Result<(Identity, Proof), Proble
         Err(problem) if problem.0.code == "cross_site" => {
             let session = cookie(&parts.headers, SESSION_COOKIE).unwrap_or_default();
             if let Ok(identity) = app.kernel.authenticate(&session).await {
-                context(app, parts, &identity, Scope::PLATFORM)?;
+                context(app, parts, &identity, Scope::PLATFORM).await?;
             }
             return Err(problem);
         }
@@ -275,9 +274,9 @@ pub fn address(extensions: &Extensions) -> String {
     found.map_or_else(String::new, |address| address.to_string())
 }
 
-fn context(app: &App, parts: &Parts, identity: &Identity, scope: Scope) -> Result<Context, Problem> {
+async fn context(app: &App, parts: &Parts, identity: &Identity, scope: Scope) -> Result<Context, Problem> {
     let ids = request_ids(&parts.extensions)?;
-    let context = app.kernel.context(identity, scope, ids, address(&parts.extensions));
+    let context = app.kernel.context(identity, scope, ids, address(&parts.extensions)).await?;
     if let Some(asked) = parts.extensions.get::<Asked>() {
         asked.by(&context);
     }
@@ -292,7 +291,7 @@ async fn scope_of(app: &App, parts: &Parts, identity: &Identity) -> Result<Named
         Some(tenant) => Some(tenant),
         None => match usual_tenant(identity) {
             Err(problem) if problem.0.kind == ErrorKind::Forbidden => {
-                context(app, parts, identity, Scope::PLATFORM)?;
+                context(app, parts, identity, Scope::PLATFORM).await?;
                 return Err(problem);
             }
             tenant => tenant?,
@@ -302,7 +301,7 @@ async fn scope_of(app: &App, parts: &Parts, identity: &Identity) -> Result<Named
     let entered = let_in(identity, &named);
     if entered.as_ref().is_err_and(|error| error.kind == ErrorKind::Forbidden) {
         // It is written down who was refused.
-        context(app, parts, identity, named.scope)?;
+        context(app, parts, identity, named.scope).await?;
     }
     entered?;
     Ok(named)

@@ -126,3 +126,28 @@ async fn an_address_with_a_malformed_part_is_a_problem_too() {
     let (status, problem) = server.get("/api/v1/samples/one/revisions/first").await;
     assert_eq!((status, &problem["code"]), (StatusCode::BAD_REQUEST, &json!("bad_path")), "{problem}");
 }
+
+#[tokio::test]
+async fn a_tenant_is_told_nothing_of_accounts_that_are_not_its_own() {
+    let server = TestServer::start().await;
+    for (name, service) in [("lone", false), ("member", false), ("looker", true)] {
+        server.post("/api/v1/users", json!({ "name": name, "service": service })).await;
+    }
+    for name in ["member", "looker"] {
+        let path = format!("/api/v1/members/{name}/viewer");
+        let (status, told) = answer(server.request(Method::PUT, &path)).await;
+        assert!(status.is_success(), "{told}");
+    }
+    let (_, made) = server.post("/api/v1/users/looker/tokens", json!({})).await;
+    let token = made["token"].as_str().unwrap();
+    let ask = async |name: &str| {
+        let path = format!("/api/v1/auth/can-i?action=tenants.create&as={name}");
+        answer(server.client.get(server.url(&path)).bearer_auth(token)).await
+    };
+    let (status, told) = ask("member").await;
+    assert_eq!((status, &told["principal"]), (StatusCode::OK, &json!("member")), "{told}");
+    for nobody in ["lone", "nobody"] {
+        let (status, problem) = ask(nobody).await;
+        assert_eq!((status, &problem["code"]), (StatusCode::NOT_FOUND, &json!("user_not_found")), "{nobody}");
+    }
+}

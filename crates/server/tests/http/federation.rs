@@ -11,7 +11,7 @@ use qd_testkit::{HttpServer, Reply, jwt};
 use reqwest::{Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
 
-use super::support::{TestServer, answer};
+use super::support::{TestServer, answer, document};
 
 const SEED: [u8; 32] = [3; 32];
 const SHARED: &str = "thirty-two bytes that both know!!";
@@ -97,6 +97,18 @@ async fn a_gateways_token_has_the_rights_that_its_iam_gives() {
     assert_eq!(asked.headers["authorization"], "Bearer the server's own");
     world.answers(Reply::new(200, rights(&["TENANT_ADMIN", "no-such-role"])));
     assert_eq!(world.me(&token).await.1["principal"]["roles"], json!(["TENANT_ADMIN"]));
+
+    // What the database has of the account is nothing to the IAM.
+    let sample = json!({ "documents": [document("one", json!({}))] });
+    assert_eq!(world.server.post("/api/v1/apply", sample).await.0, StatusCode::OK);
+    let share = world.server.request(Method::PUT, "/api/v1/samples/one/sharing/gil");
+    assert_eq!(answer(share.json(&json!({ "as": "editor" }))).await.0, StatusCode::NO_CONTENT);
+    world.answers(Reply::new(200, rights(&[])));
+    let one = || world.server.client.get(world.server.url("/api/v1/samples/one")).bearer_auth(&token);
+    let (status, problem) = answer(one()).await;
+    assert_eq!((status, &problem["code"]), (StatusCode::FORBIDDEN, &json!("no_role")), "{problem}");
+    world.answers(Reply::new(200, rights(&["viewer"])));
+    assert_eq!(answer(one()).await.0, StatusCode::OK);
 
     let now = world.server.kernel.source.now().micros() / 1_000_000;
     let confused = jwt::hs256(&jwt::public(&SEED), &json!({ "alg": "HS256", "kid": "g1" }), &claims);
