@@ -117,6 +117,9 @@ impl Reach {
     }
 }
 
+/// The kinds of which somebody may be one to decide on revisions, and whether on plans.
+type Decides = (Vec<&'static str>, bool);
+
 /// An item, and the project that it is in.
 type Found = (ProjectId, InboxItem);
 
@@ -215,7 +218,7 @@ impl Kernel {
             return Ok(reach);
         }
         // What is held in many projects is asked about once, but where a project has policies of its own.
-        let mut known: BTreeMap<(Vec<String>, bool), (Vec<&'static str>, bool)> = BTreeMap::new();
+        let mut known: BTreeMap<(Vec<String>, bool), Decides> = BTreeMap::new();
         for (project_id, context) in &reach.at {
             let Context { principal, authority, scope, .. } = context;
             let asked = || {
@@ -224,7 +227,7 @@ impl Kernel {
                 let kinds = kinds.filter(|info| may(&format!("{}.review", info.plural)));
                 (kinds.map(|info| info.kind).collect(), may("plans.approve"))
             };
-            let (kinds, plans): (Vec<&'static str>, bool) = if authority.has_rules() {
+            let (kinds, plans): Decides = if authority.has_rules() {
                 asked()
             } else {
                 let held = (principal.roles.clone(), principal.held.is_empty());
