@@ -13,6 +13,7 @@
 
 pub mod bindings;
 pub mod cedar;
+pub mod deletions;
 pub mod matrix;
 pub mod objects;
 pub mod questions;

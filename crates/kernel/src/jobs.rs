@@ -32,6 +32,7 @@ use uuid::Uuid;
 
 use crate::{
     access::{
+        deletions::Unseen,
         objects,
         sight::{Sight, sifted},
     },
@@ -120,6 +121,7 @@ pub struct JobFilter {
     pub state: Option<JobState>,
     /// About which resources.
     pub sight: Sight,
+    pub unseen: Unseen,
 }
 
 /// A job about to be written.
@@ -278,6 +280,7 @@ impl Kernel {
                         "SELECT {COLUMNS} FROM job j LEFT JOIN resource r ON r.id = j.resource_id WHERE"
                     ));
                     query.push(" j.project_id = ?", scope.project_id);
+                    filter.unseen.narrow(&mut query, "j.operation");
                     if let Some(state) = filter.state {
                         query.push(" AND j.state = ?", state.as_str().to_owned());
                     }

@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::{COLUMN_COUNT, COLUMNS, read};
 use crate::{
-    access::sight::Sight,
+    access::{deletions::Unseen, sight::Sight},
     context::Scope,
     kernel::Kernel,
     page::{Page, PageRequest},
@@ -74,6 +74,7 @@ pub struct AuditFilter {
     pub trace_id: Option<String>,
     /// About which resources.
     pub sight: Sight,
+    pub unseen: Unseen,
     /// From then on.
     pub since: Option<Timestamp>,
     /// Before then.
@@ -104,6 +105,7 @@ impl Kernel {
             .read(move |tx| -> Result<Vec<AuditRecord>> {
                 let mut query = select(reach, &filter);
                 narrow(&mut query, tx.backend(), &filter.sight);
+                filter.unseen.narrow_audit(&mut query);
                 if let Some(before) = before {
                     query.push(" AND a.id < ?", before);
                 }

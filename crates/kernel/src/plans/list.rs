@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use crate::{
     access::{
+        deletions::Unseen,
         objects,
         sight::{Sight, sifted},
     },
@@ -29,6 +30,7 @@ pub struct PlanFilter {
     pub state: Option<PlanState>,
     /// About which resources.
     pub sight: Sight,
+    pub unseen: Unseen,
 }
 
 /// A plan as lists show it.
@@ -71,6 +73,7 @@ impl Kernel {
                 let read = |tx: &mut Tx<'_>, before: Option<Uuid>| -> Result<Vec<(PlanSummary, Plan)>> {
                     let mut query = Query::new(&format!("SELECT {COLUMNS} FROM plan WHERE"));
                     query.push(" project_id = ?", scope.project_id);
+                    filter.unseen.narrow(&mut query, "operation");
                     match filter.state {
                         Some(PlanState::Expired) => {
                             query.push(
