@@ -482,7 +482,7 @@ pub(crate) fn identity_of(tx: &mut Tx<'_>, id: PrincipalId) -> Result<Option<Ide
 
 fn with_bindings(tx: &mut Tx<'_>, identity: Identity) -> Result<Identity> {
     let (bindings, teams) = (bindings::of(tx, identity.id)?.into(), teams::of(tx, identity.id)?.into());
-    let held = sharing::of(tx, identity.id, &identity.name)?;
+    let held = sharing::of(tx, identity.id)?;
     Ok(Identity { bindings, teams, held, ..identity })
 }
 

@@ -664,6 +664,7 @@ pub const VIOLATION_CODES: &[(&str, &str)] = &[
     ("unknown_secret", "There is no secret at the path that is referred to, or not in that version."),
     ("unknown_stage", "There is no such stage; the detail names the nearest one."),
     ("unknown_target", "There is no such target for runs."),
+    ("unknown_holder", "Nobody of that name holds anything in the tenant, or the tenant has no such team."),
     ("unknown_template", "There is no stage template of that name; the detail names the nearest one."),
     ("unknown_time_zone", "The IANA database has no time zone of that name."),
     ("unreadable", "What the runner says of the class cannot be read; the detail says why."),

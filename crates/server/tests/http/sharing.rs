@@ -307,8 +307,10 @@ async fn an_owner_does_everything_to_what_is_his_and_a_team_owns_too() {
     let two = Two::new().await;
     let server = &two.server;
     let (ann, tom) = (robot(server, "ann").await, robot(server, "tom").await);
-    server.post("/api/v1/teams", json!({ "name": "core" })).await;
-    answer(server.request(Method::PUT, "/api/v1/teams/core/members/tom")).await;
+    for (team, person) in [("core", "tom"), ("guests", "ann")] {
+        server.post("/api/v1/teams", json!({ "name": team })).await;
+        answer(server.request(Method::PUT, &format!("/api/v1/teams/{team}/members/{person}"))).await;
+    }
     let (_, one) = server.get("/api/v1/samples/one").await;
     let patch = server.request(Method::PATCH, "/api/v1/samples/one");
     let patch = patch.header("if-match", format!("\"{}\"", one["version"]));
