@@ -560,6 +560,11 @@ pub const CODES: &[(&str, ErrorKind, &str)] = &[
     ),
     ("webhook_refused", Unavailable, "The receiver of a webhook did not answer with 2xx; it is tried again."),
     ("what_if", Internal, "Two sets of policies could not be compared."),
+    (
+        "what_if_busy",
+        RateLimited,
+        "Others ask this server what a policy would change; try again after `Retry-After`.",
+    ),
     ("worker_stopping", Unavailable, "The process is stopping; another one goes on with the step."),
     ("wrong_kind", Malformed, "The document is of another kind than the address."),
 ];
