@@ -15,7 +15,7 @@ mod sign_in;
 pub mod signing;
 mod token;
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use qd_core::{
     error::{Error, Result},
@@ -35,6 +35,7 @@ use crate::{
     access::{
         PLATFORM_ADMIN,
         bindings::{self, Binding},
+        matrix::Level,
         sharing::{self, Held},
         teams,
     },
@@ -127,9 +128,17 @@ impl Identity {
     }
 
     pub fn sees_tenant(&self, tenant_id: TenantId) -> bool {
-        bindings::sees_tenant(&self.bindings, tenant_id)
-            || self.held.iter().any(|held| held.tenant_id == tenant_id)
-            || self.teams.iter().any(|(tenant, _)| *tenant == tenant_id)
+        self.tenants().is_none_or(|tenants| tenants.contains(&tenant_id))
+    }
+
+    /// The tenants that it may know of; none where it may know of all.
+    pub(crate) fn tenants(&self) -> Option<BTreeSet<TenantId>> {
+        if self.bindings.iter().any(|binding| binding.level == Level::Platform) {
+            return None;
+        }
+        let roles = self.bindings.iter().map(|binding| binding.tenant_id);
+        let held = self.held.iter().map(|held| held.tenant_id);
+        Some(roles.chain(held).chain(self.teams.iter().map(|(tenant, _)| *tenant)).collect())
     }
 
     fn teams_in(&self, tenant_id: TenantId) -> Vec<String> {

@@ -65,11 +65,6 @@ pub fn roles_in(bindings: &[Binding], scope: Scope) -> Vec<String> {
     roles
 }
 
-/// Whether the tenant may be known of at all.
-pub fn sees_tenant(bindings: &[Binding], tenant_id: TenantId) -> bool {
-    bindings.iter().any(|binding| binding.level == Level::Platform || binding.tenant_id == tenant_id)
-}
-
 /// A person or service with a role in a tenant, or everywhere; once for each way in which it is held.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Member {

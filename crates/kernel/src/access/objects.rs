@@ -386,7 +386,11 @@ pub(crate) fn by_ids(
     }
     let mut query = Query::new(RESOURCE);
     let backend = tx.backend();
-    query.push(" project_id = ?", scope.project_id).text(" AND ").among(backend, "id", ids.iter());
+    query.push(" project_id = ?", scope.project_id).text(" AND ").among(
+        backend,
+        "id",
+        ids.iter().map(|id| id.uuid()),
+    );
     read(tx, registry, &query)
 }
 

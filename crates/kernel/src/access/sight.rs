@@ -54,10 +54,10 @@ impl Sight {
             Self::All => {}
             Self::Except(hidden) => {
                 query.text(&format!(" AND ({column} IS NULL OR NOT "));
-                query.among(backend, column, hidden.iter()).text(")");
+                query.among(backend, column, hidden.iter().map(|id| id.uuid())).text(")");
             }
             Self::Only(shown) => {
-                query.text(" AND ").among(backend, column, shown.iter());
+                query.text(" AND ").among(backend, column, shown.iter().map(|id| id.uuid()));
             }
         }
     }

@@ -156,10 +156,14 @@ fn narrow(query: &mut Query, backend: Backend, sight: &Sight) {
     let Some(ids) = sight.ids() else { return };
     query.text(if matches!(sight, Sight::Only(_)) { " AND (" } else { " AND NOT (" });
     // What names no object is about none of them.
-    query.text("COALESCE(").among(backend, "a.object_id", ids.iter());
-    query.text(" OR a.object_id IN (SELECT id FROM run WHERE ").among(backend, "resource_id", ids.iter());
+    query.text("COALESCE(").among(backend, "a.object_id", ids.iter().map(|id| id.uuid()));
+    query.text(" OR a.object_id IN (SELECT id FROM run WHERE ").among(
+        backend,
+        "resource_id",
+        ids.iter().map(|id| id.uuid()),
+    );
     query.text("), false) OR COALESCE(a.job_id IN (SELECT id FROM job WHERE ");
-    query.among(backend, "resource_id", ids.iter()).text("), false))");
+    query.among(backend, "resource_id", ids.iter().map(|id| id.uuid())).text("), false))");
 }
 
 fn boxed<P: crate::store::Param + Send + 'static>(
