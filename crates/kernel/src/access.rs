@@ -13,6 +13,7 @@
 
 pub mod bindings;
 pub mod cedar;
+pub mod deletions;
 pub(crate) mod everybody;
 pub mod matrix;
 pub mod objects;

@@ -17,7 +17,7 @@ pub mod signing;
 mod token;
 mod tries;
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use qd_core::{
     error::{Error, Result},
@@ -38,6 +38,7 @@ use crate::{
     access::{
         PLATFORM_ADMIN,
         bindings::{self, Binding},
+        matrix::Level,
         sharing::{self, Held},
         teams,
     },
@@ -132,9 +133,17 @@ impl Identity {
     }
 
     pub fn sees_tenant(&self, tenant_id: TenantId) -> bool {
-        bindings::sees_tenant(&self.bindings, tenant_id)
-            || self.held.iter().any(|held| held.tenant_id == tenant_id)
-            || self.teams.iter().any(|(tenant, _)| *tenant == tenant_id)
+        self.tenants().is_none_or(|tenants| tenants.contains(&tenant_id))
+    }
+
+    /// The tenants that it may know of; none where it may know of all.
+    pub(crate) fn tenants(&self) -> Option<BTreeSet<TenantId>> {
+        if self.bindings.iter().any(|binding| binding.level == Level::Platform) {
+            return None;
+        }
+        let roles = self.bindings.iter().map(|binding| binding.tenant_id);
+        let held = self.held.iter().map(|held| held.tenant_id);
+        Some(roles.chain(held).chain(self.teams.iter().map(|(tenant, _)| *tenant)).collect())
     }
 
     fn teams_in(&self, tenant_id: TenantId) -> Vec<String> {
@@ -484,7 +493,7 @@ pub(crate) fn identity_of(tx: &mut Tx<'_>, id: PrincipalId) -> Result<Option<Ide
 
 fn with_bindings(tx: &mut Tx<'_>, identity: Identity) -> Result<Identity> {
     let (bindings, teams) = (bindings::of(tx, identity.id)?.into(), teams::of(tx, identity.id)?.into());
-    let held = sharing::of(tx, identity.id, &identity.name)?;
+    let held = sharing::of(tx, identity.id)?;
     Ok(Identity { bindings, teams, held, ..identity })
 }
 

@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
-    access::sight::Sight,
+    access::{deletions::Unseen, sight::Sight},
     context::{Context, Scope},
     kernel::Kernel,
     mutation::Subject,
@@ -53,6 +53,7 @@ pub struct EventFilter {
     pub resource_id: Option<ResourceId>,
     pub run_id: Option<RunId>,
     pub job_id: Option<JobId>,
+    pub unseen: Unseen,
 }
 
 const COLUMNS: &str = "tenant_id, project_id, type, at, actor, kind, resource_id, resource_name, run_id, job_id, correlation_id, data";
@@ -176,6 +177,7 @@ impl Kernel {
                 if let Some(id) = filter.resource_id {
                     query.push(" AND resource_id = ?", id);
                 }
+                filter.unseen.narrow_events(&mut query);
                 sight.narrow(&mut query, tx.backend(), "resource_id");
                 if matches!(sight, Sight::Except(_)) {
                     // What a job over several resources tells would name them.

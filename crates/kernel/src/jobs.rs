@@ -32,8 +32,9 @@ use uuid::Uuid;
 
 use crate::{
     access::{
+        deletions::Unseen,
         objects,
-        sight::{Sight, sifted},
+        sight::{Sifted, Sight, sifted},
     },
     changes::{Changed, Request},
     context::{Context, Scope},
@@ -120,6 +121,7 @@ pub struct JobFilter {
     pub state: Option<JobState>,
     /// About which resources.
     pub sight: Sight,
+    pub unseen: Unseen,
 }
 
 /// A job about to be written.
@@ -270,14 +272,24 @@ impl Kernel {
     /// Newest first.
     pub async fn job_list(&self, scope: Scope, filter: JobFilter, page: PageRequest) -> Result<Page<Job>> {
         let (before, fetch, registry) = (page.after_uuid("jobs")?, page.fetch(), self.registry.clone());
-        let items = self
+        let (items, rest) = self
             .store
-            .read(move |tx| -> Result<Vec<Job>> {
+            .read(move |tx| -> Result<Sifted<Job, Uuid>> {
                 let read = |tx: &mut Tx<'_>, before: Option<Uuid>| -> Result<Vec<Job>> {
                     let mut query = Query::new(&format!(
                         "SELECT {COLUMNS} FROM job j LEFT JOIN resource r ON r.id = j.resource_id WHERE"
                     ));
                     query.push(" j.project_id = ?", scope.project_id);
+                    filter.unseen.narrow(&mut query, "j.operation");
+                    // What is about one resource is found by its column; of the rest each is looked into.
+                    if let Sight::Only(shown) = &filter.sight {
+                        query.text(" AND (j.resource_id IS NULL OR ");
+                        query
+                            .among(tx.backend(), "j.resource_id", shown.iter().map(|id| id.uuid()))
+                            .text(")");
+                    } else {
+                        filter.sight.narrow(&mut query, tx.backend(), "j.resource_id");
+                    }
                     if let Some(state) = filter.state {
                         query.push(" AND j.state = ?", state.as_str().to_owned());
                     }
@@ -287,22 +299,24 @@ impl Kernel {
                     query.text(" ORDER BY j.id DESC").limit(fetch);
                     Ok(query.rows(tx, row)?)
                 };
-                let jobs = sifted(
+                let (jobs, rest) = sifted(
                     tx,
                     (fetch, before),
                     read,
                     |job| job.id.uuid(),
                     |tx, job| {
                         Ok(filter.sight.is_all()
+                            || job.resource.is_some()
                             || filter.sight.shows_all(
                                 &objects::of_job(tx, &registry, scope, job.id)?.unwrap_or_default(),
                             ))
                     },
                 )?;
-                with_steps(tx, jobs)
+                Ok((with_steps(tx, jobs)?, rest))
             })
             .await?;
-        Ok(page.cut("jobs", items, |job| job.id.to_string()))
+        let rest = rest.map(|id| JobId::from(id).to_string());
+        Ok(page.cut_sifted("jobs", (items, rest), |job| job.id.to_string()))
     }
 }
 

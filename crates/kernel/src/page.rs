@@ -79,6 +79,18 @@ impl PageRequest {
             if more { items.last().map(|last| encode(&format!("{list} {}", key(last)))) } else { None };
         Page { items, next_cursor }
     }
+
+    /// The same of what is left of more: where not all was looked at, `rest` is the key to go on from.
+    pub fn cut_sifted<T>(
+        &self,
+        list: &str,
+        (items, rest): (Vec<T>, Option<String>),
+        key: impl Fn(&T) -> String,
+    ) -> Page<T> {
+        let page = self.cut(list, items, key);
+        let rest = rest.map(|rest| encode(&format!("{list} {rest}")));
+        Page { next_cursor: page.next_cursor.or(rest), ..page }
+    }
 }
 
 #[cfg(test)]
@@ -100,6 +112,14 @@ mod tests {
             PageRequest::first(3).cut("numbers", vec![1, 2, 3], ToString::to_string).next_cursor,
             None
         );
+    }
+
+    #[test]
+    fn a_page_of_what_is_left_of_more_goes_on_where_the_look_ended() {
+        let page =
+            PageRequest::first(2).cut_sifted("numbers", (vec![7], Some("4".into())), ToString::to_string);
+        let next = PageRequest::new(Some(2), page.next_cursor.as_deref()).unwrap();
+        assert_eq!((page.items, next.after("numbers").unwrap()), (vec![7], Some("4")));
     }
 
     #[test]

@@ -40,7 +40,7 @@ struct Policies {
 }
 
 /// Largest text, in bytes.
-const MAX_BYTES: usize = 65_536;
+pub(crate) const MAX_BYTES: usize = 65_536;
 
 fn info() -> KindInfo {
     KindInfo {

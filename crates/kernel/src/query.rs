@@ -1,6 +1,6 @@
 //! A SELECT whose WHERE depends on what was asked for.
 
-use qd_core::id::ResourceId;
+use uuid::Uuid;
 
 use crate::store::{Backend, Param, Row, StoreResult, Tx};
 
@@ -27,13 +27,13 @@ impl Query {
     }
 
     /// Adds a condition: the column's id is one of these. One parameter whatever their number, so that the text stays the same.
-    pub(crate) fn among<'i>(
+    pub(crate) fn among(
         &mut self,
         backend: Backend,
         column: &str,
-        ids: impl Iterator<Item = &'i ResourceId>,
+        ids: impl Iterator<Item = Uuid>,
     ) -> &mut Self {
-        let ids: Vec<String> = ids.map(|id| id.uuid().simple().to_string()).collect();
+        let ids: Vec<String> = ids.map(|id| id.simple().to_string()).collect();
         let list = match backend {
             Backend::Sqlite => "(SELECT unhex(value) FROM json_each(?))",
             Backend::Postgres => {

@@ -2,8 +2,14 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
-use qd_kernel::store::{Backend, MigrationSet, StoreError, StoreOptions};
+use qd_core::time::Timestamp;
+use qd_kernel::params;
+use qd_kernel::store::{Backend, MigrationSet, StoreError, StoreOptions, StoreResult};
 use qd_testkit::{TestDatabase, both_stores};
+use uuid::Uuid;
+
+/// The migration that holds resources by ids.
+const HOLDERS: i64 = 20;
 
 /// Where the two schemas differ, and why they may.
 const ALLOWED: &[(&str, &str)] = &[
@@ -56,6 +62,62 @@ both_stores! {
         assert_eq!((report.from, report.to), (0, newest));
         assert_eq!(Some(&store.schema().await.unwrap()), schemas.last());
         assert!(store.migrate().await.unwrap().steps.is_empty());
+    }
+
+    async fn owners_whom_the_tenant_does_not_know_lose_what_they_never_had(db: TestDatabase) {
+        let store = db.open().await;
+        store.migrate_to(HOLDERS - 1).await.unwrap();
+        let people = ["ann", "bob", "root", "tom", "shy"];
+        let written = store.write(move |tx| -> StoreResult<()> {
+            let id = |n: usize| Uuid::from_u128(n as u128);
+            let (now, here, there, project, resource, team) = (Timestamp::EPOCH, id(100), id(101), id(102), id(103), id(104));
+            for (tenant, name) in [(here, "here"), (there, "there")] {
+                tx.exec("INSERT INTO tenant (id, name, created_at) VALUES ($1, $2, $3)", params![tenant, name, now])?;
+            }
+            tx.exec("INSERT INTO project (id, tenant_id, name, created_at) VALUES ($1, $2, 'p', $3)", params![project, here, now])?;
+            for (n, name) in people.iter().enumerate() {
+                tx.exec("INSERT INTO principal (id, name, kind, created_at) VALUES ($1, $2, 'user', $3)", params![id(n), *name, now])?;
+            }
+            for (n, level, object) in [(0, "tenant", here), (1, "tenant", there), (2, "platform", Uuid::nil())] {
+                tx.exec(
+                    "INSERT INTO role_binding (principal_id, role, level, object_id, tenant_id, created_by, created_at)
+                     VALUES ($1, 'viewer', $2, $3, $3, 'x', $4)",
+                    params![id(n), level, object, now],
+                )?;
+            }
+            tx.exec(
+                "INSERT INTO team (id, tenant_id, name, display_name, version, created_by, created_at) VALUES ($1, $2, 'core', '', 1, 'x', $3)",
+                params![team, here, now],
+            )?;
+            tx.exec(
+                "INSERT INTO team_member (team_id, principal_id, tenant_id, created_by, created_at) VALUES ($1, $2, $3, 'x', $4)",
+                params![team, id(3), here, now],
+            )?;
+            tx.exec(
+                "INSERT INTO resource (id, tenant_id, project_id, kind, name, display_name, description, metadata, state, version,
+                   last_revision, last_run, publish_asked, publish_done, created_by, created_at, updated_at)
+                 VALUES ($1, $2, $3, 'K', 'r', '', '', '{}', 'active', 1, 0, 0, 0, 0, 'x', $4, $4)",
+                params![resource, here, project, now],
+            )?;
+            let owners = ["ann", "bob", "root", "tom", "shy", "nobody", "team:core", "team:none"];
+            for (holder, owner) in owners.map(|owner| (owner, true)).into_iter().chain([("shy", false)]) {
+                let access = if owner { "owner" } else { "viewer" };
+                tx.exec(
+                    "INSERT INTO resource_holder (resource_id, holder, owner, access, tenant_id, project_id, created_by, created_at)
+                     VALUES ($1, $2, $3, $4, $5, $6, 'x', $7)",
+                    params![resource, holder, owner, access, here, project, now],
+                )?;
+            }
+            Ok(())
+        });
+        written.await.unwrap();
+        store.migrate().await.unwrap();
+        let left = store.read(|tx| -> StoreResult<Vec<(String, Option<Uuid>)>> {
+            tx.rows("SELECT holder, principal_id FROM resource_holder ORDER BY holder, owner", &[], |row| Ok((row.get(0)?, row.get(1)?)))
+        });
+        let id = |n: u128| Some(Uuid::from_u128(n));
+        let expected = [("ann", id(0)), ("root", id(2)), ("shy", id(4)), ("shy", id(4)), ("team:core", None), ("tom", id(3))];
+        assert_eq!(left.await.unwrap(), expected.map(|(name, id)| (name.to_owned(), id)));
     }
 
     async fn two_processes_that_start_together_do_not_collide(db: TestDatabase) {

@@ -51,4 +51,6 @@ it("offers the places in which one holds a role, those of the tenant in view fir
   expect(names("acme", ["acme", "zeta", "beta"], ["default", "lab"], [held("platform", null)])).toEqual(["acme / default", "acme / lab", "beta", "zeta"]);
   expect(names("acme", ["acme", "beta"], [], [held("project", "acme", "lab"), held("tenant", "beta")])).toEqual(["acme / lab", "beta"]);
   expect(names(null, ["acme", "beta"], [], [held("project", "acme", "lab"), held("tenant", "beta")])).toEqual(["acme / lab", "beta"]);
+  // By a team or a share alone.
+  expect(names(null, ["acme", "beta"], [], [held("project", "acme", "lab")])).toEqual(["acme / lab", "beta"]);
 });

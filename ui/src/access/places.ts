@@ -1,5 +1,6 @@
 // Where somebody can work: the projects of the tenant in view, and the other tenants that he may know of, with those projects
-// of theirs in which he holds a role.
+// of theirs in which he holds a role. A tenant in which he holds none is one in which he is in a team or something is shared
+// with him; where it is, is not told, so its default project is offered.
 import type { HeldRole } from "@/api/types";
 
 export interface Place {
@@ -22,7 +23,7 @@ export function placesOf(here: string | null, tenants: readonly string[], projec
   const everywhere = held.some((role) => role.level === "platform");
   for (const tenant of tenants) {
     if (tenant === here && projects.length > 0) continue;
-    if (everywhere || whole.has(tenant)) add({ tenant, project: null });
+    if (everywhere || whole.has(tenant) || !held.some((role) => role.tenant === tenant)) add({ tenant, project: null });
   }
   for (const role of held) if (role.tenant && role.project) add({ tenant: role.tenant, project: role.project });
   const first = (place: Place) => (place.tenant === here ? 0 : 1);

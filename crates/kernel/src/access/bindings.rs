@@ -65,11 +65,6 @@ pub fn roles_in(bindings: &[Binding], scope: Scope) -> Vec<String> {
     roles
 }
 
-/// Whether the tenant may be known of at all.
-pub fn sees_tenant(bindings: &[Binding], tenant_id: TenantId) -> bool {
-    bindings.iter().any(|binding| binding.level == Level::Platform || binding.tenant_id == tenant_id)
-}
-
 /// A person or service with a role in a tenant, or everywhere; once for each way in which it is held.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Member {
@@ -338,7 +333,24 @@ pub(crate) fn own_access() -> Error {
 /// A person or service by name.
 pub(crate) fn principal_named(tx: &mut Tx<'_>, name: &str) -> Result<PrincipalId> {
     tx.opt("SELECT id FROM principal WHERE name = $1", params![name.to_owned()], |row| row.get(0))?
-        .ok_or_else(|| Error::not_found("user_not_found", format!("there is nobody named {name:?}")))
+        .ok_or_else(|| nobody(name))
+}
+
+pub(crate) fn nobody(name: &str) -> Error {
+    Error::not_found("user_not_found", format!("there is nobody named {name:?}"))
+}
+
+/// A person or service by name, if it may know of the tenant: it holds a role there or everywhere, is in a team of it, or
+/// something there belongs to it or is shared with it.
+pub(crate) fn principal_in(tx: &mut Tx<'_>, tenant_id: TenantId, name: &str) -> Result<Option<PrincipalId>> {
+    Ok(tx.opt(
+        "SELECT p.id FROM principal p WHERE p.name = $1 AND (
+           EXISTS (SELECT 1 FROM role_binding b WHERE b.principal_id = p.id AND (b.tenant_id = $2 OR b.level = 'platform'))
+           OR EXISTS (SELECT 1 FROM team_member m WHERE m.principal_id = p.id AND m.tenant_id = $2)
+           OR EXISTS (SELECT 1 FROM resource_holder h WHERE h.principal_id = p.id AND h.tenant_id = $2))",
+        params![name.to_owned(), tenant_id],
+        |row| row.get(0),
+    )?)
 }
 
 fn place(m: &mut Mutation<'_, '_>, grant: &Grant, level: Level) -> Result<Place> {

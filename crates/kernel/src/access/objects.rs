@@ -17,7 +17,7 @@ use qd_core::{
 };
 use serde_json::Value;
 
-use super::cedar::Verdict;
+use super::{cedar::Verdict, deletions::Unseen};
 use crate::{
     context::{Context, Scope},
     kernel::Kernel,
@@ -163,6 +163,11 @@ pub(crate) fn before(context: &Context, action: &str, on: &On) -> Look {
     }
     match authority.verdict(principal, scope, action) {
         Verdict::Allow if authority.reads_singled_out(scope) => Look::Object { usual: true },
+        Verdict::Allow
+            if matches!(on, On::Job(_) | On::Plan(_)) && Unseen::of(context) != Unseen::default() =>
+        {
+            Look::Object { usual: true }
+        }
         Verdict::Allow => Look::Allowed,
         Verdict::Deny => Look::Denied,
         Verdict::Depends { allowed } => Look::Object { usual: allowed },
@@ -182,6 +187,13 @@ pub(crate) fn look(
     usual: bool,
 ) -> Result<()> {
     let (authority, principal, scope) = (&context.authority, &context.principal, context.scope);
+    let unseen = matches!(on, On::Job(_) | On::Plan(_)) && Unseen::of(context).hides(tx, scope, on)?;
+    if unseen {
+        return Err(if usual { on.missing() } else { super::denied(context, action) });
+    }
+    if authority.verdict(principal, scope, action) == Verdict::Allow && !authority.reads_singled_out(scope) {
+        return Ok(());
+    }
     let of = match facts(tx, registry, scope, on)? {
         Some(of) if of.is_empty() && usual => return Ok(()),
         Some(of) if !of.is_empty() => of,
@@ -389,7 +401,11 @@ pub(crate) fn by_ids(
     }
     let mut query = Query::new(RESOURCE);
     let backend = tx.backend();
-    query.push(" project_id = ?", scope.project_id).text(" AND ").among(backend, "id", ids.iter());
+    query.push(" project_id = ?", scope.project_id).text(" AND ").among(
+        backend,
+        "id",
+        ids.iter().map(|id| id.uuid()),
+    );
     read(tx, registry, &query)
 }
 

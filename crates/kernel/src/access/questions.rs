@@ -3,14 +3,20 @@
 //! They are answered by the very policies that decide, so an answer is what would happen. Nothing is changed, and a token's limits
 //! count for nobody but its holder.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use qd_core::{
     error::{Error, Result},
+    id::ResourceId,
+    name::Name,
     violation::Violation,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use tokio::sync::Semaphore;
 
 use super::{
     Answer, Authority,
@@ -26,12 +32,22 @@ use crate::{
     credentials::Identity,
     kernel::Kernel,
     params,
+    policies::MAX_BYTES,
 };
 
 /// How many people and services are asked about at once.
 const MOST_PRINCIPALS: i64 = 500;
 /// How many questions one what-if asks.
 const MOST_QUESTIONS: usize = 100_000;
+/// How many policies one what-if takes, and how many bytes all of them have.
+const MOST_POLICIES: usize = 20;
+const MOST_BYTES: usize = 4 * MAX_BYTES;
+/// How many names or patterns each list of a what-if takes.
+const MOST_NAMES: usize = 500;
+/// What-ifs at work in this process: each keeps a core busy for seconds.
+static AT_ONCE: Semaphore = Semaphore::const_new(1);
+/// How long one waits for its turn.
+const TURN: Duration = Duration::from_secs(10);
 
 /// Why an answer is what it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
@@ -159,20 +175,22 @@ impl Kernel {
 
     /// What would change with other policies in the project of the scope.
     ///
+    /// One at a time in a process, and within bounds: whoever may read policies may ask.
+    ///
     /// # Errors
-    /// `spec_invalid` (422) with all that is wrong with the texts.
+    /// `spec_invalid` (422) with all that is wrong with the texts; `what_if_busy` (429) where others ask as well.
     pub async fn access_what_if(&self, context: &Context, candidate: Candidate) -> Result<WhatIf> {
-        let mut violations: Vec<Violation> = vec![];
-        for (index, policy) in candidate.policies.iter().enumerate() {
-            let found = rules::violations(&self.authority, &policy.cedar)?;
-            violations.extend(found.into_iter().map(|mut violation| {
-                violation.pointer = format!("/policies/{index}{}", violation.pointer);
-                violation
-            }));
+        let oversized = candidate.oversized();
+        if !oversized.is_empty() {
+            return Err(crate::revisions::spec_invalid(oversized));
         }
-        if !violations.is_empty() {
-            return Err(crate::revisions::spec_invalid(violations));
-        }
+        // It goes with the work, which goes on when nobody waits for its answer any more.
+        let permit = tokio::time::timeout(TURN, AT_ONCE.acquire()).await.ok().and_then(Result::ok);
+        let permit = permit.ok_or_else(|| {
+            let mut busy = Error::rate_limited("what_if_busy", "others ask what would change; try again");
+            busy.retry_after_s = u32::try_from(TURN.as_secs()).ok();
+            busy
+        })?;
         let mut texts = self.policy_texts(context.scope).await?;
         texts.retain(|name, _| !candidate.without.contains(name));
         texts.extend(candidate.policies.iter().map(|policy| (policy.name.clone(), policy.cedar.clone())));
@@ -180,20 +198,31 @@ impl Kernel {
         let (registry, scope) = (self.registry.clone(), context.scope);
         let resources = self.store.read(move |tx| objects::all(tx, &registry, scope)).await?;
         let (before, roles) = (context.authority.clone(), self.authority.clone());
-        let compared = move || {
+        let compared = move || -> Result<WhatIf> {
+            let _permit = permit;
+            candidate.check(&roles)?;
             let after = roles.with_policies(&texts);
             let identities: Vec<&Identity> = identities
                 .iter()
                 .filter(|one| candidate.principals.is_empty() || candidate.principals.contains(&one.name))
                 .collect();
-            let mut compared =
-                Compared { before, after, scope, told: WhatIf { truncated: more, ..WhatIf::default() } };
-            compared.all(&identities, &resources, &candidate.actions);
-            compared.told
+            let told = WhatIf { truncated: more, ..WhatIf::default() };
+            let mut compared = Compared { before: before.clone(), after: after.clone(), scope, told };
+            let patterns = &candidate.actions;
+            let wanted = |action: &&String| {
+                !governed(action)
+                    && (patterns.is_empty() || patterns.iter().any(|p| matrix::covers(p, action)))
+            };
+            let actions: Vec<&String> = before.actions().iter().filter(wanted).collect();
+            let singled =
+                |action: &str| before.singles_out(scope, action) || after.singles_out(scope, action);
+            let of_kinds = OfKinds::of(&resources, &actions, singled);
+            compared.all(questions(&identities, &resources, &actions, &of_kinds), MOST_QUESTIONS);
+            Ok(compared.told)
         };
         tokio::task::spawn_blocking(compared)
             .await
-            .map_err(|error| Error::internal("what_if", "compare two sets of policies").with_source(error))
+            .map_err(|error| Error::internal("what_if", "compare two sets of policies").with_source(error))?
     }
 
     /// The actions that the caller may do to a resource, of those of its kind.
@@ -296,35 +325,100 @@ struct Compared {
     told: WhatIf,
 }
 
-impl Compared {
-    fn all(&mut self, identities: &[&Identity], resources: &[Facts], patterns: &[String]) {
-        let wanted = |action: &&String| {
-            !governed(action) && (patterns.is_empty() || patterns.iter().any(|p| matrix::covers(p, action)))
+/// The actions of each kind: those that are asked of every resource of it, and all that there are.
+struct OfKinds<'a>(BTreeMap<&'a str, (Vec<&'a str>, Vec<&'a str>)>);
+
+impl<'a> OfKinds<'a> {
+    fn of(resources: &'a [Facts], actions: &[&'a String], singled: impl Fn(&str) -> bool) -> Self {
+        let mut kinds: BTreeMap<&str, (Vec<&str>, Vec<&str>)> = BTreeMap::new();
+        for facts in resources {
+            kinds.entry(&facts.plural).or_insert_with(|| {
+                let of_it =
+                    |action: &&&'a String| action.rsplit_once('.').is_some_and(|(of, _)| of == facts.plural);
+                let all: Vec<&str> = actions.iter().filter(of_it).map(|action| action.as_str()).collect();
+                (all.iter().copied().filter(|action| singled(action)).collect(), all)
+            });
+        }
+        Self(kinds)
+    }
+}
+
+type Question<'a> = (&'a Identity, &'a str, Option<&'a Facts>);
+
+/// What is asked: of everybody each action in the project, and of each resource where the answer can be another one than that.
+fn questions<'a>(
+    identities: &'a [&'a Identity],
+    resources: &'a [Facts],
+    actions: &'a [&'a String],
+    of_kinds: &'a OfKinds<'a>,
+) -> impl Iterator<Item = Question<'a>> {
+    identities.iter().flat_map(move |identity| {
+        let held: BTreeSet<ResourceId> = identity.held.iter().map(|held| held.resource_id).collect();
+        let whole = actions.iter().map(move |action| (*identity, action.as_str(), None));
+        let single = resources.iter().flat_map(move |facts| {
+            let of_kind = of_kinds.0.get(facts.plural.as_str());
+            let holds = facts.id.is_some_and(|id| held.contains(&id));
+            let asked = of_kind.map_or(&[][..], |(singled, all)| if holds { all } else { singled });
+            asked.iter().map(move |action| (*identity, *action, Some(facts)))
+        });
+        whole.chain(single)
+    })
+}
+
+impl Candidate {
+    /// What is more than one what-if takes.
+    fn oversized(&self) -> Vec<Violation> {
+        let mut violations = vec![];
+        let mut most = |pointer: &str, code: &str, is: usize, most: usize, of: &str| {
+            if is > most {
+                violations.push(Violation::new(pointer, code, format!("{most} {of} at most are taken")));
+            }
         };
-        let actions: Vec<String> = self.before.actions().iter().filter(wanted).cloned().collect();
-        for identity in identities {
-            for action in &actions {
-                self.one(identity, action, None);
+        most("/policies", "too_many", self.policies.len(), MOST_POLICIES, "policies");
+        let bytes = self.policies.iter().map(|policy| policy.cedar.len()).sum();
+        most("/policies", "too_long", bytes, MOST_BYTES, "bytes of policies");
+        for (index, policy) in self.policies.iter().enumerate().take(MOST_POLICIES) {
+            let pointer = format!("/policies/{index}/cedar");
+            most(&pointer, "too_long", policy.cedar.len(), MAX_BYTES, "bytes of a policy");
+        }
+        for (name, list) in
+            [("without", &self.without), ("principals", &self.principals), ("actions", &self.actions)]
+        {
+            most(&format!("/{name}"), "too_many", list.len(), MOST_NAMES, "entries");
+        }
+        violations
+    }
+
+    /// Everything that is wrong with the names and texts.
+    fn check(&self, roles: &Authority) -> Result<()> {
+        let mut violations: Vec<Violation> = vec![];
+        for (index, policy) in self.policies.iter().enumerate() {
+            if let Err(error) = policy.name.parse::<Name>() {
+                let pointer = format!("/policies/{index}/name");
+                violations.push(Violation::new(pointer, "invalid_name", error.to_string()));
             }
-            for facts in resources {
-                let of_it = format!("{}.", facts.plural);
-                let held = identity.held.iter().any(|held| Some(held.resource_id) == facts.id);
-                for action in actions.iter().filter(|action| action.starts_with(&of_it)) {
-                    // Elsewhere the answer is that of the project.
-                    let both = [&self.before, &self.after];
-                    if held || both.iter().any(|authority| authority.singles_out(self.scope, action)) {
-                        self.one(identity, action, Some(facts));
-                    }
-                }
+            violations.extend(rules::violations(roles, &policy.cedar)?.into_iter().map(|mut violation| {
+                violation.pointer = format!("/policies/{index}{}", violation.pointer);
+                violation
+            }));
+        }
+        if violations.is_empty() { Ok(()) } else { Err(crate::revisions::spec_invalid(violations)) }
+    }
+}
+
+impl Compared {
+    /// Stops at the first question beyond `most`.
+    fn all<'a>(&mut self, questions: impl Iterator<Item = Question<'a>>, most: usize) {
+        for (identity, action, on) in questions {
+            if self.told.asked >= most {
+                self.told.truncated = true;
+                return;
             }
+            self.one(identity, action, on);
         }
     }
 
     fn one(&mut self, identity: &Identity, action: &str, on: Option<&Facts>) {
-        if self.told.asked >= MOST_QUESTIONS {
-            self.told.truncated = true;
-            return;
-        }
         self.told.asked += 1;
         let principal = identity.principal(self.scope);
         let before = self.before.decide(&principal, self.scope, action, on).allowed;
@@ -394,4 +488,33 @@ fn reasons(identity: &Identity, scope: Scope, on: Option<&Facts>, answer: &Answe
         }
     }
     reasons.into_iter().map(|(sentence, policy)| Reason { policy, sentence }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_what_if_stops_where_it_has_asked_enough() {
+        let identity = Identity {
+            id: uuid::Uuid::nil().into(),
+            name: "ann".into(),
+            kind: PrincipalKind::User,
+            bindings: [].into(),
+            teams: [].into(),
+            held: [].into(),
+            limits: None,
+            credential_id: uuid::Uuid::nil(),
+        };
+        let (before, after) = (Authority::default(), Authority::default());
+        let mut compared = Compared { before, after, scope: Scope::PLATFORM, told: WhatIf::default() };
+        let mut looked = 0;
+        let questions = std::iter::repeat_with(|| {
+            looked += 1;
+            (&identity, "jobs.cancel", None)
+        });
+        // One that goes on to the end would not end.
+        compared.all(questions, 10);
+        assert_eq!((compared.told.asked, compared.told.truncated, looked), (10, true, 11));
+    }
 }

@@ -4,22 +4,29 @@
 //! among the owners). They do everything to it that its kind offers, and share it: with a person or a team, as a viewer, an
 //! operator or an editor. Both are kept as rows by holder, so that a caller's are found with the caller.
 //!
+//! A name means whoever has it in the tenant when it is written, and is kept as that one's id: what names nobody there is
+//! refused, so that nobody comes to own something by the name that he gets later, or has in another tenant.
+//!
 //! Changing whom it belongs to is sharing, and wants the same right.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use qd_core::{
     diff::Change,
     error::{Error, Result},
     id::{PrincipalId, ProjectId, ResourceId, TenantId},
     time::Timestamp,
+    violation::Violation,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{
-    bindings::{TEAM, principal_named},
+    bindings::{TEAM, nobody, principal_in, principal_named},
     matrix::READS,
     objects::On,
     teams,
@@ -138,7 +145,8 @@ impl Kernel {
     /// Shares a resource with a person, a service or a team of the tenant (`team:core`), or changes as what.
     ///
     /// # Errors
-    /// `user_not_found`, `team_not_found` (404); `owner_by_metadata` (422) for an owner, whom the metadata name; `own_access` (403)
+    /// `user_not_found`, `team_not_found` (404), the former also for somebody who holds nothing in the tenant unless the caller may
+    /// take people in; `owner_by_metadata` (422) for an owner, whom the metadata name; `own_access` (403)
     /// for oneself.
     pub async fn resource_share(
         &self,
@@ -185,8 +193,9 @@ impl Kernel {
                 params![resource.id, holder.clone(), false],
                 |row| row.get(0),
             )?;
+            let mut principal = None;
             if to.is_some() || old.is_none() {
-                known(m, &holder)?;
+                principal = known(m, &holder)?;
             }
             let change = match (old, to) {
                 (None, None) => {
@@ -208,7 +217,7 @@ impl Kernel {
                 params![resource.id, holder.clone(), false],
             )?;
             if let Some(share) = to {
-                insert(m, resource.id, &holder, share)?;
+                insert(m, resource.id, (&holder, principal), share)?;
             }
             m.audit(
                 &Object { kind: kind_name, id: resource.id.uuid(), name: &resource.name },
@@ -225,25 +234,39 @@ impl Kernel {
     }
 }
 
-/// Refuses a holder whom there is not, and oneself.
-fn known(m: &mut Mutation<'_, '_>, holder: &str) -> Result<()> {
-    match holder.strip_prefix(TEAM) {
-        Some(team) => teams::find(m.tx, m.context.scope, team, "").map(drop),
-        None if principal_named(m.tx, holder)? == m.context.principal.id => {
-            Err(super::bindings::own_access())
-        }
-        None => Ok(()),
+/// Refuses a holder whom there is not, and oneself; the id of a person or service.
+///
+/// Who may take people into the tenant may share with any account. To others one that the tenant knows nothing of is not there.
+fn known(m: &mut Mutation<'_, '_>, holder: &str) -> Result<Option<PrincipalId>> {
+    let scope = m.context.scope;
+    if let Some(team) = holder.strip_prefix(TEAM) {
+        return teams::find(m.tx, scope, team, "").map(|_| None);
     }
+    let id = if m.context.authority.allows(&m.context.principal, scope.of_tenant(), "members.grant") {
+        principal_named(m.tx, holder)?
+    } else {
+        principal_in(m.tx, scope.tenant_id, holder)?.ok_or_else(|| nobody(holder))?
+    };
+    if id == m.context.principal.id {
+        return Err(super::bindings::own_access());
+    }
+    Ok(Some(id))
 }
 
-fn insert(m: &mut Mutation<'_, '_>, id: ResourceId, holder: &str, share: Share) -> Result<()> {
+fn insert(
+    m: &mut Mutation<'_, '_>,
+    id: ResourceId,
+    (holder, principal_id): (&str, Option<PrincipalId>),
+    share: Share,
+) -> Result<()> {
     let (scope, me) = (m.context.scope, m.context.principal.name.clone());
     m.tx.exec(
-        "INSERT INTO resource_holder (resource_id, holder, owner, access, tenant_id, project_id, created_by, created_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+        "INSERT INTO resource_holder (resource_id, holder, principal_id, owner, access, tenant_id, project_id, created_by, created_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
         params![
             id,
             holder.to_owned(),
+            principal_id,
             share == Share::Owner,
             share.as_str(),
             scope.tenant_id,
@@ -261,40 +284,83 @@ pub(crate) fn owners(metadata: &StoredMetadata) -> BTreeSet<String> {
     metadata.owners.iter().cloned().chain(teams).collect()
 }
 
+/// Those whom the metadata name and did not name before, each with its id if it is no team.
+fn found(
+    m: &mut Mutation<'_, '_>,
+    before: &BTreeSet<String>,
+    metadata: &StoredMetadata,
+) -> Result<BTreeMap<String, Option<PrincipalId>>> {
+    let owners = metadata.owners.iter().enumerate().map(|(at, one)| (format!("owners/{at}"), one.clone()));
+    let teams = metadata.teams.iter().enumerate();
+    let teams = teams.map(|(at, one)| (format!("teams/{at}"), format!("{TEAM}{one}")));
+    let (mut found, mut violations) = (BTreeMap::new(), vec![]);
+    for (at, holder) in owners.chain(teams).filter(|(_, holder)| !before.contains(holder)) {
+        let detail = match holder.strip_prefix(TEAM) {
+            Some(team) => match teams::find(m.tx, m.context.scope, team, "") {
+                Ok(_) => {
+                    found.insert(holder, None);
+                    continue;
+                }
+                Err(error) if error.code == "team_not_found" => error.detail,
+                Err(error) => return Err(error),
+            },
+            None => match principal_in(m.tx, m.context.scope.tenant_id, &holder)? {
+                Some(id) => {
+                    found.insert(holder, Some(id));
+                    continue;
+                }
+                None => format!(
+                    "nobody named {holder:?} holds anything in the tenant; give a role first, or a place in a team"
+                ),
+            },
+        };
+        violations.push(Violation::new(format!("/metadata/{at}"), "unknown_holder", detail));
+    }
+    if violations.is_empty() {
+        return Ok(found);
+    }
+    let detail = "the metadata name owners whom the tenant does not know";
+    Err(Error::invalid("metadata_invalid", detail).with_violations(violations))
+}
+
 /// Writes down whom a resource belongs to, with the metadata that say so.
+///
+/// # Errors
+/// `metadata_invalid` (422) for owners who are new and hold nothing in the tenant; those who stood there before stay as they are.
 pub(crate) fn own(
     m: &mut Mutation<'_, '_>,
     id: ResourceId,
     old: &StoredMetadata,
     new: &StoredMetadata,
 ) -> Result<()> {
-    let (old, new) = (owners(old), owners(new));
-    if old == new {
+    let (before, after) = (owners(old), owners(new));
+    if before == after {
         return Ok(());
     }
-    for gone in old.difference(&new) {
+    let found = found(m, &before, new)?;
+    for gone in before.difference(&after) {
         m.tx.exec(
             "DELETE FROM resource_holder WHERE resource_id = $1 AND holder = $2 AND owner = $3",
             params![id, gone.clone(), true],
         )?;
     }
-    for owner in new.difference(&old) {
-        insert(m, id, owner, Share::Owner)?;
+    for (owner, principal) in &found {
+        insert(m, id, (owner, *principal), Share::Owner)?;
     }
     m.callers_changed();
     Ok(())
 }
 
 /// All that somebody holds of single resources, by himself and through teams.
-pub(crate) fn of(tx: &mut Tx<'_>, principal_id: PrincipalId, name: &str) -> Result<Arc<[Held]>> {
+pub(crate) fn of(tx: &mut Tx<'_>, principal_id: PrincipalId) -> Result<Arc<[Held]>> {
     let held = tx.rows(
-        "SELECT h.resource_id, h.project_id, h.tenant_id, h.access, NULL AS team FROM resource_holder h WHERE h.holder = $2
+        "SELECT h.resource_id, h.project_id, h.tenant_id, h.access, NULL AS team FROM resource_holder h WHERE h.principal_id = $1
          UNION ALL
          SELECT h.resource_id, h.project_id, h.tenant_id, h.access, t.name
          FROM team_member m JOIN team t ON t.id = m.team_id
            JOIN resource_holder h ON h.holder = 'team:' || t.name AND h.tenant_id = t.tenant_id
          WHERE m.principal_id = $1",
-        params![principal_id, name.to_owned()],
+        params![principal_id],
         |row| {
             Ok(Held {
                 resource_id: row.get(0)?,

@@ -54,10 +54,10 @@ impl Sight {
             Self::All => {}
             Self::Except(hidden) => {
                 query.text(&format!(" AND ({column} IS NULL OR NOT "));
-                query.among(backend, column, hidden.iter()).text(")");
+                query.among(backend, column, hidden.iter().map(|id| id.uuid())).text(")");
             }
             Self::Only(shown) => {
-                query.text(" AND ").among(backend, column, shown.iter());
+                query.text(" AND ").among(backend, column, shown.iter().map(|id| id.uuid()));
             }
         }
     }
@@ -70,19 +70,27 @@ impl Sight {
     }
 }
 
-/// Reads page after page, each from below the last one's id, until as many as are wanted were kept.
+/// Rows that one request looks at, of which it may keep none.
+const LOOKED_AT: usize = 1_000;
+
+/// What was kept, and from below which key to go on where not all was looked at for it.
+pub(crate) type Sifted<T, K> = (Vec<T>, Option<K>);
+
+/// Reads page after page, each from below the last one's id, until as many as are wanted were kept, or as many as one request
+/// looks at were not.
 pub(crate) fn sifted<T, K: Copy>(
     tx: &mut Tx<'_>,
     (fetch, first): (i64, Option<K>),
     mut read: impl FnMut(&mut Tx<'_>, Option<K>) -> Result<Vec<T>>,
     key: impl Fn(&T) -> K,
     mut keep: impl FnMut(&mut Tx<'_>, &T) -> Result<bool>,
-) -> Result<Vec<T>> {
+) -> Result<Sifted<T, K>> {
     let wanted = usize::try_from(fetch).unwrap_or(usize::MAX);
-    let (mut kept, mut before) = (vec![], first);
+    let (mut kept, mut before, mut looked_at) = (vec![], first, 0);
     loop {
         let page = read(tx, before)?;
         let last = page.len() < wanted;
+        looked_at += page.len();
         before = page.last().map(&key).or(before);
         for item in page {
             if kept.len() < wanted && keep(tx, &item)? {
@@ -90,7 +98,10 @@ pub(crate) fn sifted<T, K: Copy>(
             }
         }
         if last || kept.len() >= wanted {
-            return Ok(kept);
+            return Ok((kept, None));
+        }
+        if looked_at >= LOOKED_AT {
+            return Ok((kept, before));
         }
     }
 }

@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::{COLUMN_COUNT, COLUMNS, read};
 use crate::{
-    access::sight::Sight,
+    access::{deletions::Unseen, sight::Sight},
     context::Scope,
     kernel::Kernel,
     page::{Page, PageRequest},
@@ -74,6 +74,7 @@ pub struct AuditFilter {
     pub trace_id: Option<String>,
     /// About which resources.
     pub sight: Sight,
+    pub unseen: Unseen,
     /// From then on.
     pub since: Option<Timestamp>,
     /// Before then.
@@ -104,6 +105,7 @@ impl Kernel {
             .read(move |tx| -> Result<Vec<AuditRecord>> {
                 let mut query = select(reach, &filter);
                 narrow(&mut query, tx.backend(), &filter.sight);
+                filter.unseen.narrow_audit(&mut query);
                 if let Some(before) = before {
                     query.push(" AND a.id < ?", before);
                 }
@@ -154,10 +156,14 @@ fn narrow(query: &mut Query, backend: Backend, sight: &Sight) {
     let Some(ids) = sight.ids() else { return };
     query.text(if matches!(sight, Sight::Only(_)) { " AND (" } else { " AND NOT (" });
     // What names no object is about none of them.
-    query.text("COALESCE(").among(backend, "a.object_id", ids.iter());
-    query.text(" OR a.object_id IN (SELECT id FROM run WHERE ").among(backend, "resource_id", ids.iter());
+    query.text("COALESCE(").among(backend, "a.object_id", ids.iter().map(|id| id.uuid()));
+    query.text(" OR a.object_id IN (SELECT id FROM run WHERE ").among(
+        backend,
+        "resource_id",
+        ids.iter().map(|id| id.uuid()),
+    );
     query.text("), false) OR COALESCE(a.job_id IN (SELECT id FROM job WHERE ");
-    query.among(backend, "resource_id", ids.iter()).text("), false))");
+    query.among(backend, "resource_id", ids.iter().map(|id| id.uuid())).text("), false))");
 }
 
 fn boxed<P: crate::store::Param + Send + 'static>(

@@ -12,6 +12,7 @@ use std::{
 use qd_core::time::Timestamp;
 
 use super::Identity;
+use crate::kernel::Kernel;
 
 const LIFE: Duration = Duration::from_secs(5);
 const MOST: usize = 10_000;
@@ -70,6 +71,13 @@ impl Callers {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Kernel {
+    /// Grows when this process learns that what somebody may do has changed: what was remembered of a caller before is old.
+    pub fn callers_changes(&self) -> u64 {
+        self.callers.state().forgotten
     }
 }
 

@@ -22,7 +22,7 @@ use super::{
     consumers::{Consumer, deliver},
 };
 use crate::{
-    access::sight::{Sight, sifted},
+    access::sight::{Sifted, Sight, sifted},
     bus::nats::Nats,
     context::{Context, Scope},
     jobs::JobError,
@@ -108,9 +108,9 @@ impl Kernel {
         page: PageRequest,
     ) -> Result<Page<DeadLetter>> {
         let (before, fetch) = (page.after_uuid("dead-letters")?, page.fetch());
-        let items = self
+        let (items, rest) = self
             .store
-            .read(move |tx| -> Result<Vec<DeadLetter>> {
+            .read(move |tx| -> Result<Sifted<DeadLetter, Uuid>> {
                 let read = |tx: &mut Tx<'_>, before: Option<Uuid>| -> Result<Vec<DeadLetter>> {
                     let mut query = Query::new(&format!("SELECT {COLUMNS} FROM dead_letter WHERE"));
                     query.push(" project_id = ?", scope.project_id);
@@ -130,7 +130,8 @@ impl Kernel {
                 sifted(tx, (fetch, before), read, |letter| letter.id, |_, letter| Ok(shown(letter)))
             })
             .await?;
-        Ok(page.cut("dead-letters", items, |letter| letter.id.to_string()))
+        let rest = rest.map(|id| id.to_string());
+        Ok(page.cut_sifted("dead-letters", (items, rest), |letter| letter.id.to_string()))
     }
 
     /// Asks for the event to be sent to its consumer again; asked twice is asked once.

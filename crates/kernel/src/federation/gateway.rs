@@ -4,10 +4,12 @@
 //! is remembered for a few seconds by subject and session. When it refuses, its status and its words go to the caller; when it
 //! cannot be asked, nobody gets in.
 
+mod keys;
+
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex as Held, PoisonError},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use jsonwebtoken::{DecodingKey, jwk::JwkSet};
@@ -18,8 +20,8 @@ use qd_core::{
 };
 use serde::Deserialize;
 use serde_json::Value;
-use tokio::sync::Mutex;
 
+use self::keys::Keyring;
 use super::{
     accounts::{Person, bindings_of},
     http::Http,
@@ -33,23 +35,13 @@ use crate::{
     outbound::OutboundOptions,
 };
 
-/// How long a key set is believed.
-const BELIEVED: Duration = Duration::from_mins(10);
-/// Between two looks for a key that is not known.
-const LOOK_AGAIN: Duration = Duration::from_secs(10);
 const MOST_REMEMBERED: usize = 10_000;
 
 pub(crate) struct Gateway {
     pub settings: GatewaySettings,
     http: Http,
-    keys: Mutex<Keys>,
+    keys: Keyring,
     remembered: Held<HashMap<(String, String), (Identity, Timestamp)>>,
-}
-
-#[derive(Default)]
-struct Keys {
-    read: Option<(Instant, JwkSet)>,
-    looked_again: Option<Instant>,
 }
 
 /// What is read of a gateway's token.
@@ -92,7 +84,12 @@ struct Refusal {
 impl Gateway {
     pub fn new(settings: GatewaySettings, outbound: &OutboundOptions) -> Result<Self> {
         settings.check()?;
-        Ok(Self { settings, http: Http::new(outbound)?, keys: Mutex::default(), remembered: Held::default() })
+        Ok(Self {
+            settings,
+            http: Http::new(outbound)?,
+            keys: Keyring::default(),
+            remembered: Held::default(),
+        })
     }
 
     async fn claims(&self, token: &str, now: Timestamp) -> Result<Claims> {
@@ -101,7 +98,8 @@ impl Gateway {
                 jwt::verify(token, &DecodingKey::from_secret(secret(file)?.as_bytes()), &[*algorithm])
             }
             GatewayKeys::Jwks { url, algorithms } => {
-                let key = self.key(url.as_str(), token).await?.ok_or_else(refused)?;
+                let key = self.keys.key(jwt::kid(token).as_deref(), || self.key_set(url.as_str())).await?;
+                let key = key.ok_or_else(refused)?;
                 jwt::verify(token, &key, algorithms)
             }
         };
@@ -118,27 +116,10 @@ impl Gateway {
         fits.then_some(claims).ok_or_else(refused)
     }
 
-    /// The key that the token names, or the only one.
-    async fn key(&self, url: &str, token: &str) -> Result<Option<DecodingKey>> {
-        let kid = jwt::kid(token);
-        let mut keys = self.keys.lock().await;
-        if keys.read.as_ref().is_none_or(|(at, _)| at.elapsed() > BELIEVED) {
-            keys.read = Some((Instant::now(), self.key_set(url).await?));
-        }
-        if let Some(found) = found(&keys, kid.as_deref()) {
-            return Ok(Some(found));
-        }
-        if keys.looked_again.is_none_or(|at| at.elapsed() > LOOK_AGAIN) {
-            keys.looked_again = Some(Instant::now());
-            keys.read = Some((Instant::now(), self.key_set(url).await?));
-        }
-        Ok(found(&keys, kid.as_deref()))
-    }
-
     async fn key_set(&self, url: &str) -> Result<JwkSet> {
         let away = |why: String| {
             tracing::warn!(why, "read the gateway's keys");
-            Error::unavailable("gateway_unavailable", "the gateway's keys cannot be read")
+            keys::away()
         };
         let answer = self.http.get(url, None).await.map_err(|lost| away(lost.to_string()))?;
         if !answer.status().is_success() {
@@ -178,16 +159,6 @@ impl Gateway {
         }
         known.insert((claims.sub, claims.session_id), (identity.clone(), until));
     }
-}
-
-fn found(keys: &Keys, kid: Option<&str>) -> Option<DecodingKey> {
-    let (_, set) = keys.read.as_ref()?;
-    let key = match (kid, set.keys.as_slice()) {
-        (Some(kid), _) => set.find(kid)?,
-        (None, [only]) => only,
-        _ => return None,
-    };
-    DecodingKey::from_jwk(key).ok()
 }
 
 /// What the IAM said, with its status where that is one of a refusal.

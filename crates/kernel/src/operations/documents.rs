@@ -177,7 +177,8 @@ impl Operation for Documents {
             let plural =
                 intent.kernel.registry.find_kind(&document.kind).map_or("documents", |k| k.info().plural);
             let (number, created) =
-                apply_one(m, &intent.kernel.registry, plural, document, &pinned.spec, &wanted)?;
+                apply_one(m, &intent.kernel.registry, plural, document, &pinned.spec, &wanted)
+                    .map_err(|error| of_document(error, pinned.document))?;
             // A row that is not there cannot be locked: somebody may have made it since the plan looked.
             let planned = items.get(pinned.document).map(|item| item.outcome);
             if created != (planned == Some(ApplyOutcome::Created)) {
@@ -327,6 +328,14 @@ fn against_published(view: &mut View<'_, '_>, seen: &Seen, spec: &Value) -> Resu
     };
     let wrap = |number: Option<i64>, spec: &Value| json!({ "published": number, "spec": spec });
     Ok(diff(&wrap(seen.published, &before), &wrap(Some(seen.number), spec)))
+}
+
+/// Says which of the documents is meant.
+fn of_document(mut error: Error, document: usize) -> Error {
+    for violation in &mut error.violations {
+        violation.document = Some(document);
+    }
+    error
 }
 
 fn moved_on(name: &str) -> Error {

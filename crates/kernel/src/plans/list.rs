@@ -13,8 +13,9 @@ use uuid::Uuid;
 
 use crate::{
     access::{
+        deletions::Unseen,
         objects,
-        sight::{Sight, sifted},
+        sight::{Sifted, Sight, sifted},
     },
     context::Scope,
     kernel::Kernel,
@@ -29,6 +30,7 @@ pub struct PlanFilter {
     pub state: Option<PlanState>,
     /// About which resources.
     pub sight: Sight,
+    pub unseen: Unseen,
 }
 
 /// A plan as lists show it.
@@ -65,12 +67,13 @@ impl Kernel {
     ) -> Result<Page<PlanSummary>> {
         let (before, fetch, kernel) = (page.after_uuid("plans")?, page.fetch(), self.clone());
         let now = self.source.now();
-        let items = self
+        let (items, rest) = self
             .store
-            .read(move |tx| -> Result<Vec<PlanSummary>> {
+            .read(move |tx| -> Result<Sifted<PlanSummary, Uuid>> {
                 let read = |tx: &mut Tx<'_>, before: Option<Uuid>| -> Result<Vec<(PlanSummary, Plan)>> {
                     let mut query = Query::new(&format!("SELECT {COLUMNS} FROM plan WHERE"));
                     query.push(" project_id = ?", scope.project_id);
+                    filter.unseen.narrow(&mut query, "operation");
                     match filter.state {
                         Some(PlanState::Expired) => {
                             query.push(
@@ -95,7 +98,7 @@ impl Kernel {
                     Ok(query.rows(tx, |row| summary(row, &kernel, now))?)
                 };
                 let sight = filter.sight.clone();
-                let kept = sifted(
+                let (kept, rest) = sifted(
                     tx,
                     (fetch, before),
                     read,
@@ -105,10 +108,11 @@ impl Kernel {
                             || sight.shows_all(&objects::of_plan(tx, &kernel.registry, scope, plan)?))
                     },
                 )?;
-                Ok(kept.into_iter().map(|(summary, _)| summary).collect())
+                Ok((kept.into_iter().map(|(summary, _)| summary).collect(), rest))
             })
             .await?;
-        Ok(page.cut("plans", items, |plan| plan.id.to_string()))
+        let rest = rest.map(|id| PlanId::from(id).to_string());
+        Ok(page.cut_sifted("plans", (items, rest), |plan| plan.id.to_string()))
     }
 }
 

@@ -110,7 +110,7 @@ impl Kernel {
                 let share = format!("{plural}.share");
                 objects::check(m.tx, &registry, m.context, &share, &On::resource(kind_name, &old.name))?;
             }
-            sharing::own(m, old.id, &was, &after_metadata)?;
+            sharing::own(m, old.id, &was, &after_metadata).map_err(without_metadata)?;
             m.tx.exec(
                 "UPDATE resource SET display_name = $2, description = $3, metadata = $4, version = version + 1, updated_at = $5
                  WHERE id = $1",
@@ -256,12 +256,17 @@ fn check_metadata(name: &str, described: &Value) -> Result<()> {
     let document = json!({ "apiVersion": qd_core::document::API_VERSION, "kind": "Any", "metadata": metadata, "spec": {} });
     match Document::from_value(document) {
         Ok(_) => Ok(()),
-        Err(mut violations) => {
-            for violation in &mut violations {
-                violation.pointer = violation.pointer.trim_start_matches("/metadata").to_owned();
-            }
-            Err(Error::invalid("metadata_invalid", "the change would break the rules for metadata")
-                .with_violations(violations))
-        }
+        Err(violations) => Err(without_metadata(
+            Error::invalid("metadata_invalid", "the change would break the rules for metadata")
+                .with_violations(violations),
+        )),
     }
+}
+
+/// With pointers into the patch, which has the fields of a document's metadata at its top.
+fn without_metadata(mut error: Error) -> Error {
+    for violation in &mut error.violations {
+        violation.pointer = violation.pointer.trim_start_matches("/metadata").to_owned();
+    }
+    error
 }

@@ -132,17 +132,18 @@ impl Kernel {
         .await
     }
 
-    /// Those that the caller may know of, by name.
+    /// Those that the caller may know of, by name: where it holds a role, is in a team, or holds something of a resource.
     pub async fn tenant_list(&self, identity: &Identity, page: PageRequest) -> Result<Page<TenantInfo>> {
-        let (after, fetch, who) = (page.after("tenants")?.map(str::to_owned), page.fetch(), identity.id);
+        let (after, fetch) = (page.after("tenants")?.map(str::to_owned), page.fetch());
+        let seen = identity.tenants();
         let items = self
             .store
             .read(move |tx| -> Result<Vec<TenantInfo>> {
-                let mut query = Query::new(&format!(
-                    "SELECT {TENANT} FROM tenant t WHERE EXISTS (SELECT 1 FROM role_binding b"
-                ));
-                query.push(" WHERE b.principal_id = ?", who);
-                query.text(" AND (b.level = 'platform' OR b.tenant_id = t.id))");
+                let mut query = Query::new(&format!("SELECT {TENANT} FROM tenant WHERE"));
+                match &seen {
+                    None => query.text(" true"),
+                    Some(ids) => query.among(tx.backend(), " id", ids.iter().map(|id| id.uuid())),
+                };
                 if let Some(after) = &after {
                     query.push(" AND name > ?", after.clone());
                 }

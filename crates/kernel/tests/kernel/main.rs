@@ -37,6 +37,7 @@ mod secrets;
 mod secrets_places;
 mod secrets_rotation;
 mod secrets_vault;
+mod sharing;
 mod sign_in;
 mod slots;
 mod subscriptions;

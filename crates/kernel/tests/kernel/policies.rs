@@ -219,6 +219,28 @@ both_stores! {
         assert_eq!((wrong.code, wrong.violations[0].pointer.as_str()), ("spec_invalid", "/policies/0/cedar"));
     }
 
+    async fn a_what_if_takes_no_more_than_it_can_compare(db: TestDatabase) {
+        let t = TestKernel::build().idle().on(&db).await;
+        let text = "permit (principal, action == Action::\"samples.run\", resource);";
+        let with = |name: &str, cedar: String| CandidatePolicy { name: name.into(), cedar };
+        let asked = async |candidate: Candidate| {
+            let error = t.kernel.access_what_if(&t.context(), candidate).await.unwrap_err();
+            let first = &error.violations[0];
+            (error.code, first.pointer.clone(), first.code.clone())
+        };
+        let of = |policies: Vec<CandidatePolicy>| Candidate { policies, ..Candidate::default() };
+        let said = |pointer: &str, code: &str| ("spec_invalid", pointer.to_owned(), code.to_owned());
+        let long = format!("{text}//{}", "x".repeat(65_536));
+        assert_eq!(asked(of(vec![with("night", long)])).await, said("/policies/0/cedar", "too_long"));
+        let many = (0..21).map(|n| with(&format!("p{n}"), text.into())).collect();
+        assert_eq!(asked(of(many)).await, said("/policies", "too_many"));
+        let large = (0..5).map(|n| with(&format!("p{n}"), format!("{text}//{}", "x".repeat(60_000)))).collect();
+        assert_eq!(asked(of(large)).await, said("/policies", "too_long"));
+        assert_eq!(asked(of(vec![with("no name", text.into())])).await, said("/policies/0/name", "invalid_name"));
+        let names = Candidate { principals: vec!["ann".into(); 501], ..Candidate::default() };
+        assert_eq!(asked(names).await, said("/principals", "too_many"));
+    }
+
     async fn a_set_that_cannot_be_read_denies_and_says_so(db: TestDatabase) {
         let clock = ManualClock::new(1);
         let t = TestKernel::build().clock(&clock).on(&db).await;

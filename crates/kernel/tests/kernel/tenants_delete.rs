@@ -3,14 +3,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use qd_core::state::{JobState, RunState};
-use qd_kernel::access::PLATFORM_ADMIN;
 use qd_kernel::access::bindings::Grant;
+use qd_kernel::access::deletions::Unseen;
+use qd_kernel::access::objects::On;
+use qd_kernel::access::{PIPELINE_DEV, PLATFORM_ADMIN, TENANT_ADMIN};
 use qd_kernel::audit::{AuditFilter, AuditReach};
 use qd_kernel::context::{Context, Scope};
 use qd_kernel::credentials::accounts::NewUser;
-use qd_kernel::jobs::Job;
+use qd_kernel::events::EventFilter;
+use qd_kernel::jobs::{Job, JobFilter};
 use qd_kernel::page::PageRequest;
 use qd_kernel::params;
+use qd_kernel::plans::PlanFilter;
 use qd_kernel::quotas::Limits;
 use qd_kernel::runs::Run;
 use qd_kernel::schedules::SCHEDULE;
@@ -126,6 +130,53 @@ both_stores! {
         let known: BTreeSet<String> = removed_tables().into_iter().chain(KEPT).map(str::to_owned).collect();
         let forgotten: Vec<&String> = there.difference(&known).collect();
         assert!(forgotten.is_empty(), "say in tenants/removal.rs how the rows of a tenant are found in {forgotten:?}");
+    }
+
+    async fn a_deletion_is_there_for_whoever_may_ask_for_one_alone(db: TestDatabase) {
+        let t = TestKernel::build().idle().on(&db).await;
+        let (admin, tenants_own) = (platform(&t), of_tenant(&t));
+        t.kernel.tenant_create(&admin, "acme", "").await.unwrap();
+        let suspend = Patch { state: Some(TenantState::Suspended), ..Patch::default() };
+        t.kernel.tenant_update(&admin, "acme", 1, suspend).await.unwrap();
+        t.kernel.project_create(&tenants_own, "lab", "").await.unwrap();
+        let (of_acme, request) = t.kernel.tenant_delete_request(&admin, "acme", "why").await.unwrap();
+        let acme_plan = t.kernel.plan_create(&of_acme, request).await.unwrap().id;
+        let (of_lab, request) = t.kernel.project_delete_request(&tenants_own, "lab", "why").await.unwrap();
+        let lab_plan = t.kernel.plan_create(&of_lab, request).await.unwrap().id;
+        let acme = t.kernel.tenant_delete(&admin, deletion("acme"), key()).await.unwrap().id;
+        let lab = t.kernel.project_delete(&tenants_own, deletion("lab"), key()).await.unwrap().id;
+        let other = t.job(&["one"]).await;
+        for (role, seen) in [(PIPELINE_DEV, [false, false]), (TENANT_ADMIN, [false, true]), (PLATFORM_ADMIN, [true, true])] {
+            let context = t.context_as("somebody", role);
+            let (unseen, page) = (Unseen::of(&context), || PageRequest::first(100));
+            let jobs = t.kernel.job_list(t.scope, JobFilter { unseen, ..JobFilter::default() }, page()).await.unwrap().items;
+            let plans = t.kernel.plan_list(t.scope, PlanFilter { unseen, ..PlanFilter::default() }, page()).await.unwrap().items;
+            let filter = EventFilter { unseen, ..EventFilter::default() };
+            let events = t.kernel.events_after(t.scope, filter, 0, 500).await.unwrap();
+            let filter = AuditFilter { unseen, ..AuditFilter::default() };
+            let audit = t.kernel.audit_list(t.scope, filter, page()).await.unwrap().items;
+            assert!(jobs.iter().any(|job| job.id == other), "{role}");
+            for ((job, plan, operation), seen) in [(acme, acme_plan, "tenants.delete"), (lab, lab_plan, "projects.delete")].into_iter().zip(seen) {
+                assert_eq!(jobs.iter().any(|one| one.id == job), seen, "{role} {operation}");
+                assert_eq!(plans.iter().any(|one| one.id == plan), seen, "{role} {operation}");
+                assert_eq!(events.iter().any(|event| event.job_id == Some(job)), seen, "{role} {operation}");
+                assert_eq!(json!(events).to_string().contains(operation), seen, "{role} {operation}");
+                assert_eq!(json!(audit).to_string().contains(operation), seen, "{role} {operation}");
+                for (action, on) in [("jobs.read", On::Job(job)), ("plans.read", On::Plan(plan))] {
+                    let answer = t.kernel.permit(&context, action, on).await.map_err(|error| error.code.ends_with("_not_found"));
+                    assert_eq!(answer, if seen { Ok(()) } else { Err(true) }, "{role} {operation}");
+                }
+                if !seen {
+                    let cancelled = t.kernel.job_cancel(&context, job, "to be in the way".into()).await;
+                    assert_eq!(cancelled.unwrap_err().code, "job_not_found", "{role} {operation}");
+                    let rejected = t.kernel.plan_reject(&context, plan, "to be in the way".into()).await;
+                    assert_eq!(rejected.unwrap_err().code, "plan_not_found", "{role} {operation}");
+                }
+            }
+        }
+        let boss = t.context_as("boss", TENANT_ADMIN);
+        assert!(t.kernel.job_cancel(&boss, lab, String::new()).await.unwrap().cancel_requested);
+        assert!(t.kernel.job_cancel(&t.context(), acme, String::new()).await.unwrap().cancel_requested);
     }
 
     async fn a_deleted_tenant_leaves_nothing_but_its_audit(db: TestDatabase) {

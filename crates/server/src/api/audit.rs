@@ -16,7 +16,7 @@ use qd_core::audit::Outcome;
 use qd_core::error::Error;
 use qd_core::id::TenantId;
 use qd_kernel::{
-    access::sight::Sight,
+    access::{deletions::Unseen, sight::Sight},
     audit::{AuditFilter, AuditReach, AuditRecord},
     page::Page,
 };
@@ -83,6 +83,7 @@ impl AuditQuery {
             correlation_id: text(&self.correlation),
             trace_id: text(&self.trace),
             sight: Sight::All,
+            unseen: Unseen::default(),
             since: read(&self.since)?,
             until: read(&self.until)?,
         })
@@ -130,6 +131,7 @@ pub async fn list(
     let reach = match query.reach.as_deref().unwrap_or("project") {
         "project" => {
             filter.sight = caller.sight(&app, "audit.read").await?;
+            filter.unseen = caller.unseen();
             AuditReach::Project(caller.scope())
         }
         word => whose(&caller, Some(word))?.map_or(AuditReach::Platform, AuditReach::Tenant),

@@ -65,7 +65,7 @@ pub async fn list(
 ) -> Result<Response, Problem> {
     let sight = caller.sight(&app, "events.list").await?;
     if !sse::wanted(&headers) {
-        let seen = (EventFilter::default(), sight);
+        let seen = (EventFilter { unseen: caller.unseen(), ..EventFilter::default() }, sight);
         return Ok(page_of_events(&app.kernel, caller.scope(), seen, &query).await?.into_response());
     }
     let resumed = sse::last_event_id(&headers).and_then(|id| id.parse().ok());

@@ -81,7 +81,7 @@ pub async fn list(
     Params(query): Params<JobsQuery>,
 ) -> Result<Json<Page<Job>>, Problem> {
     let sight = caller.sight(&app, "jobs.list").await?;
-    let filter = JobFilter { state: query.state, sight };
+    let filter = JobFilter { state: query.state, sight, unseen: caller.unseen() };
     Ok(Json(app.kernel.job_list(caller.scope(), filter, query.page.page()?).await?))
 }
 

@@ -186,7 +186,7 @@ pub async fn list(
     Params(query): Params<PlansQuery>,
 ) -> Result<Json<Page<PlanSummary>>, Problem> {
     let sight = caller.sight(&app, "plans.list").await?;
-    let filter = PlanFilter { state: query.state, sight };
+    let filter = PlanFilter { state: query.state, sight, unseen: caller.unseen() };
     Ok(Json(app.kernel.plan_list(caller.scope(), filter, query.page.page()?).await?))
 }
 

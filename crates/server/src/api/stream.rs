@@ -3,8 +3,14 @@
 //! A frame's id is `<event position>.<log line>`, so that one `Last-Event-ID` resumes both without gap or repeat. Progress
 //! frames carry no id: they are the newest numbers and nothing is lost when one is missed. So do `job` frames, which say that a
 //! job came to another of its steps; its waits and its end are events.
+//!
+//! What the caller may see is looked at for each frame, but who the caller is and what it holds only every few seconds, as
+//! requests do: a busy project costs a stream no query for each number that moves.
 
-use std::time::Duration;
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
 
 use axum::{extract::State, http::HeaderMap, response::Response};
 use qd_core::{
@@ -12,9 +18,10 @@ use qd_core::{
     id::RunId,
 };
 use qd_kernel::{
-    access::objects::On,
+    access::{deletions::Unseen, objects::On, sight::Sight},
     context::{Context, Denials, Scope},
-    events::EventFilter,
+    credentials::Identity,
+    events::{Event, EventFilter},
     logs::{LogFilter, LogRecord},
 };
 use schemars::JsonSchema;
@@ -34,6 +41,8 @@ use crate::{
 
 /// How often the caller's credential is looked at again.
 const CALLER_CHECK: Duration = Duration::from_secs(60);
+/// How long what is known of a caller is used, unless this process learns of a change before.
+const REMEMBERED: Duration = Duration::from_secs(5);
 /// The net below the wake-ups.
 const POLL: Duration = Duration::from_secs(2);
 const EVENTS_AT_ONCE: u32 = 500;
@@ -113,13 +122,13 @@ fn resume_point(id: &str) -> Option<(i64, i64)> {
 
 pub fn respond(app: App, caller: Caller, topics: Topics) -> Response {
     let run = topics.log.as_ref().map(|(run_id, ..)| On::Run(run_id.to_string()));
-    let (events, run) = (topics.events.is_some(), run.unwrap_or_default());
+    let events = topics.events.is_some();
     sse::stream(move |frames| async move {
         let stop = app.stop.clone();
         tokio::select! {
             () = stop.cancelled() => frames.moved().await,
             () = frames.closed() => {}
-            reason = caller_gone(CALLER_CHECK, || still_may(&app, &caller, events, &run)) => {
+            reason = caller_gone(CALLER_CHECK, || still_may(&app, &caller, events, run.as_ref())) => {
                 let _ = frames.send("end", None, &json!({ "reason": reason.code, "detail": reason.detail })).await;
             }
             _ = Writer::new(&app, &caller, &frames, topics).run() => {}
@@ -127,21 +136,20 @@ pub fn respond(app: App, caller: Caller, topics: Topics) -> Response {
     })
 }
 
-/// Whether the caller would be let in anew.
-async fn still_may(app: &App, caller: &Caller, events: bool, run: &On) -> Result<(), Error> {
-    let context = anew(app, caller).await?;
-    match events {
-        true => app.kernel.sight(&context, "events.list").await.map(drop),
-        false => app.kernel.permit(&context, "runs.read", run.clone()).await,
+/// Whether the caller would be let in anew, to any of what the stream carries: a log alone is ended by its [`Writer`].
+async fn still_may(app: &App, caller: &Caller, events: bool, run: Option<&On>) -> Result<(), Error> {
+    let context = within(app, caller, &caller.again(app).await?).await?;
+    match (events, run) {
+        (false, Some(run)) => app.kernel.permit(&context, "runs.read", run.clone()).await,
+        _ => app.kernel.sight(&context, "events.list").await.map(drop),
     }
 }
 
-/// The caller as it is by now: what it holds and what the policies say may have changed since the stream began.
-async fn anew(app: &App, caller: &Caller) -> Result<Context, Error> {
-    let identity = caller.again(app).await?;
+/// The caller at work as it is by now: what it holds and what the policies say may have changed since the stream began.
+async fn within(app: &App, caller: &Caller, identity: &Identity) -> Result<Context, Error> {
     let (tenant, project) = (caller.named.tenant.id.to_string(), caller.named.project.id.to_string());
     let named = app.kernel.scope_find(Some(&tenant), Some(&project)).await?;
-    let_in(&identity, &named)?;
+    let_in(identity, &named)?;
     let authority = app.kernel.authority_in(caller.scope()).await?;
     let principal = identity.principal(caller.scope());
     Ok(Context { principal, authority, denials: Denials::default(), ..caller.context.clone() })
@@ -155,18 +163,23 @@ async fn caller_gone<T, L: Future<Output = Result<T, Error>>>(
     loop {
         tokio::time::sleep(every).await;
         match look().await {
-            Err(error)
-                if matches!(
-                    error.kind,
-                    ErrorKind::Unauthenticated | ErrorKind::Forbidden | ErrorKind::NotFound
-                ) =>
-            {
-                return error;
-            }
+            Err(error) if is_refusal(&error) => return error,
             // A store that does not answer now says nothing about the caller.
             _ => {}
         }
     }
+}
+
+fn is_refusal(error: &Error) -> bool {
+    matches!(error.kind, ErrorKind::Unauthenticated | ErrorKind::Forbidden | ErrorKind::NotFound)
+}
+
+/// What is remembered of the caller, and what of it was found that it may see.
+struct Known {
+    identity: Identity,
+    at: Instant,
+    changes: u64,
+    shown: HashMap<String, bool>,
 }
 
 struct Writer<'a> {
@@ -175,6 +188,7 @@ struct Writer<'a> {
     scope: Scope,
     frames: &'a Frames,
     topics: Topics,
+    known: Option<Known>,
     log_ended: bool,
     /// Lines before this one are known to be gone, and that was said.
     gap_told: i64,
@@ -183,7 +197,7 @@ struct Writer<'a> {
 impl<'a> Writer<'a> {
     fn new(app: &'a App, caller: &'a Caller, frames: &'a Frames, topics: Topics) -> Self {
         let scope = caller.scope();
-        Self { app, caller, scope, frames, topics, log_ended: false, gap_told: 0 }
+        Self { app, caller, scope, frames, topics, known: None, log_ended: false, gap_told: 0 }
     }
 
     async fn run(mut self) -> Result<(), Gone> {
@@ -201,7 +215,7 @@ impl<'a> Writer<'a> {
             logs_grew.mark_unchanged();
             let more_events = self.events().await?;
             let more_lines = self.log().await?;
-            if self.log_ended && self.topics.events.is_none() {
+            if (self.log_ended || self.topics.log.is_none()) && self.topics.events.is_none() {
                 return Ok(());
             }
             if more_events || more_lines {
@@ -212,7 +226,8 @@ impl<'a> Writer<'a> {
                 _ = logs_grew.changed(), if self.topics.log.is_some() && !self.log_ended => {}
                 newest = progress.recv(), if self.topics.multiplexed => match newest {
                     Ok(newest) if newest.scope == self.scope => {
-                        if self.shows("runs.read", On::Run(newest.run_id.to_string())).await {
+                        let run = newest.run_id.to_string();
+                        if self.shows(&run, "runs.read", On::Run(run.clone())).await.unwrap_or(false) {
                             self.frames.send("progress", None, &newest).await?;
                         }
                     }Ok(_) | Err(RecvError::Lagged(_)) => {}
@@ -220,7 +235,8 @@ impl<'a> Writer<'a> {
                 },
                 moved = jobs_moved.recv(), if self.topics.multiplexed => match moved {
                     Ok(moved) if moved.scope == self.scope => {
-                        if self.shows("jobs.read", On::Job(moved.job_id)).await {
+                        let job = On::Job(moved.job_id);
+                        if self.shows(&moved.job_id.to_string(), "jobs.read", job).await.unwrap_or(false) {
                             self.frames.send("job", None, &moved).await?;
                         }
                     }Ok(_) | Err(RecvError::Lagged(_)) => {}
@@ -231,12 +247,39 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// Whether the caller may know of it.
-    async fn shows(&self, action: &str, on: On) -> bool {
-        match anew(self.app, self.caller).await {
-            Ok(context) => self.app.kernel.permit(&context, action, on).await.is_ok(),
-            Err(_) => false,
+    async fn context(&mut self) -> Result<Context, Error> {
+        let changes = self.app.kernel.callers_changes();
+        let known = self.known.take();
+        let known = known.filter(|known| known.changes == changes && known.at.elapsed() < REMEMBERED);
+        let known = match known {
+            Some(known) => known,
+            None => {
+                let (identity, at) = (self.caller.again(self.app).await?, Instant::now());
+                Known { identity, at, changes, shown: HashMap::new() }
+            }
+        };
+        let context = within(self.app, self.caller, &known.identity).await;
+        self.known = Some(known);
+        context
+    }
+
+    /// Whether the caller may know of the object with that id.
+    async fn shows(&mut self, id: &str, action: &str, on: On) -> Result<bool, Error> {
+        let context = match self.context().await {
+            Err(error) if is_refusal(&error) => return Ok(false),
+            context => context?,
+        };
+        if let Some(shown) = self.known.as_ref().and_then(|known| known.shown.get(id)) {
+            return Ok(*shown);
         }
+        let shown = match self.app.kernel.permit(&context, action, on).await {
+            Err(error) if is_refusal(&error) => false,
+            answer => answer.map(|()| true)?,
+        };
+        if let Some(known) = &mut self.known {
+            known.shown.insert(id.to_owned(), shown);
+        }
+        Ok(shown)
     }
 
     /// Says so when the reader asks for what is no longer kept.
@@ -264,20 +307,9 @@ impl<'a> Writer<'a> {
     /// Sends what is new; true when there may be more at once.
     async fn events(&mut self) -> Result<bool, Gone> {
         let Some(after) = self.topics.events else { return Ok(false) };
-        let sight = match anew(self.app, self.caller).await {
-            Ok(context) => self.app.kernel.sight(&context, "events.list").await,
-            Err(error) => Err(error),
-        };
-        let read = match sight {
-            Ok(sight) => {
-                let filter = EventFilter::default();
-                self.app.kernel.events_seen_after(self.scope, filter, sight, after, EVENTS_AT_ONCE).await
-            }
+        let (events, read_to) = match self.seen_after(after).await {
+            Ok(read) => read,
             // Who may see nothing any more is told so by the look at the caller, which ends the stream.
-            Err(error) => Err(error),
-        };
-        let events = match read {
-            Ok(events) => events,
             Err(error) => return self.unavailable(error).await,
         };
         let more = events.len() == EVENTS_AT_ONCE as usize;
@@ -286,11 +318,42 @@ impl<'a> Writer<'a> {
             let name = if self.topics.multiplexed { "event" } else { &event.event_type };
             self.frames.send(name, Some(&self.id()), &event).await?;
         }
+        if !more {
+            self.topics.events = self.topics.events.max(read_to);
+        }
         Ok(more)
+    }
+
+    /// The events after a position that the caller may see, and up to where there are no others of them.
+    async fn seen_after(&mut self, after: i64) -> Result<(Vec<Event>, Option<i64>), Error> {
+        let context = self.context().await?;
+        let (kernel, scope) = (&self.app.kernel, self.scope);
+        let filter = EventFilter { unseen: Unseen::of(&context), ..EventFilter::default() };
+        // Most wakes are about another project, and cost no look at what may be seen of this one.
+        let all = kernel.events_seen_after(scope, filter, Sight::All, after, EVENTS_AT_ONCE).await?;
+        let Some(read_to) = all.last().map(|event| event.pos) else { return Ok((all, None)) };
+        let sight = kernel.sight(&context, "events.list").await?;
+        if sight.is_all() {
+            return Ok((all, Some(read_to)));
+        }
+        let seen = kernel.events_seen_after(scope, filter, sight, after, EVENTS_AT_ONCE).await?;
+        Ok((seen, Some(read_to)))
     }
 
     async fn log(&mut self) -> Result<bool, Gone> {
         let Some((run_id, after, filter)) = self.topics.log.clone() else { return Ok(false) };
+        let run = run_id.to_string();
+        match self.shows(&run, "runs.read", On::Run(run.clone())).await {
+            Ok(true) => {}
+            Ok(false) => {
+                self.topics.log = None;
+                let detail = "the run may not be read any more";
+                let end = json!({ "run_id": run_id, "reason": "action_denied", "detail": detail });
+                self.frames.send("end", None, &end).await?;
+                return Ok(false);
+            }
+            Err(error) => return self.unavailable(error).await,
+        }
         // Asked before the lines are read: what ends in between is seen at the next look.
         let ended = match self.app.kernel.run_log_info(self.scope, &run_id.to_string()).await {
             Ok(run) => run.ended,

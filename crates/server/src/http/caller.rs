@@ -15,7 +15,7 @@ use qd_core::{
     id::TenantId,
 };
 use qd_kernel::{
-    access::{self, objects::On, sight::Sight},
+    access::{self, deletions::Unseen, objects::On, sight::Sight},
     context::{Context, RequestIds, Scope},
     credentials::Identity,
     federation::edge::Said,
@@ -82,6 +82,11 @@ impl Caller {
     /// What a list shows that wants the action.
     pub async fn sight(&self, app: &App, action: &str) -> Result<Sight, Problem> {
         Ok(app.kernel.sight(&self.context, action).await?)
+    }
+
+    /// What it may not know of although it stands in the project.
+    pub fn unseen(&self) -> Unseen {
+        Unseen::of(&self.context)
     }
 
     /// Checks a read of the project; mutations are checked by the kernel.

@@ -1,5 +1,6 @@
 //! One resource for one person: what is shared is there, and what is not is nowhere.
 
+use qd_testkit::engine::line;
 use qd_testkit::eventually;
 use reqwest::{Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
@@ -310,8 +311,10 @@ async fn an_owner_does_everything_to_what_is_his_and_a_team_owns_too() {
     let two = Two::new().await;
     let server = &two.server;
     let (ann, tom) = (robot(server, "ann").await, robot(server, "tom").await);
-    server.post("/api/v1/teams", json!({ "name": "core" })).await;
-    answer(server.request(Method::PUT, "/api/v1/teams/core/members/tom")).await;
+    for (team, person) in [("core", "tom"), ("guests", "ann")] {
+        server.post("/api/v1/teams", json!({ "name": team })).await;
+        answer(server.request(Method::PUT, &format!("/api/v1/teams/{team}/members/{person}"))).await;
+    }
     let (_, one) = server.get("/api/v1/samples/one").await;
     let patch = server.request(Method::PATCH, "/api/v1/samples/one");
     let patch = patch.header("if-match", format!("\"{}\"", one["version"]));
@@ -342,4 +345,44 @@ async fn an_owner_does_everything_to_what_is_his_and_a_team_owns_too() {
         "no_role",
         "with the team goes what it owned"
     );
+}
+
+#[tokio::test]
+async fn a_log_ends_with_the_right_to_its_run_and_the_events_go_on() {
+    let two = Two::new().await;
+    let server = &two.server;
+    let eve = robot(server, "eve").await;
+    for sample in ["samples/one", "samples/two"] {
+        share(server, sample, "eve", "viewer").await;
+    }
+    let name = server.engine.names().into_iter().find(|name| name.contains(&two.one.run)).unwrap();
+    let open =
+        two.with(&eve, Method::GET, &format!("/api/v1/stream?logs={}", two.one.run)).send().await.unwrap();
+    let mut stream = Reader::new(open);
+    server.engine.log(&name, [line("seen")]);
+    while stream.next().await.unwrap().event != "log" {}
+    let gone = server.request(Method::DELETE, "/api/v1/samples/one/sharing/eve");
+    assert_eq!(answer(gone).await.0, StatusCode::NO_CONTENT);
+    server.engine.log(&name, [line("hidden")]);
+    let end = loop {
+        let frame = stream.next().await.unwrap();
+        assert_ne!(frame.event, "log", "{frame:?}");
+        if frame.event == "end" {
+            break frame;
+        }
+    };
+    assert_eq!((&end.data["run_id"], &end.data["reason"]), (&json!(two.one.run), &json!("action_denied")));
+    // The other one is still shared, and what happens to it is told.
+    let (_, sample) = server.get("/api/v1/samples/two").await;
+    let patch = server.request(Method::PATCH, "/api/v1/samples/two");
+    let patch =
+        patch.header("if-match", format!("\"{}\"", sample["version"])).json(&json!({ "description": "new" }));
+    assert_eq!(answer(patch).await.0, StatusCode::OK);
+    loop {
+        let frame = stream.next().await.unwrap();
+        assert_ne!(frame.event, "log", "{frame:?}");
+        if frame.data["type"] == "resource.updated" {
+            break;
+        }
+    }
 }

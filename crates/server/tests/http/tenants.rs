@@ -48,6 +48,44 @@ async fn the_host_names_the_tenant() {
     assert_eq!((status, &problem["code"]), (StatusCode::BAD_REQUEST, &json!("bad_scope")));
 }
 
+/// Somebody of the default tenant sees nothing of what is done to another, wherever its job lives.
+#[tokio::test]
+async fn a_deletion_is_nothing_to_who_works_in_the_project_where_its_job_is() {
+    let server = TestServer::start().await;
+    server.post("/api/v1/users", json!({ "name": "dev", "service": true })).await;
+    let (_, made) = server.post("/api/v1/users/dev/tokens", json!({})).await;
+    let token = made["token"].as_str().unwrap().to_owned();
+    answer(server.request(Method::PUT, "/api/v1/members/dev/PIPELINE_DEV")).await;
+    server.post("/api/v1/tenants", json!({ "name": "acme" })).await;
+    let suspend = server.request(Method::PATCH, "/api/v1/tenants/acme").header("if-match", "\"1\"");
+    assert_eq!(answer(suspend.json(&json!({ "state": "suspended" }))).await.0, StatusCode::OK);
+    let body = json!({ "confirm": "acme", "reason": "it has ended" });
+    let (status, reply) = server.start_job("/api/v1/tenants/acme/delete", "k", body).await;
+    assert_eq!(status, StatusCode::ACCEPTED, "{reply}");
+    let id = reply["job"]["id"].as_str().unwrap().to_owned();
+    server.job_ended(&id).await;
+    let dev = |method: Method, path: &str| {
+        answer(server.client.request(method, server.url(path)).bearer_auth(&token))
+    };
+    for list in ["jobs", "plans", "events?limit=500", "audit?limit=500"] {
+        let path = format!("/api/v1/{list}");
+        let (status, shown) = dev(Method::GET, &path).await;
+        assert_eq!(status, StatusCode::OK, "{list}: {shown}");
+        assert!(!shown.to_string().contains("tenants.delete"), "{list}: {shown}");
+        assert!(!shown.to_string().contains("tenant.delet"), "{list}: {shown}");
+        let all = server.get(&path).await.1.to_string();
+        assert!(list == "plans" || all.contains(&id) || all.contains("tenants.delete"), "{list}: {all}");
+    }
+    for (method, path) in [(Method::GET, ""), (Method::POST, "/cancel")] {
+        let (status, told) = dev(method, &format!("/api/v1/jobs/{id}{path}")).await;
+        assert_eq!(
+            (status, &told["code"]),
+            (StatusCode::NOT_FOUND, &json!("job_not_found")),
+            "{path}: {told}"
+        );
+    }
+}
+
 #[tokio::test]
 async fn a_browser_signs_in_at_its_tenants_host_and_the_cookie_is_of_that_host_alone() {
     let server = TestServer::with(|boot| boot.base_domain = Some("qd.example".parse().unwrap())).await;

@@ -141,7 +141,7 @@ function Header({ user }: { user: User }) {
         onConfirm={() => update.mutate()}
         effect={
           suspended ? (
-            <p>Password, sessions and tokens of the account work again, with the roles that it holds.</p>
+            <p>Its password and its tokens work again, with the roles that it holds. Its sessions have ended: whoever it is signs in anew.</p>
           ) : (
             <p>
               The password, the sessions and the tokens of <b>{user.name}</b> stop working, in other processes within five seconds. Roles stay, and it can be let in again.

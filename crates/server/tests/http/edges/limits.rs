@@ -58,6 +58,61 @@ async fn who_guesses_is_told_when_to_come_back() {
 }
 
 #[tokio::test]
+async fn no_header_takes_a_sign_in_out_of_the_count() {
+    let server = TestServer::with_edge(limited(&["sign-in=1/60", "write=1/60"])).await;
+    let disguised = |path: &str, body: Value| {
+        let request = server.client.post(server.url(path)).json(&body);
+        sent(request.header("accept", "text/event-stream").header("cookie", "a=b"))
+    };
+    let guess = json!({ "name": "nobody", "password": "none of anybody's" });
+    let (status, response) = disguised("/api/v1/auth/sign-in", guess.clone()).await;
+    assert_eq!(status, StatusCode::UNAUTHORIZED);
+    assert!(header(&response, "ratelimit").starts_with("\"sign-in\";r=0;"), "{response:?}");
+    assert_eq!(disguised("/api/v1/auth/sign-in", guess).await.0, StatusCode::TOO_MANY_REQUESTS);
+    // Nor does it make a stream of what writes.
+    let write = || {
+        let request = server.request(Method::POST, "/api/v1/auth/links").json(&json!({}));
+        sent(request.header("accept", "text/event-stream"))
+    };
+    assert_eq!([write().await.0, write().await.0], [StatusCode::CREATED, StatusCode::TOO_MANY_REQUESTS]);
+}
+
+#[tokio::test]
+async fn a_disguised_sign_in_takes_no_larger_body() {
+    let server = TestServer::start().await;
+    let body = json!({ "name": "nobody", "password": "x".repeat(20_000) });
+    let request = server.client.post(server.url("/api/v1/auth/sign-in")).json(&body);
+    let request = request.header("accept", "text/event-stream").header("cookie", "a=b");
+    assert_eq!(sent(request).await.0, StatusCode::PAYLOAD_TOO_LARGE);
+}
+
+/// The addresses below `/auth` that want no token are sign-ins, but for the list of providers; the others are not.
+#[tokio::test]
+async fn only_what_gives_a_session_counts_as_a_sign_in() {
+    let rates = ["sign-in=100/60", "read=100/60", "write=100/60", "refused=100/60"];
+    let server = TestServer::with_edge(limited(&rates)).await;
+    let (_, description) = server.get("/openapi.json").await;
+    // What a redirect leads to is another address.
+    let unled = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+    let mut seen = (0, 0);
+    for (path, methods) in description["paths"].as_object().unwrap() {
+        if !path.starts_with("/api/v1/auth/") {
+            continue;
+        }
+        for (method, route) in methods.as_object().unwrap() {
+            let public = route["security"] == json!([]) && path != "/api/v1/auth/providers";
+            let method: Method = method.to_uppercase().parse().unwrap();
+            let request = unled.request(method, server.url(&path.replace(['{', '}'], "")));
+            let (_, response) = sent(request).await;
+            let counted = header(&response, "ratelimit").starts_with("\"sign-in\"");
+            assert_eq!(counted, public, "{path}: {}", header(&response, "ratelimit"));
+            *if public { &mut seen.0 } else { &mut seen.1 } += 1;
+        }
+    }
+    assert!(seen.0 >= 6 && seen.1 >= 10, "{seen:?}");
+}
+
+#[tokio::test]
 async fn people_behind_a_listed_proxy_are_counted_one_by_one() {
     let mut options = limited(&["sign-in=1/60"]);
     options.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()];

@@ -1,0 +1,2 @@
+DROP INDEX resource_holder_principal;
+ALTER TABLE resource_holder DROP COLUMN principal_id;
