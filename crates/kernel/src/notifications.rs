@@ -26,7 +26,7 @@ use crate::{
         matrix::Level,
         objects::{self, On},
         sharing::Share,
-        sight::sifted,
+        sight::{Sifted, sifted},
     },
     context::{Context, Scope},
     credentials::Identity,
@@ -88,9 +88,9 @@ impl Kernel {
         let (before, fetch, me) = (page.after_uuid("notifications")?, page.fetch(), identity.name.clone());
         let at = self.context_in_projects(identity, scope.tenant_id).await?;
         let registry = self.registry.clone();
-        let items = self
+        let (items, rest) = self
             .store
-            .read(move |tx| -> Result<Vec<(ProjectId, Notification)>> {
+            .read(move |tx| -> Result<Sifted<(ProjectId, Notification), Uuid>> {
                 let read = |tx: &mut Tx<'_>, before: Option<Uuid>| -> Result<Vec<(ProjectId, Notification)>> {
                     let mut query = Query::new(&format!(
                         "SELECT {COLUMNS}, n.project_id FROM notification n JOIN project j ON j.id = n.project_id
@@ -116,7 +116,8 @@ impl Kernel {
             })
             .await?;
         let items: Vec<Notification> = items.into_iter().map(|(_, item)| item).collect();
-        Ok(page.cut("notifications", items, |item| item.id.to_string()))
+        let rest = rest.map(|id| id.to_string());
+        Ok(page.cut_sifted("notifications", (items, rest), |item| item.id.to_string()))
     }
 
     /// Marks those, or without any all of the caller's in the tenant, as read; answers how many were not.

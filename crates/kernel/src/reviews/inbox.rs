@@ -21,7 +21,7 @@ use crate::{
     access::{
         cedar::Verdict,
         objects::{self, On},
-        sight::sifted,
+        sight::{Sifted, sifted},
     },
     context::{Context, PrincipalKind, RequestIds, Scope},
     credentials::Identity,
@@ -132,13 +132,14 @@ impl Kernel {
         page: PageRequest,
     ) -> Result<Page<InboxItem>> {
         let (before, fetch) = (page.after_uuid("inbox")?, page.fetch());
-        let mut items = self.inbox_items(identity, scope, before, fetch).await?;
+        let (mut items, rest) = self.inbox_items(identity, scope, before, fetch).await?;
         items.sort_by_key(|item| std::cmp::Reverse(item.id));
-        Ok(page.cut("inbox", items, |item| item.id.to_string()))
+        let rest = rest.map(|id| id.to_string());
+        Ok(page.cut_sifted("inbox", (items, rest), |item| item.id.to_string()))
     }
 
     pub async fn inbox_counts(&self, identity: &Identity, scope: Scope) -> Result<InboxCounts> {
-        let items = self.inbox_items(identity, scope, None, i64::from(COUNTED)).await?;
+        let (items, _) = self.inbox_items(identity, scope, None, i64::from(COUNTED)).await?;
         let of = |what| items.iter().filter(|item| item.what == what).count();
         let (review, plan) = (of(InboxWhat::Review), of(InboxWhat::Plan));
         let (approved, rejected) = (of(InboxWhat::Approved), of(InboxWhat::Rejected));
@@ -147,21 +148,27 @@ impl Kernel {
         Ok(InboxCounts { review, plan, approved, rejected, to_decide: review + plan, unread })
     }
 
+    /// What is there, and from below which id to go on where not all was looked at for it.
     async fn inbox_items(
         &self,
         identity: &Identity,
         scope: Scope,
         before: Option<Uuid>,
         fetch: i64,
-    ) -> Result<Vec<InboxItem>> {
+    ) -> Result<Sifted<InboxItem, Uuid>> {
         let reach = self.inbox_reach(identity, scope.tenant_id).await?;
         self.store
-            .read(move |tx| -> Result<Vec<InboxItem>> {
-                let mut found = to_review(tx, &reach, before, fetch)?;
-                found.extend(to_approve(tx, &reach, before, fetch)?);
-                found.extend(own(tx, &reach, InboxWhat::Approved, before, fetch)?);
-                found.extend(own(tx, &reach, InboxWhat::Rejected, before, fetch)?);
-                Ok(found.into_iter().map(|(_, item)| item).collect())
+            .read(move |tx| -> Result<Sifted<InboxItem, Uuid>> {
+                let found = [
+                    to_review(tx, &reach, before, fetch)?,
+                    to_approve(tx, &reach, before, fetch)?,
+                    own(tx, &reach, InboxWhat::Approved, before, fetch)?,
+                    own(tx, &reach, InboxWhat::Rejected, before, fetch)?,
+                ];
+                // Below where one of them stopped, nothing is told yet: what it has there belongs between the others'.
+                let rest = found.iter().filter_map(|(_, rest)| *rest).max();
+                let items = found.into_iter().flat_map(|(items, _)| items).map(|(_, item)| item);
+                Ok((items.filter(|item| rest.is_none_or(|rest| item.id >= rest)).collect(), rest))
             })
             .await
     }
@@ -255,9 +262,14 @@ const OF_REVIEW: &str =
   v.decided_by, v.decided_at, v.decision, v.plan_id, v.project_id
   FROM review v JOIN project j ON j.id = v.project_id JOIN resource r ON r.id = v.resource_id";
 
-fn to_review(tx: &mut Tx<'_>, reach: &Reach, before: Option<Uuid>, fetch: i64) -> Result<Vec<Found>> {
+fn to_review(
+    tx: &mut Tx<'_>,
+    reach: &Reach,
+    before: Option<Uuid>,
+    fetch: i64,
+) -> Result<Sifted<Found, Uuid>> {
     if reach.reviews.is_empty() {
-        return Ok(vec![]);
+        return Ok((vec![], None));
     }
     let read = |tx: &mut Tx<'_>, before: Option<Uuid>| -> Result<Vec<Found>> {
         let mut query = Query::new(&format!(
@@ -289,9 +301,14 @@ fn to_review(tx: &mut Tx<'_>, reach: &Reach, before: Option<Uuid>, fetch: i64) -
     sifted(tx, (fetch, before), read, |(_, item)| item.id, keep)
 }
 
-fn to_approve(tx: &mut Tx<'_>, reach: &Reach, before: Option<Uuid>, fetch: i64) -> Result<Vec<Found>> {
+fn to_approve(
+    tx: &mut Tx<'_>,
+    reach: &Reach,
+    before: Option<Uuid>,
+    fetch: i64,
+) -> Result<Sifted<Found, Uuid>> {
     if reach.plans.is_empty() {
-        return Ok(vec![]);
+        return Ok((vec![], None));
     }
     let read = |tx: &mut Tx<'_>, before: Option<Uuid>| -> Result<Vec<Found>> {
         let mut query = Query::new(
@@ -349,9 +366,9 @@ fn own(
     what: InboxWhat,
     before: Option<Uuid>,
     fetch: i64,
-) -> Result<Vec<Found>> {
+) -> Result<Sifted<Found, Uuid>> {
     if reach.at.is_empty() {
-        return Ok(vec![]);
+        return Ok((vec![], None));
     }
     let seen: Vec<ProjectId> = reach.at.keys().copied().collect();
     let read = |tx: &mut Tx<'_>, before: Option<Uuid>| -> Result<Vec<Found>> {

@@ -198,7 +198,7 @@ async fn owner(t: &TestKernel) -> qd_kernel::context::Context {
 /// Whoever comes with this, acting on the platform.
 async fn holder(t: &TestKernel, secret: &str) -> Context {
     let identity = t.kernel.authenticate(secret).await.unwrap();
-    t.kernel.context(&identity, Scope::PLATFORM, t.context().ids, "test".into())
+    t.kernel.context(&identity, Scope::PLATFORM, t.context().ids, "test".into()).await.unwrap()
 }
 
 fn wanted(seconds: Option<u64>, allows: &[&str]) -> TokenRequest {

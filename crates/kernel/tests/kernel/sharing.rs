@@ -93,12 +93,12 @@ both_stores! {
             owners: Some(names.iter().map(|name| (*name).to_owned()).collect()),
             ..MetadataPatch::default()
         };
-        let refused = t.kernel.resource_update(&t.context(), &*t.sample(), "one", one.version, patch(&["ann", "amy"])).await;
+        let refused = t.kernel.resource_patch(&t.context(), &*t.sample(), "one", one.version, patch(&["ann", "amy"])).await;
         assert_eq!(wrong(refused.map(drop)), [unknown("/owners/1")]);
         // Who comes to hold something in the tenant may own something from then on.
         let grant = Grant { principal: "amy".into(), role: VIEWER.into(), project: None };
         t.kernel.role_grant(&boss(&t, t.scope), grant).await.unwrap();
-        t.kernel.resource_update(&t.context(), &*t.sample(), "one", one.version, patch(&["amy"])).await.unwrap();
+        t.kernel.resource_patch(&t.context(), &*t.sample(), "one", one.version, patch(&["amy"])).await.unwrap();
         assert_eq!((of_one("ann").await, of_one("amy").await), (vec![], vec![Share::Owner]));
     }
 
@@ -121,7 +121,7 @@ both_stores! {
         // It does not stand in the way of other changes.
         let one = t.kernel.resource_get(t.scope, "Sample", "one").await.unwrap();
         let patch = MetadataPatch { description: Some("other".into()), ..MetadataPatch::default() };
-        t.kernel.resource_update(&t.context(), &*t.sample(), "one", one.version, patch).await.unwrap();
+        t.kernel.resource_patch(&t.context(), &*t.sample(), "one", one.version, patch).await.unwrap();
         assert!(identity(&t, "bob").await.held.is_empty());
     }
 

@@ -155,7 +155,7 @@ both_stores! {
         ]);
 
         let (ann, session) = sign_in(&t, "ann", PASSWORD, "").await.unwrap();
-        let own = t.kernel.context(&ann, Scope::PLATFORM, t.context().ids, String::new());
+        let own = t.kernel.context(&ann, Scope::PLATFORM, t.context().ids, String::new()).await.unwrap();
         for _ in 0..5 {
             let change = t.kernel.password_change(&own, &ann, "not the present one", "staple in the barn").await;
             assert_eq!(code(change), "bad_sign_in");
