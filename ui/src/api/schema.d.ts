@@ -3674,11 +3674,29 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get?: never;
+        /** The tokens of a person or a service that still work, without their secrets */
+        get: operations["user_token_list"];
         put?: never;
         /** Make a token for a service */
         post: operations["user_token"];
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/users/{name}/tokens/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Revoke a token of a person or a service */
+        delete: operations["user_token_revoke"];
         options?: never;
         head?: never;
         patch?: never;
@@ -4251,6 +4269,23 @@ export interface components {
              * @default
              */
             message: string;
+        };
+        /** @description A token or session; never its secret. */
+        Credential: {
+            /** Format: uuid */
+            id: string;
+            /** @description `token`, `session` of a browser, or `refresh`: a session of access and refresh tokens. */
+            kind: string;
+            /** @description What a token is for, or what the browser called itself. */
+            label: string;
+            /** @description The address that it was made from. */
+            source: string;
+            /** @description Patterns of actions that a token is limited to. */
+            allows: string[] | null;
+            /** Format: date-time */
+            created_at: string;
+            /** Format: date-time */
+            expires_at: string | null;
         };
         /** @description A token or session; never its secret. */
         CredentialItem: {
@@ -6602,6 +6637,9 @@ export interface components {
             expires_in_s: number | null;
             /** @description Patterns of actions that one's own token is limited to: `read`, `jobs.cancel`, `jobs.*`. */
             allows: string[] | null;
+        };
+        TokenList: {
+            items: components["schemas"]["Credential"][];
         };
         /** @description A person or service. */
         User: {
@@ -17542,6 +17580,37 @@ export interface operations {
             };
         };
     };
+    user_token_list: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TokenList"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
     user_token: {
         parameters: {
             query?: never;
@@ -17565,6 +17634,36 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["ServiceToken"];
                 };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    user_token_revoke: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description What went wrong */
             default: {
