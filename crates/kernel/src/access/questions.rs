@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Answer, Authority,
+    bindings::known,
     cedar::governed,
     matrix::{self, Level},
     objects::{self, Facts, On},
@@ -263,11 +264,10 @@ impl Kernel {
             .read(move |tx| -> Result<Vec<Identity>> {
                 let ids = tx.rows(
                     &format!(
-                        "SELECT p.id FROM principal p WHERE p.state = 'active' AND (
-                           EXISTS (SELECT 1 FROM role_binding b WHERE b.principal_id = p.id AND (b.tenant_id = $1 OR b.level = 'platform'))
-                           OR EXISTS (SELECT 1 FROM team_member m WHERE m.principal_id = p.id AND m.tenant_id = $1)
-                           OR EXISTS (SELECT 1 FROM resource_holder h WHERE h.holder = p.name AND h.tenant_id = $1))
+                        "SELECT p.id FROM principal p WHERE p.state = 'active' AND ({}
+                           OR EXISTS (SELECT 1 FROM role_binding b WHERE b.principal_id = p.id AND b.level = 'platform'))
                          ORDER BY p.name LIMIT {}",
+                        known("p.id", "p.name", "$1"),
                         MOST_PRINCIPALS + 1
                     ),
                     params![scope.tenant_id],

@@ -2,7 +2,8 @@
 //!
 //! Its owners are those whom its metadata name: people and services by name (`owners`), teams by name (`teams`, or `team:core`
 //! among the owners). They do everything to it that its kind offers, and share it: with a person or a team, as a viewer, an
-//! operator or an editor. Both are kept as rows by holder, so that a caller's are found with the caller.
+//! operator or an editor. Both are kept as rows by holder, so that a caller's are found with the caller. An owner of whom the tenant
+//! knows nothing else (no role, no team, no share) has nothing by it until it does.
 //!
 //! Changing whom it belongs to is sharing, and wants the same right.
 
@@ -19,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{
-    bindings::{TEAM, principal_named},
+    bindings::{TEAM, known, principal_named},
     matrix::READS,
     objects::On,
     teams,
@@ -28,7 +29,7 @@ use crate::{
     context::{Context, Scope},
     kernel::Kernel,
     kind::Kind,
-    mutation::{Act, Mutation, Object},
+    mutation::{Act, Mutation},
     params,
     resources::{StoredMetadata, lock, peek, subject},
     store::{self, Column, Tx},
@@ -186,7 +187,7 @@ impl Kernel {
                 |row| row.get(0),
             )?;
             if to.is_some() || old.is_none() {
-                known(m, &holder)?;
+                there(m, &holder)?;
             }
             let change = match (old, to) {
                 (None, None) => {
@@ -210,11 +211,7 @@ impl Kernel {
             if let Some(share) = to {
                 insert(m, resource.id, &holder, share)?;
             }
-            m.audit(
-                &Object { kind: kind_name, id: resource.id.uuid(), name: &resource.name },
-                &[change],
-                None,
-            )?;
+            m.audit(&resource.object(kind_name), &[change], None)?;
             let event = if to.is_some() { "resource.shared" } else { "resource.unshared" };
             let data = json!({ "holder": holder, "as": to });
             m.event(event, subject(kind_name, resource.id, &resource.name), &data)
@@ -226,10 +223,10 @@ impl Kernel {
 }
 
 /// Refuses a holder whom there is not, and oneself.
-fn known(m: &mut Mutation<'_, '_>, holder: &str) -> Result<()> {
+fn there(m: &mut Mutation<'_, '_>, holder: &str) -> Result<()> {
     match holder.strip_prefix(TEAM) {
         Some(team) => teams::find(m.tx, m.context.scope, team, "").map(drop),
-        None if principal_named(m.tx, holder)? == m.context.principal.id => {
+        None if principal_named(m.tx, m.context, holder)? == m.context.principal.id => {
             Err(super::bindings::own_access())
         }
         None => Ok(()),
@@ -285,26 +282,29 @@ pub(crate) fn own(
     Ok(())
 }
 
-/// All that somebody holds of single resources, by himself and through teams.
+/// All that somebody holds of single resources, by himself and through teams. What the metadata give him counts where he is known
+/// besides: nobody gets into a tenant because a document in it names him.
 pub(crate) fn of(tx: &mut Tx<'_>, principal_id: PrincipalId, name: &str) -> Result<Arc<[Held]>> {
-    let held = tx.rows(
-        "SELECT h.resource_id, h.project_id, h.tenant_id, h.access, NULL AS team FROM resource_holder h WHERE h.holder = $2
+    let sql = format!(
+        "SELECT h.resource_id, h.project_id, h.tenant_id, h.access, NULL AS team FROM resource_holder h
+         WHERE h.holder = $2 AND (h.access <> 'owner' OR {}
+           OR EXISTS (SELECT 1 FROM role_binding pb WHERE pb.principal_id = $1 AND pb.level = 'platform'))
          UNION ALL
          SELECT h.resource_id, h.project_id, h.tenant_id, h.access, t.name
          FROM team_member m JOIN team t ON t.id = m.team_id
            JOIN resource_holder h ON h.holder = 'team:' || t.name AND h.tenant_id = t.tenant_id
          WHERE m.principal_id = $1",
-        params![principal_id, name.to_owned()],
-        |row| {
-            Ok(Held {
-                resource_id: row.get(0)?,
-                project_id: row.get(1)?,
-                tenant_id: row.get(2)?,
-                share: row.get(3)?,
-                team: row.get(4)?,
-            })
-        },
-    )?;
+        known("$1", "$2", "h.tenant_id")
+    );
+    let held = tx.rows(&sql, params![principal_id, name.to_owned()], |row| {
+        Ok(Held {
+            resource_id: row.get(0)?,
+            project_id: row.get(1)?,
+            tenant_id: row.get(2)?,
+            share: row.get(3)?,
+            team: row.get(4)?,
+        })
+    })?;
     Ok(held.into())
 }
 

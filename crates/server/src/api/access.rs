@@ -86,7 +86,7 @@ pub async fn can_i(
     let other = match somebody.filter(|name| *name != caller.identity.name) {
         Some(name) => {
             caller.may_in_tenant("members.list")?;
-            Some(app.kernel.identity_named(&name).await?)
+            Some(app.kernel.identity_named(&caller.context, &name).await?)
         }
         None => None,
     };
