@@ -420,29 +420,18 @@ impl Kernel {
             .ok_or_else(|| Error::unauthenticated("bad_credential", "the account is suspended"))
     }
 
-    /// Somebody else, with all that he holds; no credential is in use.
+    /// Somebody of whom the caller may know, with all that he holds; no credential is in use.
     ///
     /// # Errors
     /// `user_not_found` (404), also for one who is suspended.
-    pub async fn identity_named(&self, name: &str) -> Result<Identity> {
-        let wanted = name.to_owned();
+    pub async fn identity_named(&self, context: &Context, name: &str) -> Result<Identity> {
+        let (wanted, context) = (name.to_owned(), context.clone());
         self.store
-            .read(move |tx| -> Result<Option<Identity>> {
-                let id =
-                    tx.opt("SELECT id FROM principal WHERE name = $1", params![wanted], |row| row.get(0))?;
-                id.map_or(Ok(None), |id| identity_of(tx, id))
+            .read(move |tx| -> Result<Identity> {
+                let id = bindings::principal_named(tx, &context, &wanted)?;
+                identity_of(tx, id)?.ok_or_else(|| bindings::nobody(&wanted))
             })
-            .await?
-            .ok_or_else(|| nobody_named(name))
-    }
-
-    /// The same of one who holds anything in the tenant: there, nobody else is known of.
-    ///
-    /// # Errors
-    /// `user_not_found` (404).
-    pub async fn identity_in(&self, tenant_id: TenantId, name: &str) -> Result<Identity> {
-        let found = self.identity_named(name).await?;
-        if found.sees_tenant(tenant_id) { Ok(found) } else { Err(nobody_named(name)) }
+            .await
     }
 
     async fn principal_id(&self, name: &str) -> Result<PrincipalId> {
@@ -454,10 +443,6 @@ impl Kernel {
             .await?
             .ok_or_else(|| Error::not_found("user_not_found", "there is no such account"))
     }
-}
-
-fn nobody_named(name: &str) -> Error {
-    Error::not_found("user_not_found", format!("there is nobody active named {name:?}"))
 }
 
 /// A role held everywhere; held already, it stays.

@@ -21,7 +21,7 @@ use crate::{
     jobs::Job,
     kernel::Kernel,
     kind::{Kind, SpecView},
-    mutation::{Act, Mutation, Object, Subject},
+    mutation::{Act, Mutation, Subject},
     operations::publish::{self, PublishRequest},
     page::{Page, PageRequest},
     params,
@@ -170,11 +170,7 @@ impl Kernel {
                 };
                 let changes = insert(m, kind_name, &resource.name, &cut)?;
                 working_copy_write(m, resource.id, &copy.spec, Some(number))?;
-                m.audit(
-                    &Object { kind: kind_name, id: resource.id.uuid(), name: &resource.name },
-                    &changes,
-                    None,
-                )?;
+                m.audit(&resource.object(kind_name), &changes, None)?;
                 Ok(number)
             })
             .await?;

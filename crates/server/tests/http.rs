@@ -27,6 +27,7 @@ mod http {
     mod storm;
     mod streams;
     mod support;
+    mod tenancy;
     mod tenants;
     mod tokens;
 }

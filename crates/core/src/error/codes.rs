@@ -355,6 +355,11 @@ pub const CODES: &[(&str, ErrorKind, &str)] = &[
     ("own_access", Forbidden, "Nobody changes what they may do themselves, or suspends themselves."),
     ("own_plan", Forbidden, "A plan is approved by somebody else than its author."),
     ("own_revision", Forbidden, "A revision is approved by somebody else than those who had a hand in it."),
+    (
+        "owner_account",
+        Forbidden,
+        "The account of the owner is changed and invited anew by the owner alone, or by `qd` on the server's machine.",
+    ),
     ("owner_by_metadata", Invalid, "Who owns a resource stands in its metadata: change its owners or teams."),
     (
         "owner_only",
@@ -436,6 +441,11 @@ pub const CODES: &[(&str, ErrorKind, &str)] = &[
     ("revision_never_published", Conflict, "Only specs that were published run."),
     ("revision_not_found", NotFound, "The resource has no revision of that number."),
     ("role_absent", Unavailable, "This process does not have the role `api`; ask one that has."),
+    (
+        "role_beyond_own",
+        Forbidden,
+        "A role allows more than whoever gives it may do there; the detail names an action.",
+    ),
     ("role_not_found", NotFound, "There is no such role; the detail lists them."),
     ("role_not_held", NotFound, "Whoever is named does not hold that role there."),
     ("role_not_here", Invalid, "The role cannot be held at that level; the detail says at which."),

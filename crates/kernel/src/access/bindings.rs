@@ -1,9 +1,12 @@
 //! Who holds which role where.
 //!
 //! A binding is a holder, a role and a place: everywhere, a tenant, or a project of one. The holder is a principal, or a team,
-//! whose members hold what it holds ([`super::teams`]); nothing is held everywhere through a team. Nobody grants what they do not
-//! hold at least there: a tenant's administrator hands out roles of the tenant, and only the platform's own hands out
-//! those that are held everywhere. The last administrator of the platform keeps the role.
+//! whose members hold what it holds ([`super::teams`]); nothing is held everywhere through a team. Nobody grants a role that
+//! allows more than he may do there himself, and nobody hands out what is held everywhere but the platform's own. The last
+//! administrator of the platform keeps the role.
+//!
+//! Accounts are the platform's. Whom a tenant does not know is not there for it ([`principal_named`]): it neither learns who has
+//! an account, nor draws anybody in who is another's.
 //!
 //! Not done here: whether a role allows something ([`super::check`]).
 
@@ -18,9 +21,14 @@ use serde::Serialize;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{PLATFORM_ADMIN, matrix::Level, teams};
+use super::{
+    PLATFORM_ADMIN,
+    matrix::{Level, RoleInfo},
+    teams,
+};
 use crate::{
     context::{Context, Scope},
+    credentials::OWNER,
     kernel::Kernel,
     mutation::{Act, Mutation, Object, Subject},
     page::{Page, PageRequest},
@@ -179,9 +187,11 @@ impl Kernel {
     ///
     /// # Errors
     /// `role_not_found`, `user_not_found`, `project_not_found` (404); `role_not_here` (422) where the role cannot be held at
-    /// that level; `own_access` (403) for one's own roles.
+    /// that level; `own_access` (403) for one's own roles; `role_beyond_own` (403).
     pub async fn role_grant(&self, context: &Context, grant: Grant) -> Result<()> {
         self.role_change(context, "grant", grant, |m, place, role| {
+            within_own(m, role, place.scope())?;
+            let role = role.name;
             let sql = format!(
                 "INSERT INTO {0}_binding ({1}, role, level, object_id, tenant_id, created_by, created_at)
                  VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT ({1}, role, object_id)
@@ -204,9 +214,10 @@ impl Kernel {
     /// Takes a role from somebody.
     ///
     /// # Errors
-    /// As [`Self::role_grant`]; `role_not_held` (404); `last_administrator` (409).
+    /// As [`Self::role_grant`], but for `role_beyond_own`; `role_not_held` (404); `last_administrator` (409).
     pub async fn role_revoke(&self, context: &Context, grant: Grant) -> Result<()> {
         self.role_change(context, "revoke", grant, |m, place, role| {
+            let role = role.name;
             let sql = format!(
                 "DELETE FROM {}_binding WHERE {} = $1 AND role = $2 AND object_id = $3",
                 place.holder.table(),
@@ -228,7 +239,7 @@ impl Kernel {
         context: &Context,
         verb: &'static str,
         grant: Grant,
-        change: fn(&mut Mutation<'_, '_>, &Place, &str) -> Result<bool>,
+        change: fn(&mut Mutation<'_, '_>, &Place, &RoleInfo) -> Result<bool>,
     ) -> Result<()> {
         let scope = context.scope;
         let level = match (&grant.project, scope.is_platform()) {
@@ -261,7 +272,7 @@ impl Kernel {
             if own {
                 return Err(own_access());
             }
-            if !change(m, &place, role.name)? {
+            if !change(m, &place, &role)? {
                 m.unchanged();
                 return Ok(());
             }
@@ -326,31 +337,120 @@ struct Place {
     tenant_id: TenantId,
 }
 
+impl Place {
+    fn scope(&self) -> Scope {
+        at(self.level, self.object_id, self.tenant_id)
+    }
+}
+
+/// Where a binding holds.
+fn at(level: Level, object_id: Uuid, tenant_id: TenantId) -> Scope {
+    match level {
+        Level::Platform => Scope::PLATFORM,
+        Level::Tenant => Scope { tenant_id, ..Scope::PLATFORM }.of_tenant(),
+        Level::Project => Scope { tenant_id, project_id: object_id.into() },
+    }
+}
+
 pub(crate) fn own_access() -> Error {
     Error::forbidden("own_access", "nobody changes what they may do themselves; ask another administrator")
 }
 
-/// A person or service by name.
-pub(crate) fn principal_named(tx: &mut Tx<'_>, name: &str) -> Result<PrincipalId> {
-    tx.opt("SELECT id FROM principal WHERE name = $1", params![name.to_owned()], |row| row.get(0))?
-        .ok_or_else(|| nobody(name))
+/// The account of the owner is nobody else's to change: who invites it anew could sign in as it.
+///
+/// # Errors
+/// `owner_account` (403).
+pub(crate) fn not_the_owners(context: &Context, account: &str) -> Result<()> {
+    if account != OWNER || context.principal.name == OWNER {
+        return Ok(());
+    }
+    let detail = "only the owner changes the account of the owner; whoever is on its machine gets in by `qd auth link`";
+    Err(Error::forbidden("owner_account", detail))
 }
 
+/// A person or service by name, of those whom the caller may know of: oneself, whom the tenant knows ([`known`]), and for the
+/// platform's own anybody. Of others the answer is that of a name that nobody has.
+///
+/// # Errors
+/// `user_not_found` (404).
+pub(crate) fn principal_named(tx: &mut Tx<'_>, context: &Context, name: &str) -> Result<PrincipalId> {
+    let mut query = Query::new("SELECT p.id FROM principal p");
+    query.push(" WHERE p.name = ?", name.to_owned());
+    if !knows_everybody(context) {
+        query.push(" AND (p.id = ?", context.principal.id);
+        query.push(&format!(" OR {})", known("p.id", "?")), context.scope.tenant_id);
+    }
+    let found = query.rows(tx, |row| row.get(0))?.pop();
+    found.ok_or_else(|| nobody(name))
+}
+
+/// Of a name that nobody has, or somebody of whom the caller is not to know.
 pub(crate) fn nobody(name: &str) -> Error {
     Error::not_found("user_not_found", format!("there is nobody named {name:?}"))
 }
 
-/// A person or service by name, if it may know of the tenant: it holds a role there or everywhere, is in a team of it, or
-/// something there belongs to it or is shared with it.
+/// A person or service by name, if it may know of the tenant: it is known there ([`known`]), or holds a role everywhere.
 pub(crate) fn principal_in(tx: &mut Tx<'_>, tenant_id: TenantId, name: &str) -> Result<Option<PrincipalId>> {
-    Ok(tx.opt(
-        "SELECT p.id FROM principal p WHERE p.name = $1 AND (
-           EXISTS (SELECT 1 FROM role_binding b WHERE b.principal_id = p.id AND (b.tenant_id = $2 OR b.level = 'platform'))
-           OR EXISTS (SELECT 1 FROM team_member m WHERE m.principal_id = p.id AND m.tenant_id = $2)
-           OR EXISTS (SELECT 1 FROM resource_holder h WHERE h.principal_id = p.id AND h.tenant_id = $2))",
-        params![name.to_owned(), tenant_id],
-        |row| row.get(0),
-    )?)
+    let sql = format!(
+        "SELECT p.id FROM principal p WHERE p.name = $1 AND ({}
+           OR EXISTS (SELECT 1 FROM role_binding b WHERE b.principal_id = p.id AND b.level = 'platform'))",
+        known("p.id", "$2")
+    );
+    Ok(tx.opt(&sql, params![name.to_owned(), tenant_id], |row| row.get(0))?)
+}
+
+/// Whoever makes accounts may see all of them. What a token is limited to is no matter: it is about who, and not about what.
+fn knows_everybody(context: &Context) -> bool {
+    context.authority.decide(&context.principal, Scope::PLATFORM, "users.create", None).allowed
+}
+
+/// SQL: whether the account of that id is known in the tenant, by a role, a team or something there that belongs to it or is shared
+/// with it.
+pub(super) fn known(id: &str, tenant: &str) -> String {
+    format!(
+        "EXISTS (SELECT 1 FROM tenant t WHERE t.id = {tenant} AND (
+           EXISTS (SELECT 1 FROM role_binding kb WHERE kb.principal_id = {id} AND kb.tenant_id = t.id)
+           OR EXISTS (SELECT 1 FROM team_member km WHERE km.principal_id = {id} AND km.tenant_id = t.id)
+           OR EXISTS (SELECT 1 FROM resource_holder kh WHERE kh.principal_id = {id} AND kh.tenant_id = t.id)))"
+    )
+}
+
+/// Refuses to hand out a role that allows more than the caller may do there himself.
+///
+/// # Errors
+/// `role_beyond_own` (403), which names an action.
+pub(crate) fn within_own(m: &mut Mutation<'_, '_>, role: &RoleInfo, at: Scope) -> Result<()> {
+    let mut granter = m.context.principal.clone();
+    if !at.is_platform() && !at.is_tenant() {
+        // The caller acts in the tenant; what it holds in the project alone counts as well.
+        granter.roles.extend(roles_in(&of(m.tx, granter.id)?, at));
+    }
+    let authority = &m.context.authority;
+    let may = |action: &str| authority.allows(&granter, at, action);
+    let Some(action) = authority.actions().iter().find(|action| role.allows(action) && !may(action)) else {
+        return Ok(());
+    };
+    let detail = format!(
+        "the role {} allows {action}, which {} may not do there: nobody gives what he does not have himself",
+        role.name, granter.name
+    );
+    Err(Error::forbidden("role_beyond_own", detail))
+}
+
+/// The same of all that comes with a team to who joins it.
+pub(super) fn team_within_own(m: &mut Mutation<'_, '_>, team: TeamId) -> Result<()> {
+    let held: Vec<(String, Level, Uuid, TenantId)> = m.tx.rows(
+        "SELECT role, level, object_id, tenant_id FROM team_binding WHERE team_id = $1 ORDER BY role, object_id",
+        params![team],
+        |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)),
+    )?;
+    for (name, level, object_id, tenant_id) in held {
+        let role = m.context.authority.roles().iter().find(|role| role.name == name).cloned();
+        if let Some(role) = role {
+            within_own(m, &role, at(level, object_id, tenant_id))?;
+        }
+    }
+    Ok(())
 }
 
 fn place(m: &mut Mutation<'_, '_>, grant: &Grant, level: Level) -> Result<Place> {
@@ -361,7 +461,7 @@ fn place(m: &mut Mutation<'_, '_>, grant: &Grant, level: Level) -> Result<Place>
             return Err(Error::invalid("role_not_here", detail));
         }
         Some(team) => Holder::Team(teams::find(m.tx, m.context.scope, team, "")?.id),
-        None => Holder::Principal(principal_named(m.tx, &grant.principal)?),
+        None => Holder::Principal(principal_named(m.tx, m.context, &grant.principal)?),
     };
     let tenant_id = m.context.scope.tenant_id;
     let object_id = match (level, &grant.project) {

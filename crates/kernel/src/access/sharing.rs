@@ -26,7 +26,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{
-    bindings::{TEAM, nobody, principal_in, principal_named},
+    bindings::{TEAM, principal_in, principal_named},
     matrix::READS,
     objects::On,
     teams,
@@ -35,7 +35,7 @@ use crate::{
     context::{Context, Scope},
     kernel::Kernel,
     kind::Kind,
-    mutation::{Act, Mutation, Object},
+    mutation::{Act, Mutation},
     params,
     resources::{StoredMetadata, lock, peek, subject},
     store::{self, Column, Tx},
@@ -195,7 +195,7 @@ impl Kernel {
             )?;
             let mut principal = None;
             if to.is_some() || old.is_none() {
-                principal = known(m, &holder)?;
+                principal = there(m, &holder)?;
             }
             let change = match (old, to) {
                 (None, None) => {
@@ -219,11 +219,7 @@ impl Kernel {
             if let Some(share) = to {
                 insert(m, resource.id, (&holder, principal), share)?;
             }
-            m.audit(
-                &Object { kind: kind_name, id: resource.id.uuid(), name: &resource.name },
-                &[change],
-                None,
-            )?;
+            m.audit(&resource.object(kind_name), &[change], None)?;
             let event = if to.is_some() { "resource.shared" } else { "resource.unshared" };
             let data = json!({ "holder": holder, "as": to });
             m.event(event, subject(kind_name, resource.id, &resource.name), &data)
@@ -234,19 +230,12 @@ impl Kernel {
     }
 }
 
-/// Refuses a holder whom there is not, and oneself; the id of a person or service.
-///
-/// Who may take people into the tenant may share with any account. To others one that the tenant knows nothing of is not there.
-fn known(m: &mut Mutation<'_, '_>, holder: &str) -> Result<Option<PrincipalId>> {
-    let scope = m.context.scope;
+/// Refuses a holder whom there is not, or of whom the caller is not to know, and oneself; the id of a person or service.
+fn there(m: &mut Mutation<'_, '_>, holder: &str) -> Result<Option<PrincipalId>> {
     if let Some(team) = holder.strip_prefix(TEAM) {
-        return teams::find(m.tx, scope, team, "").map(|_| None);
+        return teams::find(m.tx, m.context.scope, team, "").map(|_| None);
     }
-    let id = if m.context.authority.allows(&m.context.principal, scope.of_tenant(), "members.grant") {
-        principal_named(m.tx, holder)?
-    } else {
-        principal_in(m.tx, scope.tenant_id, holder)?.ok_or_else(|| nobody(holder))?
-    };
+    let id = principal_named(m.tx, m.context, holder)?;
     if id == m.context.principal.id {
         return Err(super::bindings::own_access());
     }

@@ -16,7 +16,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{
-    bindings::{own_access, principal_named},
+    bindings::{own_access, principal_named, team_within_own},
     matrix::Level,
 };
 use crate::{
@@ -198,9 +198,11 @@ impl Kernel {
     /// Puts somebody in the team; who is in it already stays.
     ///
     /// # Errors
-    /// `team_not_found`, `user_not_found` (404); `own_access` (403) for oneself.
+    /// `team_not_found`, `user_not_found` (404); `own_access` (403) for oneself; `role_beyond_own` (403) where the team holds more
+    /// than the caller may do.
     pub async fn team_member_add(&self, context: &Context, team: &str, person: &str) -> Result<()> {
         self.team_member_change(context, team, person, |m, team, (id, name)| {
+            team_within_own(m, team.id)?;
             let (me, tenant_id) = (m.context.principal.name.clone(), m.context.scope.tenant_id);
             let added = m.tx.exec(
                 "INSERT INTO team_member (team_id, principal_id, tenant_id, created_by, created_at)
@@ -239,7 +241,7 @@ impl Kernel {
         let (team, person) = (team.to_owned(), person.to_owned());
         self.mutate(context, Act::new("teams", "update"), move |m| {
             let team = locked(m, &team)?;
-            let id = principal_named(m.tx, &person)?;
+            let id = principal_named(m.tx, m.context, &person)?;
             if id == m.context.principal.id {
                 return Err(own_access());
             }

@@ -164,9 +164,10 @@ impl Kernel {
     /// A new invitation: whoever has it chooses the account's password anew. Earlier ones no longer work.
     ///
     /// # Errors
-    /// `user_not_found` (404); `not_a_person` (422).
+    /// `user_not_found` (404); `not_a_person` (422); `owner_account` (403).
     pub async fn user_invite(&self, context: &Context, name: &str) -> Result<Secret> {
         crate::access::check(context, "users.update")?;
+        bindings::not_the_owners(context, name)?;
         let user = self.user_get(name).await?;
         if user.kind != PrincipalKind::User {
             return Err(Error::invalid(
@@ -192,7 +193,8 @@ impl Kernel {
     /// Changes the display name, or suspends and readmits. `version` is what was read.
     ///
     /// # Errors
-    /// `user_not_found` (404); `stale` (412); `own_access` (403) for one's own suspension; `last_administrator` (409).
+    /// `user_not_found` (404); `stale` (412); `own_access` (403) for one's own suspension; `owner_account` (403);
+    /// `last_administrator` (409).
     pub async fn user_update(
         &self,
         context: &Context,
@@ -203,6 +205,7 @@ impl Kernel {
         let name = name.to_owned();
         let user = self
             .mutate(context, Act::new("users", "update"), move |m| {
+                bindings::not_the_owners(m.context, &name)?;
                 let old =
                     m.tx.opt(
                         &format!(

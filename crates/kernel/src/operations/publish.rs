@@ -19,7 +19,7 @@ use crate::{
     context::Context,
     jobs::JobResource,
     kernel::Kernel,
-    mutation::{Mutation, Object},
+    mutation::Mutation,
     operation::{
         Intended, Intent, Operation, Outcome, Planned, SUPERSEDED, SeenResource, Step, View, plan_of, step,
     },
@@ -114,7 +114,7 @@ fn ask(
         publish_changes(m.tx, (resource.id, &resource.name), resource.published_number, revision, revision)?;
     let request = resource.publish_asked + 1;
     m.tx.exec_later("UPDATE resource SET publish_asked = $2 WHERE id = $1", params![resource.id, request])?;
-    m.audit(&Object { kind, id: resource.id.uuid(), name: &resource.name }, &changes, Some(intent.job_id))?;
+    m.audit(&resource.object(kind), &changes, Some(intent.job_id))?;
     Ok(PublishInput {
         kind: kind.into(),
         resource_id: resource.id,
@@ -289,7 +289,7 @@ fn submit(
     objects::check(m.tx, &intent.kernel.registry, m.context, &format!("{plural}.submit"), &on)?;
     let why = m.reason().to_owned();
     let change = reviews::submit(m, &intent.kernel.registry, (kind, plural), resource, revision, &why)?;
-    let object = Object { kind, id: resource.id.uuid(), name: &resource.name };
+    let object = resource.object(kind);
     m.audit(&object, &[change], Some(intent.job_id))?;
     let input = PublishInput {
         kind: kind.to_owned(),

@@ -158,7 +158,7 @@ impl Kernel {
                 kind.published(m, old.id, published, None)?;
             }
             let changes = diff(&json!({ "state": old.state.as_str() }), &json!({ "state": to.as_str() }));
-            m.audit(&Object { kind: kind_name, id: old.id.uuid(), name: &old.name }, &changes, None)?;
+            m.audit(&old.object(kind_name), &changes, None)?;
             m.event(&format!("resource.{verb}d"), subject(kind_name, old.id, &old.name), &json!({}))
         })
         .await?;

@@ -13,6 +13,7 @@ use crate::{
     access::sight::Sight,
     context::Scope,
     kernel::Kernel,
+    mutation::Object,
     page::{Page, PageRequest},
     params,
     query::Query,
@@ -58,6 +59,13 @@ pub(crate) struct Locked {
     pub display_name: String,
     pub description: String,
     pub metadata: StoredMetadata,
+}
+
+impl Locked {
+    /// What a record of it is about.
+    pub(crate) fn object<'a>(&'a self, kind: &'a str) -> Object<'a> {
+        Object { kind, id: self.id.uuid(), name: &self.name }
+    }
 }
 
 impl Kernel {

@@ -19,7 +19,7 @@ use crate::{
     context::{Context, Scope},
     kernel::Kernel,
     kind::Kind,
-    mutation::{Act, Mutation, Object},
+    mutation::{Act, Mutation},
     params,
     resources::{change::subject, read},
     reviews::authors,
@@ -101,7 +101,7 @@ impl Kernel {
                 return Ok(());
             }
             write(m, resource.id, &spec, None)?;
-            m.audit(&Object { kind: kind_name, id: resource.id.uuid(), name: &resource.name }, &changes, None)?;
+            m.audit(&resource.object(kind_name), &changes, None)?;
             m.event("working_copy.updated", subject(kind_name, resource.id, &resource.name), &json!({ "changes": changes.len() }))
         })
         .await?;

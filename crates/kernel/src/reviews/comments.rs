@@ -18,7 +18,7 @@ use crate::{
     context::{Context, Scope},
     kernel::Kernel,
     kind::Kind,
-    mutation::{Act, Mutation, Object},
+    mutation::{Act, Mutation},
     page::{Page, PageRequest},
     params,
     query::Query,
@@ -103,7 +103,7 @@ impl Kernel {
             let data = json!({ "revision": number, "comment": comment.id, "pointer": comment.pointer });
             m.event("revision.commented", resources::subject(kind_name, resource.id, &resource.name), &data)?;
             let change = Change::add(format!("/revisions/{number}/comments/-"), json!(comment));
-            m.audit(&Object { kind: kind_name, id: resource.id.uuid(), name: &resource.name }, &[change], None)?;
+            m.audit(&resource.object(kind_name), &[change], None)?;
             Ok(comment)
         })
         .await

@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::{
     Review, authors, current,
-    submit::{give_up_plan, move_to, no_move, revision_state},
+    submit::{give_up_plan, move_to, no_move, over, revision_state},
     tell,
 };
 use crate::{
@@ -20,7 +20,7 @@ use crate::{
     context::{Context, PrincipalKind},
     kernel::Kernel,
     kind::Kind,
-    mutation::{Act, Mutation, Object},
+    mutation::{Act, Mutation},
     params, plans,
     resources::{self, Locked},
     revisions::{Revision, publish_request, require_active},
@@ -156,10 +156,7 @@ fn decided(
     to: RevisionState,
     review: &Review,
 ) -> Result<()> {
-    m.tx.exec(
-        "UPDATE review SET state = $2, decided_by = $3, decided_at = $4, decision = $5 WHERE id = $1",
-        params![review.id, to.as_str(), m.context.principal.name, m.now, m.reason().to_owned()],
-    )?;
+    over(m, review, to.as_str())?;
     let from = revision_state(m, resource, number)?;
     let change = move_to(m, resource.id, number, from, to)?;
     let reason = m.reason().to_owned();
@@ -168,5 +165,5 @@ fn decided(
     tell(m, (kind, resource), number, told, &format!("revision.{to}"), &reason)?;
     let data = json!({ "revision": number, "reason": reason, "submitted_by": review.submitted_by });
     m.event(&format!("revision.{to}"), resources::subject(kind, resource.id, &resource.name), &data)?;
-    m.audit(&Object { kind, id: resource.id.uuid(), name: &resource.name }, &[change], None)
+    m.audit(&resource.object(kind), &[change], None)
 }

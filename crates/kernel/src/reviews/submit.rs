@@ -9,13 +9,13 @@ use qd_core::{
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{ReviewState, authors, current, tell};
+use super::{Review, ReviewState, authors, current, tell};
 use crate::{
     access::objects::On,
     context::Context,
     kernel::Kernel,
     kind::Kind,
-    mutation::{Act, Mutation, Object},
+    mutation::{Act, Mutation},
     notifications, params,
     registry::Registry,
     resources::{self, Locked},
@@ -45,11 +45,7 @@ impl Kernel {
                 require_active(resource.state, &resource.name)?;
                 let message = m.reason().to_owned();
                 let change = submit(m, &registry, (kind_name, plural), &resource, number, &message)?;
-                m.audit(
-                    &Object { kind: kind_name, id: resource.id.uuid(), name: &resource.name },
-                    &[change],
-                    None,
-                )
+                m.audit(&resource.object(kind_name), &[change], None)
             },
         )
         .await?;
@@ -90,16 +86,7 @@ impl Kernel {
                     );
                     return Err(Error::forbidden("not_its_author", detail));
                 }
-                m.tx.exec(
-                "UPDATE review SET state = $2, decided_by = $3, decided_at = $4, decision = $5 WHERE id = $1",
-                params![
-                    review.id,
-                    ReviewState::Withdrawn.as_str(),
-                    m.context.principal.name,
-                    m.now,
-                    m.reason().to_owned()
-                ],
-            )?;
+                over(m, &review, ReviewState::Withdrawn.as_str())?;
                 let change = move_to(m, resource.id, number, state, RevisionState::Draft)?;
                 let data = json!({ "revision": number, "reason": m.reason() });
                 m.event(
@@ -107,11 +94,7 @@ impl Kernel {
                     resources::subject(kind_name, resource.id, &resource.name),
                     &data,
                 )?;
-                m.audit(
-                    &Object { kind: kind_name, id: resource.id.uuid(), name: &resource.name },
-                    &[change],
-                    None,
-                )
+                m.audit(&resource.object(kind_name), &[change], None)
             },
         )
         .await?;
@@ -196,8 +179,17 @@ pub(super) fn move_to(
     Ok(Change::replace(format!("/revisions/{number}/state"), json!(from), json!(to)))
 }
 
+/// Writes down who ended a review, when and why.
+pub(super) fn over(m: &mut Mutation<'_, '_>, review: &Review, state: &str) -> Result<()> {
+    m.tx.exec(
+        "UPDATE review SET state = $2, decided_by = $3, decided_at = $4, decision = $5 WHERE id = $1",
+        params![review.id, state, m.context.principal.name, m.now, m.reason().to_owned()],
+    )?;
+    Ok(())
+}
+
 /// The plan of a review that is over can no longer be applied.
-pub(super) fn give_up_plan(m: &mut Mutation<'_, '_>, review: &super::Review, why: &str) -> Result<()> {
+pub(super) fn give_up_plan(m: &mut Mutation<'_, '_>, review: &Review, why: &str) -> Result<()> {
     m.tx.exec(
         "UPDATE plan SET state = 'stale', stale = $2 WHERE id = $1 AND state = 'approved'",
         params![review.plan_id, why],

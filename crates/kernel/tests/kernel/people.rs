@@ -5,13 +5,18 @@ use std::time::Duration;
 use futures::future::join_all;
 use qd_core::error::{Error, ErrorKind, Result};
 use qd_kernel::access::bindings::Grant;
-use qd_kernel::access::{PIPELINE_DEV, PLATFORM_ADMIN, TENANT_ADMIN, VIEWER, check};
+use qd_kernel::access::sharing::Share;
+use qd_kernel::access::{INFRA_ADMIN, PIPELINE_DEV, PLATFORM_ADMIN, TENANT_ADMIN, VIEWER, check};
 use qd_kernel::context::{Context, Scope};
 use qd_kernel::credentials::accounts::{AccountState, NewUser, UserPatch};
 use qd_kernel::credentials::{Identity, Origin, Secret, SignIn, TokenRequest};
 use qd_kernel::page::PageRequest;
+use qd_kernel::registry::Role;
+use qd_kernel::resources::MetadataPatch;
 use qd_kernel::tenants::admin::{Patch, TenantState};
+use qd_testkit::sample::document;
 use qd_testkit::{ManualClock, TestKernel, both_stores};
+use serde_json::json;
 
 const PASSWORD: &str = "correct horse battery";
 const OTHER: &str = "staple in the barn";
@@ -190,6 +195,7 @@ both_stores! {
     async fn nobody_grants_what_is_not_his_to_give(db: TestDatabase) {
         let t = TestKernel::build().idle().on(&db).await;
         let (ann, _) = member(&t, "ann").await;
+        t.kernel.role_grant(&Context { scope: t.scope.of_tenant(), ..t.context() }, grant("ann", VIEWER, None)).await.unwrap();
         let of_tenant = |role: &str| Context { scope: t.scope.of_tenant(), ..t.context_as("boss", role) };
         let ann_herself = Context { principal: qd_kernel::context::Principal { roles: vec![TENANT_ADMIN.into()], ..ann.principal(t.scope) }, ..of_tenant(VIEWER) };
         for (context, grant, expected) in [
@@ -212,9 +218,6 @@ both_stores! {
         let platform = admin(&t);
         let revoke = |name: &'static str| t.kernel.role_revoke(&platform, grant(name, PLATFORM_ADMIN, None));
         assert_eq!(code(revoke("owner").await), "last_administrator");
-        let owner = t.kernel.user_get("owner").await.unwrap();
-        let out = UserPatch { state: Some(AccountState::Suspended), ..UserPatch::default() };
-        assert_eq!(code(t.kernel.user_update(&platform, "owner", owner.version, out).await), "last_administrator");
         for name in ["ann", "bob"] {
             member(&t, name).await;
             t.kernel.role_grant(&platform, grant(name, PLATFORM_ADMIN, None)).await.unwrap();
@@ -222,6 +225,131 @@ both_stores! {
         let all = join_all(["owner", "ann", "bob"].map(revoke)).await;
         assert_eq!(all.iter().filter(|one| one.is_ok()).count(), 2, "three that go at once leave one");
         assert_eq!(t.number("SELECT count(*) FROM role_binding WHERE level = 'platform'").await, 1);
+        let suspend = async |name: &'static str| {
+            let out = UserPatch { state: Some(AccountState::Suspended), ..UserPatch::default() };
+            let version = t.kernel.user_get(name).await.unwrap().version;
+            code(t.kernel.user_update(&platform, name, version, out).await)
+        };
+        let (mut told, mut last) = (vec![], 0);
+        for name in ["owner", "ann", "bob"] {
+            told.push(suspend(name).await);
+            last += usize::from(told.last() == Some(&"last_administrator"));
+        }
+        // The owner's account is nobody else's to suspend, whether it is the last or not.
+        assert_eq!(told[0], "owner_account", "{told:?}");
+        let held = t.number("SELECT count(*) FROM role_binding b JOIN principal p ON p.id = b.principal_id WHERE b.level = 'platform' AND p.name = 'owner'").await;
+        assert_eq!(last, usize::from(held == 0), "{told:?}");
+    }
+
+    async fn the_account_of_the_owner_is_changed_by_the_owner_alone(db: TestDatabase) {
+        let t = TestKernel::build().idle().on(&db).await;
+        let other = admin(&t);
+        let version = t.kernel.user_get("owner").await.unwrap().version;
+        let shown = |name: &str| UserPatch { display_name: Some(name.into()), ..UserPatch::default() };
+        assert_eq!(code(t.kernel.user_invite(&other, "owner").await), "owner_account");
+        assert_eq!(code(t.kernel.user_update(&other, "owner", version, shown("Mine")).await), "owner_account");
+        assert_eq!(t.number("SELECT count(*) FROM credential WHERE kind = 'invite'").await, 0);
+        let owner = t.kernel.authenticate(&t.kernel.owner_token().await.unwrap()).await.unwrap();
+        let himself = Context { principal: owner.principal(Scope::PLATFORM), ..other };
+        t.kernel.user_update(&himself, "owner", version, shown("The owner")).await.unwrap();
+        let invitation = t.kernel.user_invite(&himself, "owner").await.unwrap();
+        accept(&t, &invitation.secret, PASSWORD).await.unwrap();
+    }
+
+    async fn a_tenant_takes_on_nobody_whom_it_does_not_know(db: TestDatabase) {
+        let t = TestKernel::build().idle().on(&db).await;
+        let other = t.kernel.tenant_create(&admin(&t), "other", "").await.unwrap();
+        let elsewhere = t.kernel.scope_find(Some("other"), None).await.unwrap().scope;
+        let platforms = |scope: Scope| Context { scope: scope.of_tenant(), ..t.context() };
+        let (_, session) = member(&t, "eve").await;
+        t.kernel.role_grant(&platforms(elsewhere), grant("eve", VIEWER, None)).await.unwrap();
+        let eve = async || t.kernel.authenticate(&session.secret).await.unwrap();
+        member(&t, "new").await;
+        let boss = Context { scope: t.scope, authority: t.kernel.authority.clone(), ..t.context_as("boss", TENANT_ADMIN) };
+        let in_tenant = Context { scope: t.scope.of_tenant(), ..boss.clone() };
+        t.kernel.team_create(&in_tenant, "core", "").await.unwrap();
+        t.kernel.resource_create(&boss, &*t.sample(), document("one", json!({}))).await.unwrap();
+
+        // Somebody of another tenant, somebody of none, and nobody at all: the same words.
+        let mut told = vec![];
+        for name in ["eve", "new", "nil"] {
+            let answers = [
+                t.kernel.role_grant(&in_tenant, grant(name, VIEWER, None)).await,
+                t.kernel.role_grant(&in_tenant, grant(name, VIEWER, Some("default"))).await,
+                t.kernel.role_revoke(&in_tenant, grant(name, VIEWER, None)).await,
+                t.kernel.team_member_add(&in_tenant, "core", name).await,
+                t.kernel.team_member_remove(&in_tenant, "core", name).await,
+                t.kernel.resource_share(&boss, &*t.sample(), "one", name, Share::Viewer).await,
+                t.kernel.resource_unshare(&boss, &*t.sample(), "one", name).await,
+                t.kernel.identity_named(&boss, name).await.map(drop),
+            ];
+            told.push(answers.map(|answer| answer.err().map(|error| (error.code, error.detail.replace(name, "NAME")))));
+        }
+        assert_eq!(told[2][0].as_ref().unwrap().0, "user_not_found", "{told:?}");
+        assert_eq!(told[0], told[2]);
+        assert_eq!(told[1], told[2]);
+
+        // Nor by a document that names her.
+        let owned = MetadataPatch { owners: Some(vec!["eve".into()]), ..MetadataPatch::default() };
+        let now = t.kernel.resource_patch(&boss, &*t.sample(), "one", 1, owned).await.unwrap();
+        assert_eq!(now.owners, ["eve"]);
+        assert!(!eve().await.sees_tenant(t.scope.tenant_id) && eve().await.held.is_empty());
+        let able = t.kernel.access_able(&boss, "samples.read", Some("samples/one")).await.unwrap().items;
+        assert!(able.iter().all(|one| one.principal != "eve"), "{able:?}");
+
+        // Once the platform's own has brought her in she is the tenant's to give roles to, and owns what names her.
+        t.kernel.role_grant(&platforms(t.scope), grant("eve", VIEWER, None)).await.unwrap();
+        assert_eq!(eve().await.held.len(), 1);
+        t.kernel.role_grant(&in_tenant, grant("eve", PIPELINE_DEV, None)).await.unwrap();
+        t.kernel.team_member_add(&in_tenant, "core", "eve").await.unwrap();
+        t.kernel.team_member_remove(&in_tenant, "core", "eve").await.unwrap();
+        for role in [VIEWER, PIPELINE_DEV] {
+            t.kernel.role_revoke(&in_tenant, grant("eve", role, None)).await.unwrap();
+        }
+        assert_eq!(code(t.kernel.role_grant(&in_tenant, grant("eve", VIEWER, None)).await), "user_not_found");
+        assert!(!eve().await.sees_tenant(t.scope.tenant_id) && eve().await.sees_tenant(other.id));
+    }
+
+    async fn nobody_grants_more_than_he_may_do_himself(db: TestDatabase) {
+        let hands_out = Role { name: "people:admin", summary: "Gives roles.", actions: &["read", "members.*", "teams.*"] };
+        let t = TestKernel::build().register(move |registry| { registry.role(hands_out); }).idle().on(&db).await;
+        let platforms = Context { scope: t.scope.of_tenant(), ..t.context() };
+        t.kernel.project_create(&platforms, "lab", "").await.unwrap();
+        for name in ["ann", "bob"] {
+            member(&t, name).await;
+            t.kernel.role_grant(&platforms, grant(name, VIEWER, None)).await.unwrap();
+        }
+        for (role, project) in [("people:admin", None), (PIPELINE_DEV, Some("lab"))] {
+            t.kernel.role_grant(&platforms, grant("ann", role, project)).await.unwrap();
+        }
+        t.kernel.team_create(&platforms, "core", "").await.unwrap();
+        t.kernel.role_grant(&platforms, grant("team:core", PIPELINE_DEV, None)).await.unwrap();
+        let (ann, _) = sign_in(&t, "ann", PASSWORD).await.unwrap();
+        let of = |context: Context| Context { authority: t.kernel.authority.clone(), ..context };
+        let ann = of(Context { principal: ann.principal(platforms.scope), ..platforms.clone() });
+        let boss = of(Context { scope: platforms.scope, ..t.context_as("boss", TENANT_ADMIN) });
+        let limits = Some(["read".to_owned(), "members.*".to_owned()].into());
+        let token = of(Context { principal: qd_kernel::context::Principal { limits, ..boss.principal.clone() }, ..boss.clone() });
+        for (context, grant, expected) in [
+            (&ann, grant("bob", VIEWER, None), "fine"),
+            (&ann, grant("bob", "people:admin", None), "fine"),
+            (&ann, grant("bob", PIPELINE_DEV, Some("lab")), "fine"),
+            (&ann, grant("bob", PIPELINE_DEV, None), "role_beyond_own"),
+            (&ann, grant("bob", PIPELINE_DEV, Some("default")), "role_beyond_own"),
+            (&ann, grant("bob", TENANT_ADMIN, None), "role_beyond_own"),
+            (&ann, grant("team:core", TENANT_ADMIN, None), "role_beyond_own"),
+            (&token, grant("bob", VIEWER, Some("lab")), "fine"),
+            (&token, grant("bob", INFRA_ADMIN, None), "role_beyond_own"),
+            (&boss, grant("bob", TENANT_ADMIN, None), "fine"),
+        ] {
+            assert_eq!(code(t.kernel.role_grant(context, grant.clone()).await), expected, "{grant:?}");
+        }
+        let beyond = t.kernel.team_member_add(&ann, "core", "bob").await.unwrap_err();
+        assert_eq!((beyond.kind, beyond.code), (ErrorKind::Forbidden, "role_beyond_own"), "a team's roles come with it");
+        assert!(beyond.detail.contains(PIPELINE_DEV), "{}", beyond.detail);
+        t.kernel.team_member_add(&boss, "core", "bob").await.unwrap();
+        // To take a role is to give nothing.
+        t.kernel.role_revoke(&ann, grant("bob", TENANT_ADMIN, None)).await.unwrap();
     }
 
     async fn a_suspended_account_is_recognised_by_nothing(db: TestDatabase) {

@@ -47,8 +47,9 @@ async fn robot(t: &TestKernel, name: &str, role: Option<&str>) -> Identity {
     t.kernel.authenticate(&token.secret).await.unwrap()
 }
 
+/// Somebody who may name anybody.
 fn boss(t: &TestKernel) -> Context {
-    Context { scope: t.scope.of_tenant(), ..t.context_as("boss", TENANT_ADMIN) }
+    Context { scope: t.scope.of_tenant(), ..t.context_as("boss", PLATFORM_ADMIN) }
 }
 
 /// The identity at work in the scope, by what is in force now.
@@ -153,7 +154,7 @@ both_stores! {
         let kind = t.kernel.registry.find_kind("Policy").unwrap().clone();
         assert_eq!(code(t.kernel.resource_set_state(&dev, &*kind, "lock", None, qd_core::state::ResourceState::Archived).await), "action_denied");
         t.kernel.resource_set_state(&admin, &*kind, "lock", None, qd_core::state::ResourceState::Archived).await.unwrap();
-        let admin = t.kernel.identity_named("adm").await.unwrap();
+        let admin = t.kernel.identity_named(&t.context(), "adm").await.unwrap();
         until(&t, &admin, "samples.read", "one", true).await;
     }
 
@@ -183,7 +184,7 @@ both_stores! {
         let sample = |name: &str| of_kind("Sample", json!({ "name": name }), json!({}));
         publish(&t, vec![sample("one"), sample("two")]).await;
         t.kernel.resource_share(&t.context(), &*t.sample(), "one", "dev", Share::Operator).await.unwrap();
-        let dev = t.kernel.identity_named("dev").await.unwrap();
+        let dev = t.kernel.identity_named(&t.context(), "dev").await.unwrap();
         assert!(may(&t, &dev, "samples.publish", "one").await);
         publish(&t, vec![policy("held", "forbid (principal in Share::\"operator\", action == Action::\"samples.publish\", resource);")]).await;
         until(&t, &dev, "samples.publish", "one", false).await;
@@ -245,7 +246,7 @@ both_stores! {
         let clock = ManualClock::new(1);
         let t = TestKernel::build().clock(&clock).on(&db).await;
         publish(&t, vec![policy("one", "permit (principal, action == Action::\"samples.run\", resource);")]).await;
-        let owner = t.kernel.identity_named("owner").await.unwrap();
+        let owner = t.kernel.identity_named(&t.context(), "owner").await.unwrap();
         assert_eq!(t.kernel.policies_broken(), [""; 0]);
         let spoilt = t.kernel.store.write(move |tx| -> Result<()> {
             tx.exec("UPDATE revision SET spec = $1, spec_hash = 'other' WHERE spec LIKE '%samples.run%'", params!["{\"cedar\":\"permit\"}".to_owned()])?;
@@ -272,14 +273,14 @@ both_stores! {
         t.kernel.team_create(&boss, "core", "").await.unwrap();
         t.kernel.team_member_add(&boss, "core", "tom").await.unwrap();
         t.kernel.resource_share(&t.context(), &*t.sample(), "one", "team:core", Share::Operator).await.unwrap();
-        let tom = t.kernel.identity_named(&tom.name).await.unwrap();
+        let tom = t.kernel.identity_named(&t.context(), &tom.name).await.unwrap();
         assert!(may(&t, &tom, "samples.run", "one").await && may(&t, &tom, "runs.read", "one").await);
         assert!(!may(&t, &tom, "samples.edit", "one").await && !may(&t, &tom, "samples.read", "two").await);
         let context = at(&t, &tom, t.scope).await;
         let told = t.kernel.access_told(&context, &tom, "samples.run", Some("samples/one")).await.unwrap();
         assert_eq!(told.because[0].sentence, "it is shared with tom as operator through the team core");
         t.kernel.team_delete(&boss, "core").await.unwrap();
-        let tom = t.kernel.identity_named("tom").await.unwrap();
+        let tom = t.kernel.identity_named(&t.context(), "tom").await.unwrap();
         assert!(tom.held.is_empty() && !may(&t, &tom, "samples.run", "one").await);
     }
 }

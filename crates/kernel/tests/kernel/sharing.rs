@@ -44,7 +44,7 @@ async fn account(t: &TestKernel, name: &str, held: Option<(Scope, &str)>) {
 }
 
 async fn identity(t: &TestKernel, name: &str) -> Identity {
-    t.kernel.identity_named(name).await.unwrap()
+    t.kernel.identity_named(&boss(t, Scope::PLATFORM), name).await.unwrap()
 }
 
 fn sample(name: &str, metadata: Value) -> Document {

@@ -22,6 +22,11 @@ fn boss(t: &TestKernel) -> Context {
     Context { scope: t.scope.of_tenant(), ..t.context_as("boss", TENANT_ADMIN) }
 }
 
+/// The platform's own, at work in the tenant: who may name anybody.
+fn platforms(t: &TestKernel) -> Context {
+    Context { scope: t.scope.of_tenant(), ..t.context_as("admin", PLATFORM_ADMIN) }
+}
+
 /// A service and its token.
 async fn robot(t: &TestKernel, name: &str) -> String {
     let admin = Context { scope: Scope::PLATFORM, ..t.context_as("admin", PLATFORM_ADMIN) };
@@ -43,7 +48,7 @@ both_stores! {
         assert_eq!(code(t.kernel.team_create(&boss, "core", "").await), "already_exists");
         t.kernel.role_grant(&boss, grant("team:core", VIEWER, None)).await.unwrap();
         t.kernel.role_grant(&boss, grant("team:core", PIPELINE_DEV, Some("lab"))).await.unwrap();
-        t.kernel.role_grant(&boss, grant("ann", VIEWER, None)).await.unwrap();
+        t.kernel.role_grant(&platforms(&t), grant("ann", VIEWER, None)).await.unwrap();
         let roles = async || t.kernel.authenticate(&token).await.unwrap();
         assert_eq!(roles().await.principal(t.scope).roles, [VIEWER]);
 
@@ -94,7 +99,7 @@ both_stores! {
         let t = TestKernel::build().idle().on(&db).await;
         let boss = boss(&t);
         let token = robot(&t, "ann").await;
-        t.kernel.role_grant(&boss, grant("ann", TENANT_ADMIN, None)).await.unwrap();
+        t.kernel.role_grant(&platforms(&t), grant("ann", TENANT_ADMIN, None)).await.unwrap();
         let ann = t.kernel.authenticate(&token).await.unwrap();
         let ann = Context { principal: ann.principal(boss.scope), ..boss.clone() };
         t.kernel.team_create(&boss, "core", "").await.unwrap();

@@ -88,8 +88,7 @@ pub async fn can_i(
     let other = match somebody.filter(|name| *name != caller.identity.name) {
         Some(name) => {
             caller.may_in_tenant("members.list")?;
-            let tenant = caller.scope().tenant_id;
-            Some(app.kernel.identity_in(tenant, &name).await?)
+            Some(app.kernel.identity_named(&caller.context, &name).await?)
         }
         None => None,
     };

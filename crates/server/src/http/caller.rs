@@ -3,7 +3,7 @@
 //! A bearer token, or the browser's session cookie. A cookie is sent by the browser on its own, so a request that changes
 //! something with a cookie must also prove that it comes from our own pages.
 
-use std::net::IpAddr;
+use std::{marker::PhantomData, net::IpAddr};
 
 use axum::{
     extract::{FromRef, FromRequestParts},
@@ -61,16 +61,40 @@ pub enum Proof {
     Edge { peer: Option<IpAddr>, user: Option<String>, groups: Option<String> },
 }
 
-/// An authenticated caller within a tenant as a whole: its people, its projects.
-pub struct TenantCaller {
+/// An authenticated caller at a place that is no project.
+pub struct CallerAt<P> {
     pub context: Context,
     pub identity: Identity,
+    place: PhantomData<P>,
 }
 
-/// An authenticated caller of the platform itself, or of what is its own; whatever tenant it names is no matter here.
-pub struct PlatformCaller {
-    pub context: Context,
-    pub identity: Identity,
+/// Within a tenant as a whole: its people, its projects.
+pub type TenantCaller = CallerAt<OfTenant>;
+/// Of the platform itself, or of what is its own; whatever tenant it names is no matter here.
+pub type PlatformCaller = CallerAt<OfPlatform>;
+
+pub struct OfTenant;
+pub struct OfPlatform;
+
+/// What of a request says where its caller acts.
+trait Place: Send {
+    fn find(
+        app: &App,
+        parts: &Parts,
+        identity: &Identity,
+    ) -> impl Future<Output = Result<Scope, Problem>> + Send;
+}
+
+impl Place for OfTenant {
+    async fn find(app: &App, parts: &Parts, identity: &Identity) -> Result<Scope, Problem> {
+        Ok(scope_of(app, parts, identity).await?.scope.of_tenant())
+    }
+}
+
+impl Place for OfPlatform {
+    async fn find(_: &App, _: &Parts, _: &Identity) -> Result<Scope, Problem> {
+        Ok(Scope::PLATFORM)
+    }
 }
 
 impl Caller {
@@ -119,19 +143,7 @@ impl Caller {
     }
 }
 
-impl TenantCaller {
-    /// Checks a read; mutations are checked by the kernel.
-    pub fn may(&self, action: &str) -> Result<(), Problem> {
-        Ok(access::check(&self.context, action)?)
-    }
-
-    /// Checks what only the limits of a token stand against.
-    pub fn within_limits(&self, action: &str) -> Result<(), Problem> {
-        Ok(access::check_limits(&self.context, action)?)
-    }
-}
-
-impl PlatformCaller {
+impl<P> CallerAt<P> {
     /// Checks a read; mutations are checked by the kernel.
     pub fn may(&self, action: &str) -> Result<(), Problem> {
         Ok(access::check(&self.context, action)?)
@@ -159,34 +171,20 @@ where
     }
 }
 
-impl<S> FromRequestParts<S> for TenantCaller
+impl<S, P> FromRequestParts<S> for CallerAt<P>
 where
     App: FromRef<S>,
     S: Send + Sync,
+    P: Place,
 {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let app = App::from_ref(state);
         let (identity, _) = recognise(&app, parts).await?;
-        let named = scope_of(&app, parts, &identity).await?;
-        let context = context(&app, parts, &identity, named.scope.of_tenant()).await?;
-        Ok(Self { context, identity })
-    }
-}
-
-impl<S> FromRequestParts<S> for PlatformCaller
-where
-    App: FromRef<S>,
-    S: Send + Sync,
-{
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let app = App::from_ref(state);
-        let (identity, _) = recognise(&app, parts).await?;
-        let context = context(&app, parts, &identity, Scope::PLATFORM).await?;
-        Ok(Self { context, identity })
+        let scope = P::find(&app, parts, &identity).await?;
+        let context = context(&app, parts, &identity, scope).await?;
+        Ok(Self { context, identity, place: PhantomData })
     }
 }
 

@@ -1,7 +1,13 @@
 //! Reviewing a revision: submit, withdraw, approve, reject, comment, and what a reviewer sees.
 
-use axum::{Json, extract::State, http::StatusCode, response::IntoResponse};
+use axum::{
+    Json,
+    extract::FromRequestParts,
+    http::{StatusCode, request::Parts},
+    response::IntoResponse,
+};
 use qd_kernel::{
+    Kernel,
     access::objects::On,
     page::Page,
     reviews::{Comment, NewComment, ReviewDetail},
@@ -38,82 +44,83 @@ pub struct CommentBody {
     pub pointer: Option<String>,
 }
 
-type Of = Path<(String, i64)>;
-
-pub async fn get(
-    State(kind): State<KindApp>,
+/// The revision that a request is about, and who asks.
+pub struct Asked {
+    of: KindApp,
     caller: Caller,
-    Path((name, number)): Of,
-) -> Result<Json<ReviewDetail>, Problem> {
-    let info = kind.kind.info();
-    caller.may_on(&kind.app, &format!("{}.read", info.plural), On::resource(info.kind, &name)).await?;
-    Ok(Json(kind.app.kernel.review_get(&caller.context, &*kind.kind, &name, number).await?))
+    name: String,
+    number: i64,
 }
 
-pub async fn submit(
-    State(kind): State<KindApp>,
-    caller: Caller,
-    Path((name, number)): Of,
-    body: Body,
-) -> Result<Json<Revision>, Problem> {
+impl FromRequestParts<KindApp> for Asked {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, of: &KindApp) -> Result<Self, Problem> {
+        let caller = Caller::from_request_parts(parts, of).await?;
+        let Path((name, number)) = Path::from_request_parts(parts, of).await?;
+        Ok(Self { of: of.clone(), caller, name, number })
+    }
+}
+
+impl Asked {
+    fn kernel(&self) -> &Kernel {
+        &self.of.app.kernel
+    }
+
+    /// Checks a read; mutations are checked by the kernel.
+    async fn may_read(&self) -> Result<(), Problem> {
+        let info = self.of.kind.info();
+        let action = format!("{}.read", info.plural);
+        self.caller.may_on(&self.of.app, &action, On::resource(info.kind, &self.name)).await
+    }
+}
+
+pub async fn get(asked: Asked) -> Result<Json<ReviewDetail>, Problem> {
+    asked.may_read().await?;
+    let Asked { of, caller, name, number } = &asked;
+    Ok(Json(asked.kernel().review_get(&caller.context, &*of.kind, name, *number).await?))
+}
+
+pub async fn submit(asked: Asked, body: Body) -> Result<Json<Revision>, Problem> {
     let SubmitBody { message } = body.json()?;
-    let kernel = &kind.app.kernel;
-    Ok(Json(kernel.revision_submit(&caller.context, &*kind.kind, &name, number, message).await?))
+    let Asked { of, caller, name, number } = &asked;
+    Ok(Json(asked.kernel().revision_submit(&caller.context, &*of.kind, name, *number, message).await?))
 }
 
-pub async fn withdraw(
-    State(kind): State<KindApp>,
-    caller: Caller,
-    Path((name, number)): Of,
-    body: Body,
-) -> Result<Json<Revision>, Problem> {
+pub async fn withdraw(asked: Asked, body: Body) -> Result<Json<Revision>, Problem> {
     let ReasonBody { reason } = body.json()?;
-    let kernel = &kind.app.kernel;
-    Ok(Json(kernel.revision_withdraw(&caller.context, &*kind.kind, &name, number, reason).await?))
+    let Asked { of, caller, name, number } = &asked;
+    Ok(Json(asked.kernel().revision_withdraw(&caller.context, &*of.kind, name, *number, reason).await?))
 }
 
-pub async fn approve(
-    State(kind): State<KindApp>,
-    caller: Caller,
-    Path((name, number)): Of,
-    body: Body,
-) -> Result<Json<Revision>, Problem> {
+pub async fn approve(asked: Asked, body: Body) -> Result<Json<Revision>, Problem> {
     let ApproveBody { hash, reason } = body.json()?;
-    let kernel = &kind.app.kernel;
-    Ok(Json(kernel.revision_approve(&caller.context, &*kind.kind, &name, number, hash, reason).await?))
+    let Asked { of, caller, name, number } = &asked;
+    let approved =
+        asked.kernel().revision_approve(&caller.context, &*of.kind, name, *number, hash, reason).await?;
+    Ok(Json(approved))
 }
 
-pub async fn reject(
-    State(kind): State<KindApp>,
-    caller: Caller,
-    Path((name, number)): Of,
-    body: Body,
-) -> Result<Json<Revision>, Problem> {
+pub async fn reject(asked: Asked, body: Body) -> Result<Json<Revision>, Problem> {
     let ReasonBody { reason } = body.json()?;
-    let kernel = &kind.app.kernel;
-    Ok(Json(kernel.revision_reject(&caller.context, &*kind.kind, &name, number, reason).await?))
+    let Asked { of, caller, name, number } = &asked;
+    Ok(Json(asked.kernel().revision_reject(&caller.context, &*of.kind, name, *number, reason).await?))
 }
 
 pub async fn comments(
-    State(kind): State<KindApp>,
-    caller: Caller,
-    Path((name, number)): Of,
+    asked: Asked,
     Params(query): Params<PageQuery>,
 ) -> Result<Json<Page<Comment>>, Problem> {
-    let info = kind.kind.info();
-    caller.may_on(&kind.app, &format!("{}.read", info.plural), On::resource(info.kind, &name)).await?;
+    asked.may_read().await?;
+    let Asked { of, caller, name, number } = &asked;
     let page = query.page()?;
-    Ok(Json(kind.app.kernel.comment_list(caller.scope(), info.kind, &name, number, page).await?))
+    Ok(Json(asked.kernel().comment_list(caller.scope(), of.kind.info().kind, name, *number, page).await?))
 }
 
-pub async fn comment(
-    State(kind): State<KindApp>,
-    caller: Caller,
-    Path((name, number)): Of,
-    body: Body,
-) -> Result<impl IntoResponse, Problem> {
+pub async fn comment(asked: Asked, body: Body) -> Result<impl IntoResponse, Problem> {
     let CommentBody { body, pointer } = body.json()?;
+    let Asked { of, caller, name, number } = &asked;
     let new = NewComment { body, pointer };
-    let made = kind.app.kernel.comment_add(&caller.context, &*kind.kind, &name, number, new).await?;
+    let made = asked.kernel().comment_add(&caller.context, &*of.kind, name, *number, new).await?;
     Ok((StatusCode::CREATED, Json(made)))
 }
