@@ -13,11 +13,12 @@ use qd_kernel::context::{Context, Principal, Scope};
 use qd_kernel::credentials::Identity;
 use qd_kernel::credentials::accounts::NewUser;
 use qd_kernel::jobs::JobFilter;
+use qd_kernel::operation::Outcome;
 use qd_kernel::page::PageRequest;
 use qd_kernel::params;
 use qd_kernel::resources::MetadataPatch;
 use qd_testkit::kernel::key;
-use qd_testkit::{TestKernel, both_stores};
+use qd_testkit::{Scripted, TestKernel, both_stores};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -149,7 +150,7 @@ both_stores! {
     }
 
     async fn one_request_looks_at_so_many_jobs_and_says_where_to_go_on(db: TestDatabase) {
-        let t = TestKernel::build().idle().on(&db).await;
+        let t = TestKernel::build().idle().scripted(Scripted::new(async |_| Outcome::done(json!({})))).on(&db).await;
         apply(&t, "one", json!({})).await.unwrap();
         let one = t.kernel.resource_get(t.scope, "Sample", "one").await.unwrap().id;
         let (like, oldest) = (t.job(&["one"]).await, Uuid::from_u128(1));

@@ -12,6 +12,7 @@ use qd_kernel::context::{Context, Scope};
 use qd_kernel::credentials::accounts::NewUser;
 use qd_kernel::events::EventFilter;
 use qd_kernel::jobs::{Job, JobFilter};
+use qd_kernel::operation::Outcome;
 use qd_kernel::page::PageRequest;
 use qd_kernel::params;
 use qd_kernel::plans::PlanFilter;
@@ -25,7 +26,7 @@ use qd_kernel::tenants::removal::{KEPT, removed_tables};
 use qd_testkit::engine::line;
 use qd_testkit::kernel::key;
 use qd_testkit::sample::document_of;
-use qd_testkit::{TestKernel, both_stores, eventually};
+use qd_testkit::{Scripted, TestKernel, both_stores, eventually};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -133,7 +134,7 @@ both_stores! {
     }
 
     async fn a_deletion_is_there_for_whoever_may_ask_for_one_alone(db: TestDatabase) {
-        let t = TestKernel::build().idle().on(&db).await;
+        let t = TestKernel::build().idle().scripted(Scripted::new(async |_| Outcome::done(json!({})))).on(&db).await;
         let (admin, tenants_own) = (platform(&t), of_tenant(&t));
         t.kernel.tenant_create(&admin, "acme", "").await.unwrap();
         let suspend = Patch { state: Some(TenantState::Suspended), ..Patch::default() };
