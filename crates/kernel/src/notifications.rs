@@ -104,7 +104,7 @@ impl Kernel {
                         query.push(" AND n.id < ?", before);
                     }
                     query.text(" ORDER BY n.id DESC").limit(fetch);
-                    Ok(query.rows(tx, |found| Ok((found.get(11)?, row(found)?)))?)
+                    Ok(query.rows(tx, |found| Ok((found.get(10)?, row(found)?)))?)
                 };
                 let shown = |tx: &mut Tx<'_>, (project, item): &(ProjectId, Notification)| -> Result<bool> {
                     let kind = registry.find_kind(&item.kind);

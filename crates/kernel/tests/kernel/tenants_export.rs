@@ -8,6 +8,7 @@ use qd_core::audit::{SigningKey, verify};
 use qd_core::canonical::{Digest, sha256_hex};
 use qd_core::document::Document;
 use qd_core::state::JobState;
+use qd_core::time::Timestamp;
 use qd_kernel::access::bindings::Grant;
 use qd_kernel::access::{PLATFORM_ADMIN, VIEWER};
 use qd_kernel::context::{Context, Scope};
@@ -295,8 +296,7 @@ both_stores! {
         let done = export(&t, "default").await;
         archive(&t, &done).await;
         assert_eq!(t.kernel.retention_sweep().await.unwrap(), Swept::default(), "its time is not over");
-        let now = t.kernel.source.now();
-        let aged = t.kernel.store.write(move |tx| -> StoreResult<u64> { tx.exec("UPDATE export SET expires_at = $1", params![now]) });
+        let aged = t.kernel.store.write(move |tx| -> StoreResult<u64> { tx.exec("UPDATE export SET expires_at = $1", params![Timestamp::EPOCH]) });
         assert_eq!(aged.await.unwrap(), 2);
         assert_eq!(t.kernel.retention_sweep().await.unwrap(), Swept { exports: 2, ..Swept::default() });
         let gone = t.kernel.export_get(&of_tenant(&t), &done.id.to_string()).await;

@@ -246,8 +246,8 @@ async fn a_tenant_is_exported_for_those_who_administer_it_and_each_download_is_r
         assert_eq!((stranger.0, &stranger.1["code"]), (StatusCode::NOT_FOUND, &json!("scope_not_found")));
     }
     // A project of it lies beside it.
-    let project = ask(&boss, Method::POST, "/api/v1/projects/default/export");
-    let (status, accepted) = answer(project.header("idempotency-key", "project")).await;
+    let project = server.client.post(server.url("/api/v1/projects/default/export")).bearer_auth(&boss);
+    let (status, accepted) = answer(project.header("idempotency-key", "project").json(&json!({}))).await;
     assert_eq!(status, StatusCode::ACCEPTED, "{accepted}");
     let (_, list) = answer(ask(&boss, Method::GET, "/api/v1/tenants/acme/exports")).await;
     assert_eq!(list["items"][0]["project"], "default", "{list}");

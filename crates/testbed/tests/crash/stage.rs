@@ -221,6 +221,7 @@ impl Stage {
         let answered = tokio::time::timeout(Duration::from_secs(1), self.api().ask_once(&ask)).await;
         self.server.stopped(place).await;
         let mut other = Self::server(&self.db, &self.world);
+        other.signs_as(&self.server);
         assert!(other.start(), "{}", other.log());
         let api = self.api_of(&other);
         let job = match answered.ok().flatten() {

@@ -3,9 +3,9 @@
 #![allow(dead_code, reason = "each test takes what it needs")]
 
 use std::{
-    fs::{self, OpenOptions},
+    fs::{self, DirBuilder, OpenOptions},
     io::{BufRead as _, BufReader},
-    os::unix::process::ExitStatusExt as _,
+    os::unix::{fs::DirBuilderExt as _, process::ExitStatusExt as _},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
 };
@@ -87,6 +87,13 @@ impl Server {
     pub fn env(mut self, name: &str, value: &str) -> Self {
         self.env.push((name.to_owned(), value.to_owned()));
         self
+    }
+
+    /// Signs the audit as one does that was started before: on the same database, the second has no key of its own.
+    pub fn signs_as(&self, first: &Self) {
+        let (from, to) = (first.home.path().join("data"), self.home.path().join("data"));
+        DirBuilder::new().mode(0o700).create(&to).expect("make its folder");
+        fs::copy(from.join("audit.key"), to.join("audit.key")).expect("hand the key on");
     }
 
     /// Starts it and waits until it listens; false where it ended before.
