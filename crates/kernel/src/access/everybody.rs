@@ -100,8 +100,8 @@ fn teams(tx: &mut Tx<'_>, list: &str, args: &[&dyn Param]) -> Result<Of<(TenantI
 
 fn held(tx: &mut Tx<'_>, list: &str, args: &[&dyn Param]) -> Result<Of<Held>> {
     let sql = format!(
-        "SELECT p.id, h.resource_id, h.project_id, h.tenant_id, h.access, NULL AS team
-         FROM principal p JOIN resource_holder h ON h.holder = p.name WHERE p.id IN ({list})
+        "SELECT h.principal_id, h.resource_id, h.project_id, h.tenant_id, h.access, NULL AS team
+         FROM resource_holder h WHERE h.principal_id IN ({list})
          UNION ALL
          SELECT m.principal_id, h.resource_id, h.project_id, h.tenant_id, h.access, t.name
          FROM team_member m JOIN team t ON t.id = m.team_id
@@ -124,4 +124,4 @@ fn held(tx: &mut Tx<'_>, list: &str, args: &[&dyn Param]) -> Result<Of<Held>> {
 pub(crate) const OF_TENANT: &str =
     "EXISTS (SELECT 1 FROM role_binding b WHERE b.principal_id = p.id AND (b.tenant_id = $1 OR b.level = 'platform'))
      OR EXISTS (SELECT 1 FROM team_member m WHERE m.principal_id = p.id AND m.tenant_id = $1)
-     OR EXISTS (SELECT 1 FROM resource_holder h WHERE h.holder = p.name AND h.tenant_id = $1)";
+     OR EXISTS (SELECT 1 FROM resource_holder h WHERE h.principal_id = p.id AND h.tenant_id = $1)";
