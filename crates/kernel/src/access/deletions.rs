@@ -11,6 +11,7 @@ use qd_core::error::Result;
 use super::objects::On;
 use crate::{
     context::{Context, Scope},
+    events::Event,
     operations::removal::{PROJECT_DELETE, TENANT_DELETE},
     params,
     query::Query,
@@ -88,5 +89,19 @@ impl Unseen {
         let sql =
             format!("SELECT 1 FROM {table} WHERE project_id = $1 AND id = $2 AND operation IN ({list})");
         Ok(tx.opt(&sql, params![scope.project_id, id], |row| row.get::<i64>(0))?.is_some())
+    }
+
+    /// The same of one event that was read already.
+    pub(crate) fn hides_event(self, tx: &mut Tx<'_>, scope: Scope, event: &Event) -> Result<bool> {
+        let is_named = self.operations().any(|operation| {
+            let of = operation.trim_end_matches("s.delete");
+            let verb = event.event_type.strip_prefix(of);
+            matches!(verb, Some(".deleting" | ".deleted"))
+                || (event.event_type.starts_with("plan.") && event.data["operation"] == operation)
+        });
+        match event.job_id {
+            Some(id) if !is_named => self.hides(tx, scope, &On::Job(id)),
+            _ => Ok(is_named),
+        }
     }
 }

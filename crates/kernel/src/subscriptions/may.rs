@@ -8,7 +8,7 @@ use qd_core::{
 
 use super::{PLURAL, SubscriptionStatus};
 use crate::{
-    access::sight::Sight,
+    access::{deletions::Unseen, sight::Sight},
     context::{RequestIds, Scope},
     events::{self, Event},
     kernel::Kernel,
@@ -20,7 +20,7 @@ use crate::{
 struct Publisher {
     name: Option<String>,
     /// What he may see; or why that is nothing.
-    sight: std::result::Result<Sight, String>,
+    sight: std::result::Result<(Sight, Unseen), String>,
 }
 
 async fn publisher(kernel: &Kernel, scope: Scope, id: ResourceId) -> Result<Publisher> {
@@ -45,7 +45,7 @@ async fn publisher(kernel: &Kernel, scope: Scope, id: ResourceId) -> Result<Publ
         return Ok(Publisher { name, sight: Err(format!("{who}, who published it, is suspended")) });
     };
     let sight = match kernel.sight(&context, "events.list").await {
-        Ok(sight) => Ok(sight),
+        Ok(sight) => Ok((sight, Unseen::of(&context))),
         Err(error) if error.kind == ErrorKind::Forbidden => {
             Err(format!("{who}, who published it, may not see the events of the project now"))
         }
@@ -62,8 +62,16 @@ pub(super) async fn withheld(
     event: &Event,
 ) -> Result<Option<Error>> {
     let Publisher { name, sight } = publisher(kernel, scope, id).await?;
+    let shown = match &sight {
+        Ok((sight, unseen)) => {
+            let (unseen, event) = (*unseen, event.clone());
+            events::shown(sight, &event)
+                && !kernel.store.read(move |tx| unseen.hides_event(tx, scope, &event)).await?
+        }
+        Err(_) => false,
+    };
     let why = match sight {
-        Ok(sight) if events::shown(&sight, event) => return Ok(None),
+        Ok(_) if shown => return Ok(None),
         Ok(_) => format!("{}, who published it, may not see it", name.unwrap_or_default()),
         Err(why) => why,
     };
@@ -86,7 +94,7 @@ pub(super) async fn status(kernel: &Kernel, scope: Scope, resource: &Resource) -
     let Publisher { name, sight } = publisher(kernel, scope, resource.id).await?;
     Ok(match sight {
         Err(why) => silent(name, &why),
-        Ok(sight) => {
+        Ok((sight, _)) => {
             let who = name.clone().unwrap_or_default();
             let what = if sight.is_all() { "every event" } else { "events of what that one may see" };
             let sentence = format!("It sends as {who}, who published it: {what}");
