@@ -55,6 +55,7 @@ struct Tenant {
     job: String,
     plan: Value,
     dead_letter: String,
+    export: String,
     credential: String,
     principal: String,
     digest: String,
@@ -125,6 +126,10 @@ impl Tenant {
                 answer(server.request(Method::PUT, &format!("/api/v1/{path}")).json(&body)).await;
             assert!(status.is_success(), "{made}");
         }
+        let whole = server.tenant.as_deref().unwrap_or("default");
+        let path = format!("/api/v1/tenants/{whole}/export");
+        let (status, export) = server.start_job(&path, &named("export"), json!({ "reason": "why" })).await;
+        assert_eq!(status, StatusCode::ACCEPTED, "{export}");
         let (_, token) = server.post(&format!("/api/v1/users/{of}-person/tokens"), json!({})).await;
         let credentials =
             server.client.get(server.url("/api/v1/auth/credentials")).bearer_auth(text(&token["token"]));
@@ -141,6 +146,7 @@ impl Tenant {
             run,
             job: text(&started["job"]["id"]),
             plan,
+            export: text(&export["job"]["id"]),
             dead_letter: dead_letter(server, &named("consumer")).await,
             credential: text(&credentials["items"][0]["id"]),
             principal: text(&person["id"]),
@@ -248,6 +254,8 @@ impl World {
             ("plans", "id") => vec![self.id(&text(&theirs.plan["id"]))],
             ("dead-letters", "id") => vec![self.id(&theirs.dead_letter)],
             ("auth", "id") => vec![self.id(&theirs.credential)],
+            ("users", "id") => vec![Pair { of_platform: true, ..self.id(&theirs.credential) }],
+            ("tenants", "id") => vec![self.id(&theirs.export)],
             ("code", "digest") => {
                 let nobodys = theirs.digest.chars().rev().take(64).collect::<String>();
                 let nobodys = format!("{}{nobodys}", &theirs.digest[..theirs.digest.len() - 64]);
@@ -331,7 +339,8 @@ impl World {
                 ("jobs", "id") => ours.job.clone(),
                 ("plans", "id") => text(&ours.plan["id"]),
                 ("dead-letters", "id") => ours.dead_letter.clone(),
-                ("auth", "id") => ours.credential.clone(),
+                ("auth" | "users", "id") => ours.credential.clone(),
+                ("tenants", "id") => ours.export.clone(),
                 (_, "id") => ours.run.clone(),
                 (_, "digest") => ours.digest.clone(),
                 (_, "object") => "samples/our-samples".to_owned(),
@@ -423,7 +432,10 @@ impl World {
         if route.method != Method::GET || route.path == "/api/v1/stream" || filter {
             return false;
         }
-        let told = async |asked: &str| self.told_in(THEIRS, question, &self.server.token, asked).await;
+        // The tenant may be named by the path.
+        let path = question.path.replace("/tenants/default/", &format!("/tenants/{THEIRS}/"));
+        let question = Question { route, key: key.clone(), path, pair: pair.clone(), wants: None };
+        let told = async |asked: &str| self.told_in(THEIRS, &question, &self.server.token, asked).await;
         told(&pair.theirs).await == told(&pair.nobodys).await
     }
 
@@ -537,8 +549,8 @@ async fn another_tenant_is_not_there_on_any_route() {
     for level in [Level::Tenant, Level::Project] {
         let token = holder(&world.server, &role, level).await;
         for route in routes(&world.server).await {
-            // That one names the tenant by its path alone.
-            let by_path = route.path == "/api/v1/tenants/{name}/quotas";
+            // Those name the tenant by their path alone.
+            let by_path = route.path.starts_with("/api/v1/tenants/");
             if !["project", "tenant"].contains(&route.level.as_str()) || by_path {
                 continue;
             }
