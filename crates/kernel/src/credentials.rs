@@ -46,7 +46,7 @@ use crate::{
     context::{Context, Denials, Principal, PrincipalKind, RequestIds, Scope},
     jwt,
     kernel::Kernel,
-    mutation::{Act, Object, Subject},
+    mutation::{Act, Mutation, Object, Subject},
     params,
     store::{self, Column, Row, StoreResult, Tx},
 };
@@ -220,12 +220,13 @@ impl New<'_> {
 ///
 /// # Errors
 /// `bad_credential` (401) where the credential has ended meanwhile.
-fn end_of(tx: &mut Tx<'_>, credential_id: Uuid) -> Result<Option<Timestamp>> {
+fn end_of(m: &mut Mutation<'_, '_>) -> Result<Option<Timestamp>> {
+    let (credential_id, now) = (m.context.credential_id, m.now);
     if credential_id.is_nil() {
         return Ok(None);
     }
-    let sql = "SELECT ends_at FROM credential WHERE id = $1";
-    tx.opt(sql, params![credential_id], |row| row.get(0))?.ok_or_else(access_token::refused)
+    let sql = "SELECT ends_at FROM credential WHERE id = $1 AND (expires_at IS NULL OR expires_at > $2)";
+    m.tx.opt(sql, params![credential_id, now], |row| row.get(0))?.ok_or_else(access_token::refused)
 }
 
 /// The earlier of two ends.
@@ -332,7 +333,7 @@ impl Kernel {
         let usual = self.source.now().checked_add(LINK_LIFE);
         let expires_at = self
             .mutate(context, Act::new("own", "link"), move |m| {
-                let ends_at = end_of(m.tx, m.context.credential_id)?;
+                let ends_at = end_of(m)?;
                 let expires_at = earlier(usual, ends_at);
                 let new = New {
                     digest: &digest,

@@ -130,7 +130,7 @@ impl Kernel {
         let expires_at = self
             .mutate(context, act, move |m| {
                 let allows = within(m.context.principal.limits.as_deref(), request.allows.as_deref())?;
-                let expires_at = earlier(wanted, end_of(m.tx, m.context.credential_id)?);
+                let expires_at = earlier(wanted, end_of(m)?);
                 let new = New {
                     digest: &digest,
                     principal_id,
@@ -208,7 +208,7 @@ impl Kernel {
                     kind: CredentialKind::Token,
                     origin: &origin,
                     allows: m.context.principal.limits.as_deref(),
-                    expires_at: end_of(m.tx, m.context.credential_id)?,
+                    expires_at: end_of(m)?,
                     ends_at: None,
                 };
                 let credential: Uuid = m.id();

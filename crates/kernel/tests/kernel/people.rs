@@ -291,14 +291,14 @@ both_stores! {
 
         // Nor by a document that names her.
         let owned = MetadataPatch { owners: Some(vec!["eve".into()]), ..MetadataPatch::default() };
-        let now = t.kernel.resource_patch(&boss, &*t.sample(), "one", 1, owned).await.unwrap();
-        assert_eq!(now.owners, ["eve"]);
+        assert_eq!(code(t.kernel.resource_patch(&boss, &*t.sample(), "one", 1, owned.clone()).await), "metadata_invalid");
         assert!(!eve().await.sees_tenant(t.scope.tenant_id) && eve().await.held.is_empty());
         let able = t.kernel.access_able(&boss, "samples.read", Some("samples/one")).await.unwrap().items;
         assert!(able.iter().all(|one| one.principal != "eve"), "{able:?}");
 
-        // Once the platform's own has brought her in she is the tenant's to give roles to, and owns what names her.
+        // Once the platform's own has brought her in she is the tenant's to give roles and resources to.
         t.kernel.role_grant(&platforms(t.scope), grant("eve", VIEWER, None)).await.unwrap();
+        let now = t.kernel.resource_patch(&boss, &*t.sample(), "one", 1, owned).await.unwrap();
         assert_eq!(eve().await.held.len(), 1);
         t.kernel.role_grant(&in_tenant, grant("eve", PIPELINE_DEV, None)).await.unwrap();
         t.kernel.team_member_add(&in_tenant, "core", "eve").await.unwrap();
@@ -306,6 +306,8 @@ both_stores! {
         for role in [VIEWER, PIPELINE_DEV] {
             t.kernel.role_revoke(&in_tenant, grant("eve", role, None)).await.unwrap();
         }
+        let nobodys = MetadataPatch { owners: Some(vec![]), ..MetadataPatch::default() };
+        t.kernel.resource_patch(&boss, &*t.sample(), "one", now.version, nobodys).await.unwrap();
         assert_eq!(code(t.kernel.role_grant(&in_tenant, grant("eve", VIEWER, None)).await), "user_not_found");
         assert!(!eve().await.sees_tenant(t.scope.tenant_id) && eve().await.sees_tenant(other.id));
     }

@@ -26,8 +26,9 @@ fn platform(t: &TestKernel) -> Context {
     Context { scope: Scope::PLATFORM, ..t.context_as("admin", PLATFORM_ADMIN) }
 }
 
+/// Who may name anybody, at work in a tenant.
 fn boss(t: &TestKernel, scope: Scope) -> Context {
-    Context { scope: scope.of_tenant(), ..t.context_as("boss", TENANT_ADMIN) }
+    Context { scope: scope.of_tenant(), ..t.context_as("boss", PLATFORM_ADMIN) }
 }
 
 fn code<T>(answer: Result<T, Error>) -> &'static str {
@@ -144,15 +145,16 @@ both_stores! {
         let (foreign, missing) = (share(&ann, "amy").await.unwrap_err(), share(&ann, "bob").await.unwrap_err());
         assert_eq!(said(foreign, "amy"), said(missing, "bob"));
         assert_eq!(code(t.kernel.resource_unshare(&ann, &*t.sample(), "one", "amy").await), "user_not_found");
-        // Whoever takes people into the tenant may name anybody.
-        share(&t.context_as("boss", TENANT_ADMIN), "amy").await.unwrap();
+        let tenants_own = t.context_as("boss", TENANT_ADMIN);
+        assert_eq!(code(share(&tenants_own, "amy").await), "user_not_found");
+        // Whoever makes accounts may name anybody.
+        share(&t.context_as("boss", PLATFORM_ADMIN), "amy").await.unwrap();
         assert!(identity(&t, "amy").await.sees_tenant(t.scope.tenant_id));
     }
 
     async fn one_request_looks_at_so_many_jobs_and_says_where_to_go_on(db: TestDatabase) {
         let t = TestKernel::build().idle().scripted(Scripted::new(async |_| Outcome::done(json!({})))).on(&db).await;
-        apply(&t, "one", json!({})).await.unwrap();
-        let one = t.kernel.resource_get(t.scope, "Sample", "one").await.unwrap().id;
+        let one = t.kernel.resource_create(&t.context(), &*t.sample(), sample("one", json!({}))).await.unwrap().id;
         let (like, oldest) = (t.job(&["one"]).await, Uuid::from_u128(1));
         let written = t.kernel.store.write(move |tx| -> Result<()> {
             let sql = "INSERT INTO job (id, tenant_id, project_id, operation, state, resource_id, input, reason, cancel_requested,

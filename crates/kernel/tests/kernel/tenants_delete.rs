@@ -147,6 +147,8 @@ both_stores! {
         let acme = t.kernel.tenant_delete(&admin, deletion("acme"), key()).await.unwrap().id;
         let lab = t.kernel.project_delete(&tenants_own, deletion("lab"), key()).await.unwrap().id;
         let other = t.job(&["one"]).await;
+        // Without a relay events have no position on Postgres, and nobody sees them.
+        let is_told = t.kernel.store.backend() == Backend::Sqlite;
         for (role, seen) in [(PIPELINE_DEV, [false, false]), (TENANT_ADMIN, [false, true]), (PLATFORM_ADMIN, [true, true])] {
             let context = t.context_as("somebody", role);
             let (unseen, page) = (Unseen::of(&context), || PageRequest::first(100));
@@ -160,8 +162,8 @@ both_stores! {
             for ((job, plan, operation), seen) in [(acme, acme_plan, "tenants.delete"), (lab, lab_plan, "projects.delete")].into_iter().zip(seen) {
                 assert_eq!(jobs.iter().any(|one| one.id == job), seen, "{role} {operation}");
                 assert_eq!(plans.iter().any(|one| one.id == plan), seen, "{role} {operation}");
-                assert_eq!(events.iter().any(|event| event.job_id == Some(job)), seen, "{role} {operation}");
-                assert_eq!(json!(events).to_string().contains(operation), seen, "{role} {operation}");
+                assert_eq!(events.iter().any(|event| event.job_id == Some(job)), seen && is_told, "{role} {operation}");
+                assert_eq!(json!(events).to_string().contains(operation), seen && is_told, "{role} {operation}");
                 assert_eq!(json!(audit).to_string().contains(operation), seen, "{role} {operation}");
                 for (action, on) in [("jobs.read", On::Job(job)), ("plans.read", On::Plan(plan))] {
                     let answer = t.kernel.permit(&context, action, on).await.map_err(|error| error.code.ends_with("_not_found"));

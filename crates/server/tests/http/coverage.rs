@@ -268,7 +268,7 @@ async fn every_route_gives_each_role_what_the_matrix_says() {
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
-    assert!(holders >= 12 && asked >= 1_000, "{holders} holders, {asked} questions");
+    assert!(holders >= 11 && asked >= 1_000, "{holders} holders, {asked} questions");
 }
 
 /// Whoever may do everything is refused nothing: so that a 403 above is the role's, and not the route's.
