@@ -12,13 +12,15 @@ function dialog(verb: ReviewVerb) {
   vi.stubGlobal("fetch", fetched);
   const closed = vi.fn();
   const revision = { number: 4, state: "in_review" } as RevisionSummary;
-  render(
-    <QueryClientProvider client={new QueryClient()}>
-      <ReviewDialog plural="pipelines" review={{ name: "curate", revision, plan: null, hash: "sha256:ab" }} verb={verb} onClose={closed} />
-    </QueryClientProvider>,
+  const client = new QueryClient();
+  const of = (hash: string) => (
+    <QueryClientProvider client={client}>
+      <ReviewDialog plural="pipelines" review={{ name: "curate", revision, plan: null, hash }} verb={verb} onClose={closed} />
+    </QueryClientProvider>
   );
+  const { rerender } = render(of("sha256:ab"));
   const sent = () => [fetched.mock.calls[0]?.[0], fetched.mock.calls[0]?.[1]?.body];
-  return { closed, sent };
+  return { closed, sent, plannedAnew: (hash: string) => rerender(of(hash)) };
 }
 
 it("gives the approval to the hash that it shows", async () => {
@@ -27,6 +29,14 @@ it("gives the approval to the hash that it shows", async () => {
   await userEvent.click(screen.getByRole("button", { name: "Approve" }));
   await waitFor(() => expect(closed).toHaveBeenCalledOnce());
   expect(sent()).toEqual(["/api/v1/pipelines/curate/revisions/4/approve", '{"hash":"sha256:ab","reason":""}']);
+});
+
+it("gives it to what was there when it opened, whatever the page learns meanwhile", async () => {
+  const { sent, plannedAnew } = dialog("approve");
+  plannedAnew("sha256:cd");
+  expect(screen.queryByText("sha256:cd")).toBeNull();
+  await userEvent.click(screen.getByRole("button", { name: "Approve" }));
+  await waitFor(() => expect(sent()[1]).toBe('{"hash":"sha256:ab","reason":""}'));
 });
 
 it.each([

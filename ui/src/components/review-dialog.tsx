@@ -1,6 +1,6 @@
 // The steps of a review. An approval is given to the hash of the plan that stands in the dialog.
 import { useMutation, useQueryClient } from "@tanstack/react-query";
-import type { ReactNode } from "react";
+import { type ReactNode, useState } from "react";
 import { revisionApprove, revisionReject, revisionSubmit, revisionWithdraw } from "@/api/mutations";
 import type { ReviewDetail } from "@/api/types";
 import { summaryOf } from "@/lib/plan";
@@ -26,8 +26,10 @@ const WORDS: Record<ReviewVerb, Words> = {
   reject: { title: "Reject", confirm: "Reject", failed: "It was not rejected", reason: "required", label: "Reason", danger: true },
 };
 
-export function ReviewDialog({ plural, review, verb, onClose }: { plural: string; review: Reviewed; verb: ReviewVerb; onClose: () => void }) {
+export function ReviewDialog({ plural, review: now, verb, onClose }: { plural: string; review: Reviewed; verb: ReviewVerb; onClose: () => void }) {
   const client = useQueryClient();
+  // What was there when it opened: the page behind it may learn of another plan, and the yes is not to that one.
+  const [review] = useState(now);
   const { name } = review;
   const { number } = review.revision;
   const step = useMutation({

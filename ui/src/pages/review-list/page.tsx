@@ -42,10 +42,10 @@ export default function ReviewListPage() {
 
 const WORDS: Record<string, string> = {
   "revision.submitted": "submitted",
-  "revision.withdrawn": "withdrew",
   "revision.approved": "approved",
   "revision.rejected": "rejected",
   "revision.commented": "commented on",
+  "revision.approval_stale": "made stale the approval of",
 };
 
 function Notifications() {
