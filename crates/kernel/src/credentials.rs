@@ -373,21 +373,21 @@ impl Kernel {
         let digest = hash(secret);
         let found = self
             .store
-            .read(move |tx| -> Result<Option<Identity>> {
+            .read(move |tx| -> Result<Option<(Identity, Option<Timestamp>)>> {
                 let found = tx.opt(
-                    "SELECT p.id, p.name, p.kind, c.id, c.allows
+                    "SELECT p.id, p.name, p.kind, c.id, c.allows, c.expires_at
                      FROM credential c JOIN principal p ON p.id = c.principal_id
                      WHERE c.hash = $1 AND c.kind IN ('token', 'session') AND (c.expires_at IS NULL OR c.expires_at > $2)
                        AND p.state = 'active'",
                     params![digest, now],
-                    identity_row,
+                    |row| Ok((identity_row(row)?, row.get(5)?)),
                 )?;
-                found.map(|identity| with_bindings(tx, identity)).transpose()
+                found.map(|(identity, end)| Ok((with_bindings(tx, identity)?, end))).transpose()
             })
-            .await?
-            .ok_or_else(access_token::refused)?;
-        self.callers.put(secret, &found, since, now, Timestamp::MAX);
-        Ok(found)
+            .await?;
+        let (identity, end) = found.ok_or_else(access_token::refused)?;
+        self.callers.put(secret, &identity, since, now, end.unwrap_or(Timestamp::MAX));
+        Ok(identity)
     }
 
     /// Somebody who was recognised before, if he would be now: what he holds is read anew.
