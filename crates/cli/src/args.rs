@@ -77,6 +77,10 @@ pub enum Verb {
     Publish(verbs::publish::Args),
     /// Publish the spec of an older revision again
     Rollback(verbs::rollback::Args),
+    /// Put a resource away: it keeps everything and does nothing
+    Archive(verbs::archive::Args),
+    /// Take a resource back that was archived
+    Restore(verbs::archive::Args),
     /// The revisions of a resource
     History(verbs::history::Args),
     /// Start a run
@@ -107,6 +111,8 @@ pub enum Verb {
     Audit(verbs::audit::Args),
     /// Sign in with a name and a password, or with a provider, and keep the session in a context
     Login(verbs::login::Args),
+    /// End the session of a context that `qd login` opened
+    Logout(verbs::logout::Args),
     /// People and services
     Users(verbs::users::Args),
     /// Who holds which role
@@ -197,6 +203,9 @@ mod tests {
             "qd diff pipelines/curate --from 2 --to 3",
             "qd publish pipelines/curate --revision 3 --no-wait",
             "qd rollback pipeline curate --to 2 --reason broken",
+            "qd archive pipelines/curate",
+            "qd archive pipeline curate -o json",
+            "qd restore pipelines/curate -o yaml",
             "qd run pipelines/curate -p a=1 -p b=x --wait --logs",
             "qd stop curate#4 --reason enough --wait",
             "qd logs curate#4 -f --stage load --level warning --tail 20",
@@ -243,7 +252,8 @@ mod tests {
             "qd request serve#1 --item {} -q",
             "qd audit --object pipelines/curate --actor owner --outcome denied --correlation c --since 2026-11-20T00:00:00Z",
             "qd audit --reach platform -o wide",
-            "qd audit export -o audit.jsonl --from 1 --to 9 --platform",
+            "qd audit --since 7d --until 2h",
+            "qd audit export -o audit.jsonl --from 1 --to 9 --platform --force",
             "qd audit verify audit.jsonl --key audit.pub --checkpoint one.json --checkpoint two.json",
             "qd audit keygen audit.key",
             "qd audit keys -o json",
@@ -266,6 +276,8 @@ mod tests {
             "qd auth keys rotate",
             "qd login ann --keep work --password-stdin",
             "qd login --provider corp",
+            "qd logout --context work",
+            "qd logout --local",
             "qd serve --oidc a.yaml --gateway b.yaml --trust-edge 10.0.0.0/24,fd00::/64 --trust-edge-roles c.yaml",
             "qd users create ann --display-name Ann",
             "qd users create robot --service",
@@ -284,7 +296,8 @@ mod tests {
             "qd tenants rename acme acme-2",
             "qd tenants quota acme --resources 500 --runs 20 --log-bytes none",
             "qd tenants export acme --output acme.tar.gz --reason moving",
-            "qd projects export lab --fetch 0193",
+            "qd projects export lab --fetch 0193 --force",
+            "qd results curate#4 a.txt --to a.txt --force",
             "qd tenants delete acme --confirm acme --reason gone",
             "qd projects delete lab --dry-run",
             "qd projects list",
@@ -316,6 +329,8 @@ mod tests {
             "qd serve --audit-key-rotate",
             "qd serve --require-approval some",
             "qd rollback pipelines/x --to 2",
+            "qd archive",
+            "qd restore",
             "qd diff",
             "qd diff pipelines/x -f spec.yaml",
             "qd run pipelines/x -p novalue",

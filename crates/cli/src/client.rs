@@ -11,6 +11,7 @@ pub mod retry;
 pub mod session;
 pub mod shapes;
 pub mod sse;
+mod tls;
 
 use std::cell::Cell;
 use std::path::Path;
@@ -43,6 +44,15 @@ pub fn segment(text: &str) -> String {
     utf8_percent_encode(text, SEGMENT).to_string()
 }
 
+/// Refuses a path that would lead to another route than the one it was made for: `.` and `..` are resolved in every URL,
+/// however they are encoded, and behind a part that is empty lies the collection.
+fn check_path(path: &str) -> Result<(), Failure> {
+    match path.split('/').skip(1).find(|part| matches!(*part, "" | "." | "..")) {
+        None => Ok(()),
+        Some(part) => Err(Failure::usage(format!("{part:?} is neither a name nor an id of anything"))),
+    }
+}
+
 pub struct Client {
     http: reqwest::Client,
     server: Url,
@@ -51,6 +61,8 @@ pub struct Client {
     out: Out,
     /// Whether this process has had an answer: then a refused connection is a restart, not a wrong address.
     answered: Cell<bool>,
+    /// Whether it was looked whether the server speaks TLS.
+    looked: Cell<bool>,
 }
 
 /// An answer with a body that was read to its end.
@@ -117,6 +129,7 @@ impl Client {
             clock,
             out,
             answered: Cell::new(false),
+            looked: Cell::new(false),
         })
     }
 
@@ -151,11 +164,12 @@ impl Client {
         self.get(path).send().await?.json()
     }
 
-    fn url(&self, path: &str) -> Url {
+    fn url(&self, path: &str) -> Result<Url, Failure> {
+        check_path(path)?;
         let mut url = self.server.clone();
         let base = self.server.path().trim_end_matches('/').to_owned();
         url.set_path(&format!("{base}{path}"));
-        url
+        Ok(url)
     }
 
     fn unreachable(&self, error: &reqwest::Error) -> Failure {
@@ -243,10 +257,11 @@ impl Request<'_> {
 
     /// Sends it and reads the answer; anything but 2xx is a [`Failure`].
     pub async fn send(self) -> Result<Reply, Failure> {
+        let url = self.client.url(&self.path)?;
         let mut attempt = Attempt::new(self.policy.clone(), self.client.answered.get());
         loop {
             self.client.renew().await?;
-            let failure = match self.once_over().await {
+            let failure = match self.once_over(&url).await {
                 Ok(reply) if reply.status.is_success() => return Ok(reply),
                 Ok(reply) => {
                     let problem = problem_of(&reply);
@@ -268,6 +283,9 @@ impl Request<'_> {
                     }
                 }
                 Err(error) => {
+                    if let Some(failure) = self.client.tls_wanted(&error).await {
+                        return Err(failure);
+                    }
                     let safe = self.repeatable || error.is_connect();
                     match safe.then(|| attempt.after_lost(error.is_connect())).flatten() {
                         Some(wait) => {
@@ -287,11 +305,11 @@ impl Request<'_> {
         }
     }
 
-    async fn once_over(&self) -> Result<Reply, reqwest::Error> {
+    async fn once_over(&self, url: &Url) -> Result<Reply, reqwest::Error> {
         let client = self.client;
         let mut request = client
             .http
-            .request(self.method.clone(), client.url(&self.path))
+            .request(self.method.clone(), url.clone())
             .query(&self.query)
             .headers(client.session.headers())
             .headers(self.headers.clone())
@@ -369,5 +387,21 @@ mod tests {
         assert_eq!(segment("curate#42"), "curate%2342");
         assert_eq!(segment("sha256:ab/.."), "sha256:ab%2F..");
         assert_eq!(segment("a b?c"), "a%20b%3Fc");
+    }
+
+    #[test]
+    fn a_path_leads_to_no_other_route() {
+        for name in ["curate", "curate#42", "a/../b", "...", ".a", "%2e%2e", "sha256:ab", "\\..", ".\t."] {
+            let path = format!("/api/v1/users/{}/tokens", segment(name));
+            check_path(&path).unwrap();
+            let mut url = Url::parse("http://127.0.0.1/base/").unwrap();
+            url.set_path(&path);
+            assert_eq!(url.path(), path, "{name}");
+        }
+        for name in ["", ".", ".."] {
+            for path in [format!("/api/v1/users/{}", segment(name)), format!("/api/v1/users/{name}/tokens")] {
+                assert!(matches!(check_path(&path), Err(Failure::Usage(_))), "{path}");
+            }
+        }
     }
 }

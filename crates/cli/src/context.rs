@@ -137,23 +137,17 @@ pub struct ContextFile {
 }
 
 impl ContextFile {
-    /// `$QD_CONFIG`, else `quarterdeck/config.json` in `$XDG_CONFIG_HOME` or `~/.config`.
-    pub fn locate(var: impl Fn(&str) -> Option<String>) -> Result<Self, Failure> {
+    /// `$QD_CONFIG`, else `quarterdeck/config.json` in `$XDG_CONFIG_HOME` or `~/.config`; none where nothing of these is set.
+    pub fn locate(var: impl Fn(&str) -> Option<String>) -> Option<Self> {
         let set = |name: &str| var(name).filter(|value| !value.is_empty());
         if let Some(path) = set("QD_CONFIG") {
-            return Ok(Self { path: path.into() });
+            return Some(Self { path: path.into() });
         }
         let base = match (set("XDG_CONFIG_HOME"), set("HOME")) {
             (Some(config), _) if Path::new(&config).is_absolute() => PathBuf::from(config),
-            (_, Some(home)) => PathBuf::from(home).join(".config"),
-            _ => {
-                return Err(Failure::local_with_help(
-                    "there is no place for the context file: neither HOME nor QD_CONFIG is set",
-                    "set QD_CONFIG to a file of your own",
-                ));
-            }
+            (_, home) => PathBuf::from(home?).join(".config"),
         };
-        Ok(Self { path: base.join("quarterdeck").join("config.json") })
+        Some(Self { path: base.join("quarterdeck").join("config.json") })
     }
 
     /// The contexts; none when there is no file.
@@ -251,6 +245,13 @@ impl Contexts {
         let entry_server = entry.map(|(_, entry)| entry.server.as_str());
         let server = parse_server(overrides.server.as_deref().or(entry_server).unwrap_or(DEFAULT_SERVER))?;
         let belongs = |entry: &Entry| parse_server(&entry.server).is_ok_and(|other| other == server);
+        if let Some((name, entry)) = entry.filter(|(_, entry)| overrides.context.is_some() && !belongs(entry))
+        {
+            let of = &entry.server;
+            let detail =
+                format!("the context {name:?} is of {of}, not of {server}: name the one or the other");
+            return Err(Failure::usage(detail));
+        }
         let entry = entry
             .filter(|(_, entry)| belongs(entry))
             .or_else(|| self.contexts.iter().find(|(_, entry)| belongs(entry)));
@@ -373,6 +374,21 @@ mod tests {
     }
 
     #[test]
+    fn a_context_that_is_named_is_not_exchanged_for_that_of_the_server() {
+        let named = |context: &str, server: &str| {
+            let (context, server) = (Some(context.into()), Some(server.into()));
+            two().access(&Overrides { context, server, ..Overrides::default() })
+        };
+        let refused = named("local", "https://qd.example.com/base").unwrap_err().to_string();
+        assert_eq!(
+            refused,
+            "the context \"local\" is of http://127.0.0.1:7070, not of https://qd.example.com/base: name the one or the other"
+        );
+        assert!(named("local", "http://10.0.0.9:7070").is_err());
+        assert_eq!(named("far", "https://qd.example.com/base/").unwrap().token.as_deref(), Some("qd_far"));
+    }
+
+    #[test]
     fn without_a_file_the_default_server_is_taken() {
         let access = Contexts::default().access(&Overrides::default()).unwrap();
         assert_eq!(access.server.as_str(), "http://127.0.0.1:7070/");
@@ -444,7 +460,7 @@ mod tests {
             "/xdg/quarterdeck/config.json"
         );
         assert_eq!(locate(&[("HOME", "/h")]).unwrap(), "/h/.config/quarterdeck/config.json");
-        assert!(locate(&[]).is_err());
+        assert_eq!(locate(&[]), None);
     }
 
     #[test]

@@ -21,6 +21,9 @@ pub enum Failure {
     Local { what: String, help: Option<String> },
     #[error("{0}")]
     Usage(String),
+    /// The refresh token of the context is good for nothing any more.
+    #[error("the session has ended")]
+    SessionEnded,
     /// The reader of standard output went away; nothing is said about it.
     #[error("standard output was closed")]
     OutputClosed,
@@ -90,19 +93,14 @@ impl Failure {
             Self::Problem(problem) => problem.render(paint),
             Self::Coded { source, .. } => source.render(paint),
             Self::OutputClosed => String::new(),
-            Self::Unreachable { .. } => with_help(
-                paint,
-                &self.to_string(),
-                Some(
-                    "start it with `qd up`, or choose another one with `qd context use` or QD_SERVER; `qd doctor` looks closer",
-                ),
-            ),
+            Self::Unreachable { detail, .. } => with_help(paint, &self.to_string(), Some(way_to(detail))),
             Self::Answer { .. } => with_help(
                 paint,
                 &self.to_string(),
                 Some("is this a Quarterdeck server of about this version? `qd version` shows both"),
             ),
             Self::Local { what, help } => with_help(paint, what, help.as_deref()),
+            Self::SessionEnded => with_help(paint, &self.to_string(), Some("sign in again with `qd login`")),
             Self::Usage(what) => {
                 with_help(paint, what, Some("`qd help` lists the commands, `qd help <command>` explains one"))
             }
@@ -140,6 +138,17 @@ impl From<io::Error> for Failure {
     }
 }
 
+/// What to do where a server is not reached, by the words of the library that tried.
+fn way_to(detail: &str) -> &'static str {
+    if detail.contains("certificate") {
+        "name the certificate that its own is signed with: --cacert FILE or QD_CACERT"
+    } else if detail.contains("InvalidContentType") {
+        "it does not speak TLS: use http:// in its address"
+    } else {
+        "start it with `qd up`, or choose another one with `qd context use` or QD_SERVER; `qd doctor` looks closer"
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -161,5 +170,15 @@ mod tests {
         error: cannot reach http://127.0.0.1:7070: connection refused
         what to do: start it with `qd up`, or choose another one with `qd context use` or QD_SERVER; `qd doctor` looks closer
         ");
+    }
+
+    #[test]
+    fn a_certificate_that_is_not_trusted_has_a_way_of_its_own() {
+        let way = |detail: &str| {
+            let (server, detail) = ("https://127.0.0.1:7070".into(), detail.into());
+            Failure::Unreachable { server, detail }.render(Paint::plain())
+        };
+        assert!(way("invalid peer certificate: UnknownIssuer").contains("--cacert FILE"));
+        assert!(way("received corrupt message of type InvalidContentType").contains("use http://"));
     }
 }

@@ -25,7 +25,7 @@ use qd_server::{BaseDomain, Boot, BuildInfo};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use crate::context::{Access, Contexts, Entry, parse_server};
+use crate::context::{Access, ContextFile, Contexts, Entry, parse_server};
 use crate::failure::Failure;
 use crate::hosting::edges::Edges;
 use crate::hosting::keeping::Keeping;
@@ -114,6 +114,10 @@ pub struct Hosted {
     pub data: PathBuf,
     /// How this machine reaches it: by the address that it listens on, whatever its certificate says.
     pub url: String,
+    /// What its certificate is trusted by, where that is the certificate itself.
+    own_root: Option<PathBuf>,
+    /// The file of its certificate.
+    certificate: Option<PathBuf>,
     kernel: Kernel,
     stop: oneshot::Sender<()>,
     task: JoinHandle<qd_core::error::Result<()>>,
@@ -128,7 +132,7 @@ pub async fn start(
 ) -> Result<Hosted, Failure> {
     let data = std::path::absolute(&words.data)?;
     let keys = words.proving.audit_key.iter().chain(&words.nats_credentials);
-    let own = keys.chain([&invocation.contexts.path]).cloned();
+    let own = keys.chain(invocation.place.as_ref().map(|file| &file.path)).cloned();
     let credentials = words.nats_credentials.clone();
     let nats = words.nats_url.clone().map(|url| NatsOptions { url, credentials });
     let log_store = words.log_store.clone().map(|url| LogStoreOptions { url, keys: None });
@@ -166,12 +170,14 @@ pub async fn start(
     let (stop, stopped) = oneshot::channel();
     let scheme = if server.app.has_certificate() { "https" } else { "http" };
     let url = format!("{scheme}://{}", reachable(server.address));
+    let own_root = server.app.own_root().map(std::path::absolute).transpose()?;
+    let certificate = words.edges.tls_cert.as_ref().map(std::path::absolute).transpose()?;
     let kernel = server.app.kernel.clone();
     let task = tokio::spawn(server.run(async {
         // A dropped sender means the same as a sent word.
         let _ = stopped.await;
     }));
-    Ok(Hosted { data, url, kernel, stop, task })
+    Ok(Hosted { data, url, own_root, certificate, kernel, stop, task })
 }
 
 /// An address that listens everywhere is reached here by loopback.
@@ -190,18 +196,25 @@ impl Hosted {
 
     /// Makes sure that the context file can speak to this server, and returns how.
     pub async fn sign_in(&self, invocation: &Invocation, make_current: bool) -> Result<Access, Failure> {
-        let file = &invocation.contexts;
+        let file = invocation.contexts();
         // Without a place for the file there is nothing to keep others from.
-        let _lock = file.lock().await.ok();
-        let mut contexts = file.read()?;
+        let _lock = match &file {
+            Ok(file) => file.lock().await.ok(),
+            Err(_) => None,
+        };
+        let mut contexts = invocation.place.as_ref().map(ContextFile::read).transpose()?.unwrap_or_default();
         let known = forget_gone(&mut contexts, &self.data);
+        let old = known.as_ref().and_then(|name| contexts.contexts.get(name)).cloned().unwrap_or_default();
+        let told = invocation.overrides.cacert.clone();
+        // A certificate that was its own root, and is none any more.
+        let before = old.cacert.clone().filter(|before| Some(before) != self.certificate.as_ref());
         let mut access = Access {
             server: parse_server(&self.url)?,
-            token: known.as_ref().and_then(|name| contexts.contexts.get(name)?.token.clone()),
+            token: old.token.clone(),
             tenant: None,
             project: None,
             context: None,
-            cacert: invocation.overrides.cacert.clone(),
+            cacert: roots(&self.url, [told, self.own_root.clone(), before]),
             renewal: None,
             allow_http: true,
         };
@@ -216,14 +229,14 @@ impl Hosted {
             refresh: None,
             expires_at: None,
             data: Some(self.data.clone()),
-            ..contexts.contexts.get(&name).cloned().unwrap_or_default()
+            ..old
         };
         contexts.contexts.insert(name.clone(), entry);
         if make_current || contexts.current.is_none() {
             contexts.current = Some(name.clone());
         }
         access.context = Some(name);
-        if let Err(failure) = file.write(&contexts) {
+        if let Err(failure) = file.and_then(|file| file.write(&contexts)) {
             // A service without a home still serves; its operator sets QD_CONFIG or makes a token elsewhere.
             invocation
                 .out
@@ -255,6 +268,11 @@ impl Hosted {
             Err(error) => Err(Failure::local(format!("stop the server: {error}"))),
         }
     }
+}
+
+/// By which roots this machine trusts its own server: as told, else the server's own, else as before. In the clear there are none.
+fn roots(url: &str, choices: [Option<PathBuf>; 3]) -> Option<PathBuf> {
+    choices.into_iter().flatten().next().filter(|_| url.starts_with("https://"))
 }
 
 /// Drops contexts whose data folder is gone, and finds the one of `data`.
@@ -319,6 +337,17 @@ mod tests {
         assert_eq!(contexts.contexts.keys().collect::<Vec<_>>(), ["far", "local"]);
         assert_eq!(contexts.current, None);
         assert_eq!(free_name(&contexts), "local-2");
+    }
+
+    #[test]
+    fn a_context_keeps_the_roots_of_its_server() {
+        let file = |name: &str| Some(PathBuf::from(name));
+        let tls = |told, own, before| roots("https://127.0.0.1:7070", [told, own, before]);
+        assert_eq!(tls(None, None, file("before")), file("before"));
+        assert_eq!(tls(None, file("own"), file("before")), file("own"));
+        assert_eq!(tls(file("told"), file("own"), file("before")), file("told"));
+        assert_eq!(tls(None, None, None), None);
+        assert_eq!(roots("http://127.0.0.1:7070", [file("told"), None, file("before")]), None);
     }
 
     #[test]

@@ -77,8 +77,7 @@ fn carry_out(cli: Cli, out: Out) -> Result<ExitCode, Failure> {
         Verb::Supervise(args) => return Ok(verbs::supervise::run(&args)),
         verb => verb,
     };
-    let invocation =
-        Invocation { out, clock: Clock::system(), contexts: ContextFile::locate(var)?, overrides };
+    let invocation = Invocation { out, clock: Clock::system(), place: ContextFile::locate(var), overrides };
     let mut builder = if matches!(verb, Verb::Up(_) | Verb::Serve(_)) {
         tokio::runtime::Builder::new_multi_thread()
     } else {

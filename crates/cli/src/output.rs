@@ -5,6 +5,7 @@
 
 pub mod age;
 pub mod changes;
+pub mod file;
 pub mod format;
 pub mod lists;
 pub mod object;

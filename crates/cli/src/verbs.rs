@@ -2,6 +2,7 @@
 
 pub mod apply;
 pub mod approve;
+pub mod archive;
 pub mod audit;
 pub mod auth;
 pub mod completion;
@@ -17,6 +18,7 @@ pub mod history;
 pub mod inbox;
 pub mod jobs;
 pub mod login;
+pub mod logout;
 pub mod logs;
 pub mod members;
 pub mod plan;
@@ -65,6 +67,8 @@ pub async fn dispatch(verb: Verb, invocation: &Invocation) -> Result<ExitCode, F
         Verb::Diff(args) => diff::run(&args, invocation).await,
         Verb::Publish(args) => publish::run(&args, invocation).await,
         Verb::Rollback(args) => rollback::run(&args, invocation).await,
+        Verb::Archive(args) => archive::run(&args, invocation).await,
+        Verb::Restore(args) => archive::restore(&args, invocation).await,
         Verb::History(args) => history::run(&args, invocation).await,
         Verb::Run(args) => run::run(&args, invocation).await,
         Verb::Runs(args) => runs::run(&args, invocation).await,
@@ -81,6 +85,7 @@ pub async fn dispatch(verb: Verb, invocation: &Invocation) -> Result<ExitCode, F
         Verb::Audit(args) => audit::run(&args, invocation).await,
         Verb::Auth(args) => auth::run(&args, invocation).await,
         Verb::Login(args) => login::run(&args, invocation).await,
+        Verb::Logout(args) => logout::run(&args, invocation).await,
         Verb::Users(args) => users::run(&args, invocation).await,
         Verb::Members(args) => members::run(&args, invocation).await,
         Verb::Share(args) => share::run(&args, invocation).await,

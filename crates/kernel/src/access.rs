@@ -27,6 +27,7 @@ pub mod teams;
 use qd_core::error::{Error, Result};
 
 pub use cedar::{Answer, Authority};
+use objects::Facts;
 
 use crate::context::{Context, Scope};
 
@@ -57,7 +58,7 @@ fn check_in(context: &Context, scope: Scope, action: &str) -> Result<()> {
     if context.authority.allows(&context.principal, scope, action) {
         return Ok(());
     }
-    Err(denied(context, action))
+    Err(refused(context, scope, action, None))
 }
 
 /// What anybody may read of what is his own, or everybody's: only what the token in use is limited to stands against it.
@@ -68,22 +69,48 @@ pub fn check_limits(context: &Context, action: &str) -> Result<()> {
     if context.principal.limits_cover(action) {
         return Ok(());
     }
-    context.denials.note(action);
-    let limits = context.principal.limits.as_deref().unwrap_or_default().join(", ");
-    let detail = format!(
-        "{} may not do {action} with this token, which is limited to {limits}",
-        context.principal.name
-    );
-    Err(Error::forbidden("action_denied", detail))
+    Err(refused(context, context.scope, action, None))
 }
 
-/// The refusal of an action, which is noted for the audit.
+/// The refusal of an action, which is noted for the audit with why.
 pub(crate) fn denied(context: &Context, action: &str) -> Error {
-    context.denials.note(action);
-    let roles = match context.principal.roles.as_slice() {
+    refused(context, context.scope, action, None)
+}
+
+/// The same of a resource that the caller may read: whoever may not would learn by the reason that it is there.
+pub(crate) fn denied_on(context: &Context, action: &str, on: &Facts) -> Error {
+    refused(context, context.scope, action, Some(on))
+}
+
+fn refused(context: &Context, scope: Scope, action: &str, on: Option<&Facts>) -> Error {
+    let why = why_not(context, scope, action, on);
+    context.denials.note(action, &why);
+    Error::forbidden("action_denied", format!("{} may not do {action}: {why}", context.principal.name))
+}
+
+/// What stands against it: the limits of the token, a policy, or that no role allows it.
+pub(crate) fn why_not(context: &Context, scope: Scope, action: &str, on: Option<&Facts>) -> String {
+    let principal = &context.principal;
+    if !principal.limits_cover(action) {
+        let limits = principal.limits.as_deref().unwrap_or_default();
+        return format!("the token in use is limited to {}", limits.join(", "));
+    }
+    let answer = context.authority.decide(principal, scope, action, on);
+    if answer.allowed {
+        return "it is not allowed here".to_owned();
+    }
+    let forbidden = answer.against();
+    if !forbidden.is_empty() {
+        return forbidden.join("; ");
+    }
+    if scope.is_platform() && !context.scope.is_platform() {
+        return "it concerns all tenants, and wants a role held on the platform that allows it".to_owned();
+    }
+    match principal.roles.as_slice() {
+        [] if scope.is_platform() => "there is no role that is held on the platform".to_owned(),
+        [] if scope.is_tenant() => "there is no role that is held in the tenant as a whole".to_owned(),
         [] => "there is no role that is held here".to_owned(),
         [role] => format!("the role {role} does not allow it"),
         roles => format!("the roles {} do not allow it", roles.join(", ")),
-    };
-    Error::forbidden("action_denied", format!("{} may not do {action}: {roles}", context.principal.name))
+    }
 }

@@ -6,7 +6,11 @@ use qd_core::id::{PrincipalId, ProjectId, TenantId};
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::access::{Authority, matrix, sharing::Held};
+use crate::access::{
+    Authority,
+    matrix::{self, Level},
+    sharing::Held,
+};
 
 /// The tenant and project that a call reads and writes in. No store function reads tenant data without one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -24,6 +28,16 @@ impl Scope {
     #[must_use]
     pub fn of_tenant(self) -> Self {
         Self { project_id: ProjectId::from_uuid(Uuid::nil()), ..self }
+    }
+
+    /// The place of that level in which it is.
+    #[must_use]
+    pub fn at(self, level: Level) -> Self {
+        match level {
+            Level::Platform => Self::PLATFORM,
+            Level::Tenant => self.of_tenant(),
+            Level::Project => self,
+        }
     }
 
     pub fn is_platform(self) -> bool {
@@ -115,17 +129,18 @@ pub struct Context {
     pub credential_id: Uuid,
 }
 
-/// The actions that were refused to a request, for the audit. Clones are the same list.
+/// The actions that were refused to a request with why, for the audit. Clones are the same list.
 #[derive(Debug, Clone, Default)]
-pub struct Denials(Arc<Mutex<Vec<String>>>);
+pub struct Denials(Arc<Mutex<Vec<(String, String)>>>);
 
 impl Denials {
-    pub(crate) fn note(&self, action: &str) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(action.to_owned());
+    pub(crate) fn note(&self, action: &str, why: &str) {
+        let refused = (action.to_owned(), why.to_owned());
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(refused);
     }
 
     /// What was refused since the last call.
-    pub fn take(&self) -> Vec<String> {
+    pub fn take(&self) -> Vec<(String, String)> {
         std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

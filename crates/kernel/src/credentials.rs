@@ -21,7 +21,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use qd_core::{
     error::{Error, Result},
-    id::{PrincipalId, TenantId},
+    id::{PrincipalId, ProjectId, TenantId},
     time::Timestamp,
 };
 use serde_json::json;
@@ -32,12 +32,13 @@ pub(crate) use opening::{Grounds, Proof};
 pub use password::{bcrypt_rounds, password_hashes};
 pub use refresh::Tokens;
 pub use sign_in::SignIn;
-pub use token::TokenRequest;
+pub use token::{OWN_ACTIONS, TokenRequest};
 
 use crate::{
     access::{
         PLATFORM_ADMIN,
         bindings::{self, Binding},
+        everybody,
         matrix::Level,
         sharing::{self, Held},
         teams,
@@ -144,6 +145,18 @@ impl Identity {
         let roles = self.bindings.iter().map(|binding| binding.tenant_id);
         let held = self.held.iter().map(|held| held.tenant_id);
         Some(roles.chain(held).chain(self.teams.iter().map(|(tenant, _)| *tenant)).collect())
+    }
+
+    /// The projects of the tenant in which it holds anything; none where it may know of all.
+    pub fn projects_in(&self, tenant_id: TenantId) -> Option<BTreeSet<ProjectId>> {
+        let whole = Scope { tenant_id, project_id: ProjectId::from_uuid(Uuid::nil()) };
+        if self.bindings.iter().any(|binding| binding.reaches(whole)) {
+            return None;
+        }
+        let roles = self.bindings.iter().filter(|binding| binding.tenant_id == tenant_id);
+        let roles = roles.map(|binding| ProjectId::from_uuid(binding.object_id));
+        let held = self.held.iter().filter(|held| held.tenant_id == tenant_id);
+        Some(roles.chain(held.map(|held| held.project_id)).collect())
     }
 
     fn teams_in(&self, tenant_id: TenantId) -> Vec<String> {
@@ -458,23 +471,7 @@ fn bind_everywhere(tx: &mut Tx<'_>, id: PrincipalId, role: &str, by: &str, now: 
 
 /// Somebody active, with all that he holds.
 pub(crate) fn identity_of(tx: &mut Tx<'_>, id: PrincipalId) -> Result<Option<Identity>> {
-    let found = tx.opt(
-        "SELECT id, name, kind FROM principal WHERE id = $1 AND state = 'active'",
-        params![id],
-        |row| {
-            Ok(Identity {
-                id: row.get(0)?,
-                name: row.get(1)?,
-                kind: row.get(2)?,
-                bindings: Arc::default(),
-                teams: Arc::default(),
-                held: Arc::default(),
-                limits: None,
-                credential_id: Uuid::nil(),
-            })
-        },
-    )?;
-    found.map(|identity| with_bindings(tx, identity)).transpose()
+    Ok(everybody::identities(tx, &[id])?.pop())
 }
 
 fn with_bindings(tx: &mut Tx<'_>, identity: Identity) -> Result<Identity> {

@@ -1,4 +1,5 @@
-//! What a person is told of: that something waits for his review, that his own was decided on, that somebody said something.
+//! What a person is told of: that something waits for his review or was withdrawn from it, that his own was decided on, that
+//! somebody said something.
 //!
 //! A row for each person, in the transaction of what it is about, kept for [`KEPT`]. What waits for somebody is never found from these
 //! rows (that is [`crate::reviews`]' inbox): they may be read, trimmed or missing without anything being lost.

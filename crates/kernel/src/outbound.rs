@@ -13,8 +13,8 @@ use std::{
     error::Error as StdError,
     fmt, io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    sync::Arc,
-    time::Duration,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
 };
 
 use futures::future::BoxFuture;
@@ -28,6 +28,8 @@ use reqwest::{
 use url::{Host, Url};
 
 const CONNECT: Duration = Duration::from_secs(5);
+/// How long a client is kept: a root certificate that was added is trusted after this time.
+const KEPT: Duration = Duration::from_mins(1);
 
 /// What an operator allows.
 #[derive(Debug, Clone, Default)]
@@ -40,7 +42,11 @@ pub struct OutboundOptions {
 
 /// Cheap to clone.
 #[derive(Clone)]
-pub struct Outbound(Arc<Rules>);
+pub struct Outbound {
+    rules: Arc<Rules>,
+    /// The client that is kept, and since when.
+    kept: Arc<Mutex<Option<(Instant, Client)>>>,
+}
 
 struct Rules {
     private: bool,
@@ -91,7 +97,8 @@ impl Outbound {
 
     fn by(options: &OutboundOptions, alone: bool, lookup: Lookup) -> Self {
         let private = options.private.unwrap_or(alone);
-        Self(Arc::new(Rules { private, networks: options.networks.clone(), lookup }))
+        let rules = Rules { private, networks: options.networks.clone(), lookup };
+        Self { rules: Arc::new(rules), kept: Arc::default() }
     }
 
     /// A URL that may be called, as far as it can be known without asking for its name's addresses.
@@ -106,8 +113,12 @@ impl Outbound {
         }
         match url.host() {
             None => Err(wrong("the address names no host")),
-            Some(Host::Ipv4(address)) => self.allow(IpAddr::V4(address)).map(|()| url).map_err(Into::into),
-            Some(Host::Ipv6(address)) => self.allow(IpAddr::V6(address)).map(|()| url).map_err(Into::into),
+            Some(Host::Ipv4(address)) => {
+                self.rules.allow(IpAddr::V4(address)).map(|()| url).map_err(Into::into)
+            }
+            Some(Host::Ipv6(address)) => {
+                self.rules.allow(IpAddr::V6(address)).map(|()| url).map_err(Into::into)
+            }
             Some(Host::Domain(_)) => Ok(url),
         }
     }
@@ -115,22 +126,39 @@ impl Outbound {
     /// The addresses behind a name, or the one that it is, without those that are refused.
     pub async fn addresses(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>> {
         let host = host.trim_start_matches('[').trim_end_matches(']');
-        let found = (self.0.lookup)(host.to_owned(), port).await.map_err(|_| {
+        let found = (self.rules.lookup)(host.to_owned(), port).await.map_err(|_| {
             Error::unavailable("host_not_found", format!("the name {host:?} leads to no address"))
         })?;
-        Ok(self.kept(host, found)?)
+        Ok(self.rules.allowed(host, found)?)
     }
 
     /// A client that calls allowed addresses alone, follows no redirect and uses no proxy.
     pub fn client(&self) -> Result<Client> {
+        self.made(|builder| builder)
+    }
+
+    /// The same of calls here and there. It is kept, because to make one reads every root certificate; its connections are not, so that
+    /// each call asks for the name's addresses.
+    pub fn kept_client(&self) -> Result<Client> {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, client)) = kept.as_ref().filter(|(made, _)| made.elapsed() < KEPT) {
+            return Ok(client.clone());
+        }
+        let client = self.made(|builder| builder.pool_max_idle_per_host(0))?;
+        *kept = Some((Instant::now(), client.clone()));
+        Ok(client)
+    }
+
+    fn made(&self, wishes: fn(ClientBuilder) -> ClientBuilder) -> Result<Client> {
         let failed = |error| {
             Error::unavailable("no_http_client", "make a client for calls to outside").with_source(error)
         };
-        self.guard(Client::builder())
+        let builder = || wishes(self.guard(Client::builder()));
+        builder()
             .build()
             .or_else(|_| {
                 // Without a root certificate to trust, what is not encrypted can still be called.
-                self.guard(Client::builder()).tls_certs_only([]).build()
+                builder().tls_certs_only([]).build()
             })
             .map_err(failed)
     }
@@ -143,16 +171,18 @@ impl Outbound {
             .connect_timeout(CONNECT)
             .redirect(redirect::Policy::none())
             .no_proxy()
-            .dns_resolver(Arc::new(self.clone()))
+            .dns_resolver(Arc::new(Resolver(self.rules.clone())))
     }
+}
 
+impl Rules {
     fn allow(&self, address: IpAddr) -> Result<(), Refused> {
-        if self.0.networks.iter().any(|network| network.contains(&plain(address))) {
+        if self.networks.iter().any(|network| network.contains(&plain(address))) {
             return Ok(());
         }
         match reach(address) {
             Reach::Everybody => Ok(()),
-            Reach::Private(_) if self.0.private => Ok(()),
+            Reach::Private(_) if self.private => Ok(()),
             Reach::Private(what) => Err(Refused(format!(
                 "{address} is {what}, which this server does not call unless its operator allows it (--allow-private-addresses, --allow-network)"
             ))),
@@ -162,30 +192,33 @@ impl Outbound {
         }
     }
 
-    fn kept(&self, host: &str, found: Vec<SocketAddr>) -> Result<Vec<SocketAddr>, Refused> {
+    fn allowed(&self, host: &str, found: Vec<SocketAddr>) -> Result<Vec<SocketAddr>, Refused> {
         let mut refused = None;
-        let mut kept = vec![];
+        let mut allowed = vec![];
         for address in found {
             match self.allow(address.ip()) {
-                Ok(()) => kept.push(address),
+                Ok(()) => allowed.push(address),
                 Err(why) => refused = Some(why),
             }
         }
-        match (kept.is_empty(), refused) {
+        match (allowed.is_empty(), refused) {
             (true, Some(why)) if host.parse::<IpAddr>().is_ok() => Err(why),
             (true, Some(why)) => Err(Refused(format!("{host} leads to {why}"))),
-            _ => Ok(kept),
+            _ => Ok(allowed),
         }
     }
 }
 
-impl Resolve for Outbound {
+/// Whom a client asks for addresses. It holds the rules alone: if it held [`Outbound`], the client that is kept there would hold itself.
+struct Resolver(Arc<Rules>);
+
+impl Resolve for Resolver {
     fn resolve(&self, name: Name) -> Resolving {
-        let (outbound, name) = (self.clone(), name.as_str().to_owned());
+        let (rules, name) = (self.0.clone(), name.as_str().to_owned());
         Box::pin(async move {
-            let found = (outbound.0.lookup)(name.clone(), 0).await?;
-            let kept = outbound.kept(&name, found)?;
-            Ok(Box::new(kept.into_iter()) as Addrs)
+            let found = (rules.lookup)(name.clone(), 0).await?;
+            let allowed = rules.allowed(&name, found)?;
+            Ok(Box::new(allowed.into_iter()) as Addrs)
         })
     }
 }
@@ -406,6 +439,37 @@ mod tests {
         assert_eq!(failure(&error).code, "address_refused", "{error:?}");
         assert!(ASKED.load(Ordering::SeqCst) > 1);
         assert_eq!(listener.accept().unwrap_err().kind(), io::ErrorKind::WouldBlock, "nobody came");
+    }
+
+    #[tokio::test]
+    async fn a_client_is_kept_and_each_call_asks_for_the_names_addresses() {
+        static ASKED: AtomicUsize = AtomicUsize::new(0);
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://twice.example:{}/", listener.local_addr().unwrap().port());
+        let answering = std::thread::spawn(move || {
+            // Held open: another call could go over the connection that there is.
+            let mut held = vec![];
+            for _ in 0..2 {
+                let (mut stream, _) = listener.accept().unwrap();
+                let _ = stream.read(&mut [0; 1024]).unwrap();
+                stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").unwrap();
+                held.push(stream);
+            }
+        });
+        let allowed = OutboundOptions { private: Some(true), networks: vec![] };
+        let outbound = Outbound::by(&allowed, false, |_, port| {
+            ASKED.fetch_add(1, Ordering::SeqCst);
+            Box::pin(async move { Ok(vec![SocketAddr::from(([127, 0, 0, 1], port))]) })
+        });
+        let mut made = vec![];
+        for n in 1..=2 {
+            let request = outbound.kept_client().unwrap().get(&url).timeout(CONNECT);
+            let status = request.send().await.unwrap().status().as_u16();
+            assert_eq!((status, ASKED.load(Ordering::SeqCst)), (200, n));
+            made.push(outbound.kept.lock().unwrap().as_ref().map(|(at, _)| *at));
+        }
+        assert_eq!(made[0], made[1], "the second call has the client of the first");
+        answering.join().unwrap();
     }
 
     #[tokio::test]

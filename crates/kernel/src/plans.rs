@@ -29,6 +29,7 @@ use crate::{
 };
 
 pub(crate) use apply::{stale_error, text as moved_text};
+pub(crate) use decide::beyond;
 pub use list::{PlanFilter, PlanSummary};
 
 /// A plan as it is kept.
@@ -57,8 +58,8 @@ pub struct StoredPlan {
     pub stale: Option<String>,
     /// The job that carries it out.
     pub job_id: Option<JobId>,
-    #[serde(skip)]
-    pub(crate) action: String,
+    /// The action that it was made for: `pipelines.run`.
+    pub action: String,
 }
 
 const COLUMNS: &str = "id, operation, state, hash, risk, body, input, reason, created_by, created_at, expires_at, decided_by, decided_at,

@@ -14,6 +14,7 @@
 mod may;
 mod serve;
 mod spec;
+mod status;
 
 use async_trait::async_trait;
 use qd_core::{
@@ -21,11 +22,10 @@ use qd_core::{
     id::{PrincipalId, ResourceId},
     violation::Violation,
 };
-use schemars::JsonSchema;
-use serde::Serialize;
 use serde_json::{Value, json};
 
 pub use spec::SubscriptionSpec;
+pub use status::{DeliveryState, SubscriptionStatus};
 
 use crate::{
     connections::{CONNECTION, webhook},
@@ -128,19 +128,8 @@ impl Kind for Subscriptions {
     }
 
     async fn status(&self, kernel: &Kernel, scope: Scope, resource: &Resource) -> Result<Option<Value>> {
-        Ok(Some(json!(may::status(kernel, scope, resource).await?)))
+        Ok(Some(json!(status::status(kernel, scope, resource).await?)))
     }
-}
-
-/// What a subscription tells of itself beyond its spec.
-#[derive(Debug, Clone, Serialize, JsonSchema)]
-pub struct SubscriptionStatus {
-    /// For a person.
-    pub sentence: String,
-    /// Whether anything is sent now.
-    pub sending: bool,
-    /// Who published it: what he may see is sent.
-    pub publisher: Option<String>,
 }
 
 /// One subscription as it is published.
@@ -163,6 +152,10 @@ impl Consumer for Sender {
         &self.consumer
     }
 
+    fn scope(&self) -> Option<Scope> {
+        Some(self.scope)
+    }
+
     fn wants(&self, event_type: &str) -> bool {
         self.spec.wants(event_type)
     }
@@ -172,16 +165,10 @@ impl Consumer for Sender {
     }
 
     async fn withheld(&self, scope: Scope, event: &Event) -> Result<Option<Error>> {
-        if scope != self.scope {
-            return Ok(None);
-        }
         may::withheld(&self.kernel, scope, self.id, event).await
     }
 
     async fn deliver(&self, scope: Scope, event: &Event) -> Result<()> {
-        if scope != self.scope {
-            return Ok(());
-        }
         let specs = SpecReader::new(self.kernel.store.clone());
         let found = specs.find(scope, CONNECTION, &self.spec.connection, None).await?;
         let (_, connection) = found.ok_or_else(|| {

@@ -1,6 +1,9 @@
 //! What every handler shares.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use qd_core::time::Timestamp;
 use qd_kernel::{Kernel, kind::Kind};
@@ -61,6 +64,11 @@ impl App {
     /// It speaks TLS itself.
     pub fn has_certificate(&self) -> bool {
         self.edge.certificate.is_some()
+    }
+
+    /// The file of its certificate, where that is its own root.
+    pub fn own_root(&self) -> Option<&Path> {
+        self.edge.certificate.as_ref()?.own_root()
     }
 }
 

@@ -5,12 +5,12 @@ import { placeName, placesOf } from "./places";
 import { roomsFor } from "./rooms";
 
 it("looks at a right at its own level", () => {
-  const may = mayOf({ permissions: ["runs.list", "members.list"], some_permissions: [], tenant_permissions: ["projects.list"], platform_permissions: [] });
+  const may = mayOf({ permissions: ["runs.list", "members.list"], some_permissions: [], tenant_permissions: ["teams.list"], platform_permissions: [] });
   expect(may("runs.list")).toBe(true);
   expect(may("runs.list", "tenant")).toBe(false);
   expect(may("members.list", "tenant")).toBe(false);
   expect(mayOf({ permissions: ["*"], some_permissions: [], tenant_permissions: [], platform_permissions: [] })("runs.list")).toBe(true);
-  expect(roomsFor(may).map((room) => room.to)).toEqual(["/runs", "/reviews", "/roles", "/projects"]);
+  expect(roomsFor(may).map((room) => room.to)).toEqual(["/runs", "/reviews", "/teams", "/roles"]);
 });
 
 it("shows whom something is shared with the pages that are about it, and no others", () => {

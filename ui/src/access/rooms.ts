@@ -33,7 +33,7 @@ export const ROOMS = [
   { to: "/members", label: "Members", group: "access", right: { action: "members.list", at: "tenant" } },
   { to: "/teams", label: "Teams", group: "access", right: { action: "teams.list", at: "tenant" } },
   { to: "/roles", label: "Roles", group: "access" },
-  { to: "/projects", label: "Projects", group: "access", right: { action: "projects.list", at: "tenant" } },
+  { to: "/projects", label: "Projects", group: "access", right: { action: "projects.list" } },
   { to: "/users", label: "Users and services", group: "access", right: { action: "users.list", at: "platform" } },
   { to: "/tenants", label: "Tenants", group: "access", right: { action: "tenants.list", at: "platform" } },
 ] as const satisfies readonly Room[];

@@ -1975,7 +1975,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The projects of the tenant */
+        /** The projects of the tenant that one holds anything in */
         get: operations["project_list"];
         put?: never;
         /** Make a project in the tenant */
@@ -3952,6 +3952,11 @@ export interface components {
         /** @description Whether one may, by the level of what is acted on. */
         CanI: {
             action: string;
+            /**
+             * @description The smallest place that the action is done to: what is of the platform is done to no tenant, and what is of a tenant to none
+             *     of its projects.
+             */
+            level: components["schemas"]["Level"];
             /** @description Who was asked about. */
             principal: string;
             /** @description In the project that the request names. */
@@ -3962,9 +3967,9 @@ export interface components {
             platform: boolean;
             /** @description To the resource that was asked about; null where none was. */
             object: boolean | null;
-            /** @description What decided: of the resource where one was asked about, else of the project. */
+            /** @description What decided: of the resource where one was asked about, else of the place of that level. */
             because: components["schemas"]["Reason"][];
-            /** @description Those that are held in the project. */
+            /** @description Those that are held there. */
             roles: string[];
             /** @description Those that would allow it. */
             allowed_by: string[];
@@ -5510,6 +5515,12 @@ export interface components {
             run: string;
             /** @default  */
             reason: string;
+        } | {
+            /** @constant */
+            operation: "rotate";
+            key: components["schemas"]["RotatedKey"];
+            /** @default  */
+            reason: string;
         };
         PlanStep: {
             /** @description Stable within the operation; the job's step has the same name. */
@@ -6464,6 +6475,8 @@ export interface components {
              * @description The job that carries it out.
              */
             job_id: string | null;
+            /** @description The action that it was made for: `pipelines.run`. */
+            action: string;
         };
         SubmitBody: {
             /**
@@ -6476,6 +6489,8 @@ export interface components {
             /** @constant */
             kind: "Subscription";
         };
+        /** @description What a subscription does now. */
+        SubscriptionDeliveryState: ("sending" | "silent") | "retrying";
         SubscriptionDetail: components["schemas"]["Subscription"] & {
             spec: components["schemas"]["SubscriptionSpec"] | null;
             params_schema: {
@@ -6502,6 +6517,10 @@ export interface components {
             metadata: components["schemas"]["Metadata"];
             spec: components["schemas"]["SubscriptionSpec"];
         };
+        SubscriptionJobError: {
+            code: string;
+            message: string;
+        };
         SubscriptionRevision: components["schemas"]["Revision"] & {
             spec: components["schemas"]["SubscriptionSpec"];
         };
@@ -6519,10 +6538,28 @@ export interface components {
         SubscriptionStatus: {
             /** @description For a person. */
             sentence: string;
-            /** @description Whether anything is sent now. */
+            state: components["schemas"]["SubscriptionDeliveryState"];
+            /** @description Whether anything new is sent now. */
             sending: boolean;
             /** @description Who published it: what he may see is sent. */
             publisher?: string | null;
+            /**
+             * Format: int64
+             * @description Attempts that failed of the event that is sent again.
+             */
+            failures: number;
+            /** @description Why the last of them did. */
+            error?: components["schemas"]["SubscriptionJobError"] | null;
+            /**
+             * Format: date-time
+             * @description When that event happened.
+             */
+            since?: string | null;
+            /**
+             * Format: date-time
+             * @description When it is sent again.
+             */
+            due_at?: string | null;
         };
         Team: {
             /** Format: uuid */
@@ -6601,6 +6638,11 @@ export interface components {
             name: string | null;
             display_name: string | null;
             state: components["schemas"]["TenantState"] | null;
+            /**
+             * @description Why; kept in the audit.
+             * @default
+             */
+            reason: string;
         };
         /** @enum {string} */
         TenantState: "active" | "suspended";
@@ -7181,7 +7223,12 @@ export interface operations {
                 /** @description Whether somebody else may, who holds anything in the tenant; wants the right to list members. */
                 as: string;
             };
-            header?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
             path?: never;
             cookie?: never;
         };
@@ -9427,7 +9474,12 @@ export interface operations {
     me: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The name or id of the tenant to act in; without, the one that the caller has a role in. */
+                "X-Tenant-Id"?: components["parameters"]["Tenant"];
+                /** @description The name or id of the tenant's project to act in; without, its default one. */
+                "X-Project-Id"?: components["parameters"]["Project"];
+            };
             path?: never;
             cookie?: never;
         };

@@ -15,7 +15,7 @@ const MANY = 500;
 
 export function useProjectNames(enabled = true): string[] {
   const may = useMay();
-  const listed = useInfiniteQuery({ ...projectsQuery(MANY), enabled: enabled && may("projects.list", "tenant") }).data;
+  const listed = useInfiniteQuery({ ...projectsQuery(MANY), enabled: enabled && may("projects.list") }).data;
   return (listed ?? []).map((project) => project.name);
 }
 

@@ -16,14 +16,18 @@ impl Client {
         query: &[(&str, String)],
         to: &mut dyn Write,
     ) -> Result<u64, Failure> {
+        let url = self.url(path)?;
         self.renew().await?;
         let request = self
             .http
-            .get(self.url(path))
+            .get(url)
             .query(query)
             .headers(self.session.headers())
             .header("x-request-id", self.clock.id().to_string());
-        let mut response = request.send().await.map_err(|error| self.unreachable(&error))?;
+        let mut response = match request.send().await {
+            Ok(response) => response,
+            Err(error) => return Err(self.lost(&error).await),
+        };
         if response.status() != StatusCode::OK {
             let (status, headers) = (response.status(), response.headers().clone());
             let body = response.bytes().await.map(|bytes| bytes.to_vec()).unwrap_or_default();

@@ -11,6 +11,7 @@ use futures::StreamExt;
 use futures::stream::{BoxStream, LocalBoxStream};
 use reqwest::StatusCode;
 use reqwest::header::ACCEPT;
+use url::Url;
 
 use super::sse::{Item, Message, Parser};
 use super::{Client, Reply, problem_of};
@@ -98,6 +99,7 @@ impl<'c> Follow<'c> {
     }
 
     async fn connect(&mut self) -> Result<(), Failure> {
+        let url = self.client.url(&self.path)?;
         if self.lost_since.is_some() {
             tokio::time::sleep(self.wait).await;
             self.wait = (self.wait * 2).min(LONGEST_WAIT);
@@ -107,7 +109,7 @@ impl<'c> Follow<'c> {
             Err(failure @ Failure::Unreachable { .. }) => return self.give_up_or_go_on(since, failure),
             renewed => renewed?,
         }
-        let Ok(answer) = tokio::time::timeout(OPENING, self.request()).await else {
+        let Ok(answer) = tokio::time::timeout(OPENING, self.request(url)).await else {
             let server = self.client.server.as_str().trim_end_matches('/').to_owned();
             let failure = Failure::Unreachable { server, detail: "no answer in time".into() };
             return self.give_up_or_go_on(since, failure);
@@ -125,15 +127,18 @@ impl<'c> Follow<'c> {
                 Ok(())
             }
             Ok(response) => self.refused(response, since).await,
-            Err(error) => self.give_up_or_go_on(since, self.client.unreachable(&error)),
+            Err(error) => match self.client.tls_wanted(&error).await {
+                Some(failure) => Err(failure),
+                None => self.give_up_or_go_on(since, self.client.unreachable(&error)),
+            },
         }
     }
 
-    async fn request(&self) -> reqwest::Result<reqwest::Response> {
+    async fn request(&self, url: Url) -> reqwest::Result<reqwest::Response> {
         let client = self.client;
         let mut request = client
             .http
-            .get(client.url(&self.path))
+            .get(url)
             .query(&self.query)
             .headers(client.session.headers())
             .header(ACCEPT, "text/event-stream")

@@ -115,9 +115,7 @@ impl Problem {
             clean(&self.title),
             paint.dim(&format!("({})", clean(&self.code)))
         );
-        if let Some(detail) =
-            self.detail.as_deref().filter(|detail| !detail.is_empty() && *detail != self.title)
-        {
+        if let Some(detail) = self.said().filter(|detail| !detail.is_empty() && *detail != self.title) {
             for line in clean_lines(detail).lines() {
                 text.push_str(&format!("\n  {line}"));
             }
@@ -134,15 +132,49 @@ impl Problem {
         text
     }
 
-    /// What a person can do about it; the server's own words come first, this is by status.
+    /// The server's own words; where they are of headers and paths, those of a command.
+    fn said(&self) -> Option<&str> {
+        match self.code.as_str() {
+            "scope_needed" => Some("you have roles in several tenants, and the command names none of them"),
+            _ => self.detail.as_deref(),
+        }
+    }
+
+    /// What a person can do about it, by its code where a command has its own way, else by status.
     fn help(&self) -> Option<&'static str> {
+        match self.code.as_str() {
+            "scope_needed" => Some(
+                "name one with --tenant NAME or QD_TENANT, or keep it: `qd context set CONTEXT --tenant NAME`; `qd tenants list` shows yours",
+            ),
+            "no_role" => Some(
+                "ask an administrator for a role: `qd members grant NAME ROLE` gives it; until then there is nothing that you may see",
+            ),
+            "approval_required" => Some(
+                "make a plan of it with `qd plan …`; somebody else approves that, then `qd apply --plan ID`",
+            ),
+            "bad_sign_in" => Some(
+                "check the name and the password; `qd users invite NAME` by an administrator gives another one",
+            ),
+            "not_a_reviewer" => Some("`qd auth who-can ACTION` lists who may judge it"),
+            "project_not_found" => Some("`qd projects list` shows those that you may see"),
+            "role_not_found" => Some("`qd members roles` lists the roles"),
+            "scope_not_found" => Some("`qd tenants list` and `qd projects list` show those that you may see"),
+            "team_not_found" => Some("`qd teams list` shows the teams of the tenant"),
+            "user_not_found" => Some(
+                "`qd members list` shows whom the tenant knows, `qd users list` everybody to who may see that",
+            ),
+            _ => self.help_by_status(),
+        }
+    }
+
+    fn help_by_status(&self) -> Option<&'static str> {
         Some(match self.status {
             401 => {
-                "the token is missing, wrong or revoked: sign in again (`qd up` writes a context), or set QD_TOKEN; `qd whoami` shows who you are"
+                "the token is missing, wrong or revoked: sign in with `qd login` (on the server's machine `qd up` writes a context), or set QD_TOKEN"
             }
             403 => "`qd whoami` shows what you may do; ask an owner for the role",
             404 => "check the name: `qd get <kind>` lists what there is, `qd get kinds` the kinds",
-            409 => "look at its state with `qd describe`, then decide",
+            409 => "look at how it stands now, then decide",
             412 => "somebody changed it in the meantime: look at it again and repeat the command",
             413 => "make it smaller; large data belongs beside the pipeline, not into its spec",
             422 if !self.errors.is_empty() => "correct the places above and repeat the command",
@@ -243,6 +275,27 @@ mod tests {
               no
         correlation id: c
         ");
+    }
+
+    #[test]
+    fn what_rest_names_by_a_header_is_told_as_a_command_names_it() {
+        let several = problem(json!({
+            "title": "the request is malformed", "status": 400, "code": "scope_needed",
+            "detail": "you have roles in several tenants: name one by X-Tenant-Id, or by /t/<tenant> before the path",
+        }));
+        insta::assert_snapshot!(several.render(Paint::plain()), @r"
+        error: the request is malformed (scope_needed)
+          you have roles in several tenants, and the command names none of them
+        what to do: name one with --tenant NAME or QD_TENANT, or keep it: `qd context set CONTEXT --tenant NAME`; `qd tenants list` shows yours
+        ");
+        // `qd whoami` is what is refused.
+        let none = problem(json!({
+            "title": "not allowed", "status": 403, "code": "no_role",
+            "detail": "ann holds no role anywhere; ask an administrator for one",
+        }));
+        let text = none.render(Paint::plain());
+        assert!(text.contains("ann holds no role anywhere") && text.contains("qd members grant"), "{text}");
+        assert!(!text.contains("whoami"), "{text}");
     }
 
     #[test]

@@ -71,16 +71,28 @@ impl Client {
     /// Sees to it that the token lasts for the next request.
     pub(super) async fn renew(&self) -> Result<(), Failure> {
         let Some(renewal) = &self.session.renewal else { return Ok(()) };
-        let now = || self.clock.now().unix_timestamp();
-        if now() + EARLY < renewal.expires_at.get() {
+        if self.clock.now().unix_timestamp() + EARLY < renewal.expires_at.get() {
             return Ok(());
         }
+        self.renew_by(renewal).await
+    }
+
+    /// The same of a token that looks as if it lasted and was refused.
+    pub async fn renew_now(&self) -> Result<(), Failure> {
+        let Some(renewal) = &self.session.renewal else { return Ok(()) };
+        self.renew_by(renewal).await
+    }
+
+    /// By another process's hand, if it has renewed it meanwhile.
+    async fn renew_by(&self, renewal: &Renewal) -> Result<(), Failure> {
+        let now = || self.clock.now().unix_timestamp();
         let _lock = renewal.contexts.lock().await?;
         let mut contexts = renewal.contexts.read()?;
         let Some(entry) = contexts.contexts.get_mut(&renewal.name) else { return Ok(()) };
         let Some(refresh) = entry.refresh.clone() else { return Ok(()) };
         if let (Some(token), Some(expires_at)) = (&entry.token, entry.expires_at)
             && now() + EARLY < expires_at
+            && self.bearer().as_ref() != Some(token)
         {
             return self.session.adopt(renewal, token, expires_at);
         }
@@ -96,9 +108,14 @@ impl Client {
     /// The bearer token in use, renewed where it is about to expire.
     pub async fn token(&self) -> Result<Option<String>, Failure> {
         self.renew().await?;
+        Ok(self.bearer())
+    }
+
+    /// The same as it stands.
+    pub fn bearer(&self) -> Option<String> {
         let headers = self.session.headers();
         let value = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-        Ok(value.and_then(|value| value.strip_prefix("Bearer ")).map(str::to_owned))
+        value.and_then(|value| value.strip_prefix("Bearer ")).map(str::to_owned)
     }
 
     /// Sent once: an answer that is lost takes the session with it, and a second try would be taken for theft.
@@ -106,11 +123,14 @@ impl Client {
         let body = json!({ "grant_type": "refresh_token", "refresh_token": refresh });
         let request = self
             .http
-            .post(self.url("/api/v1/auth/token"))
+            .post(self.url("/api/v1/auth/token")?)
             .header("x-request-id", self.clock.id().to_string())
             .timeout(super::ANSWER_TIMEOUT)
             .json(&body);
-        let response = request.send().await.map_err(|error| self.unreachable(&error))?;
+        let response = match request.send().await {
+            Ok(response) => response,
+            Err(error) => return Err(self.lost(&error).await),
+        };
         let (status, headers) = (response.status(), response.headers().clone());
         let body = response.bytes().await.map_err(|error| self.unreachable(&error))?.to_vec();
         let reply = Reply { status, headers, server: self.server.to_string(), body };
@@ -119,7 +139,7 @@ impl Client {
         }
         let problem = problem_of(&reply);
         if problem.code == "bad_refresh_token" {
-            return Err(Failure::local_with_help("the session has ended", "sign in again with `qd login`"));
+            return Err(Failure::SessionEnded);
         }
         Err(Failure::Problem(Box::new(problem)))
     }

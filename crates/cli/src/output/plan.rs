@@ -84,7 +84,26 @@ pub fn describe(stored: &StoredPlan, now: OffsetDateTime, paint: Paint) -> Strin
     }
     text.push('\n');
     text.push_str(&render(&stored.plan, &stored.hash, paint));
+    if let Some(next) = next(stored) {
+        text.push_str(&format!("{:<12} {next}\n", "next"));
+    }
     text
+}
+
+/// What can be done with it now. An approval says to which hash it is given, so that it is given to what was read here.
+fn next(stored: &StoredPlan) -> Option<String> {
+    if stored.plan.gates.iter().any(|gate| gate.state != "pass") {
+        return None;
+    }
+    let id = clean(&stored.id);
+    match (stored.state.as_str(), stored.needs_approval) {
+        ("open", true) => Some(format!(
+            "somebody else: qd approve {id} --hash {}, or qd reject {id} --reason WHY",
+            clean(&stored.hash)
+        )),
+        ("open" | "approved", _) => Some(format!("qd apply --plan {id}")),
+        _ => None,
+    }
 }
 
 fn section(text: &mut String, title: &str, lines: impl Iterator<Item = String>, paint: Paint) {
@@ -140,6 +159,23 @@ pub mod tests {
     #[test]
     fn a_plan_reads_from_its_steps_to_its_hash() {
         insta::assert_snapshot!(describe(&stored(), datetime!(2026-11-20 12:00:00 UTC), Paint::plain()));
+    }
+
+    #[test]
+    fn a_plan_says_what_comes_next() {
+        let next = |state: &str, needs_approval| {
+            let plan = StoredPlan { state: state.into(), needs_approval, ..stored() };
+            describe(&plan, datetime!(2026-11-20 12:00:00 UTC), Paint::plain())
+                .lines()
+                .find_map(|line| line.strip_prefix("next         ").map(str::to_owned))
+        };
+        assert_eq!(
+            next("open", true).as_deref(),
+            Some("somebody else: qd approve 0193-plan --hash sha256:ab, or qd reject 0193-plan --reason WHY")
+        );
+        assert_eq!(next("open", false).as_deref(), Some("qd apply --plan 0193-plan"));
+        assert_eq!(next("approved", true).as_deref(), Some("qd apply --plan 0193-plan"));
+        assert_eq!(next("applied", true), None);
     }
 
     #[test]

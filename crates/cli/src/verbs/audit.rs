@@ -5,6 +5,8 @@ mod keys;
 mod verify;
 
 use serde_json::json;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 use uuid::Uuid;
 
 use crate::client::Client;
@@ -93,10 +95,10 @@ struct ListArgs {
     /// Only what has this trace id
     #[arg(long, value_name = "ID")]
     trace: Option<String>,
-    /// Only from then on, such as 2026-11-20T09:30:00Z
+    /// Only from then on: a time such as 2026-11-20T09:30:00Z, or how long ago, such as 2h or 7d
     #[arg(long, value_name = "TIME")]
     since: Option<String>,
-    /// Only before then
+    /// Only before then, said in the same way
     #[arg(long, value_name = "TIME")]
     until: Option<String>,
     /// The records of the project, of all of the tenant, or of the platform
@@ -122,6 +124,8 @@ pub async fn run(args: &Args, invocation: &Invocation) -> Result<Exit, Failure> 
 
 async fn list(args: &ListArgs, invocation: &Invocation) -> Result<Exit, Failure> {
     let client = invocation.client()?;
+    let now = invocation.clock.now();
+    let [since, until] = [&args.since, &args.until].map(|said| said.as_deref().map(|said| moment(said, now)));
     let mut query: Vec<(&str, String)> = [
         ("action", &args.action),
         ("actor", &args.actor),
@@ -133,8 +137,8 @@ async fn list(args: &ListArgs, invocation: &Invocation) -> Result<Exit, Failure>
         ("request", &args.request),
         ("correlation", &args.correlation),
         ("trace", &args.trace),
-        ("since", &args.since),
-        ("until", &args.until),
+        ("since", &since),
+        ("until", &until),
     ]
     .into_iter()
     .filter_map(|(name, value)| Some((name, value.clone()?)))
@@ -170,6 +174,12 @@ async fn list(args: &ListArgs, invocation: &Invocation) -> Result<Exit, Failure>
     Ok(Exit::OK)
 }
 
+/// As the server takes it. What is no span of time goes as it is: the server says what is wrong with it.
+fn moment(said: &str, now: OffsetDateTime) -> String {
+    let at = humantime::parse_duration(said).ok().and_then(|ago| now.checked_sub(ago.try_into().ok()?));
+    at.and_then(|at| at.format(&Rfc3339).ok()).unwrap_or_else(|| said.to_owned())
+}
+
 async fn object_id(client: &Client, object: &str) -> Result<String, Failure> {
     if Uuid::parse_str(object).is_ok() {
         return Ok(object.to_owned());
@@ -177,4 +187,21 @@ async fn object_id(client: &Client, object: &str) -> Result<String, Failure> {
     let target = Target::parse(client, &[object.to_owned()]).await?;
     let resource: Resource = client.fetch(&target.path("")).await?;
     Ok(resource.id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use time::macros::datetime;
+
+    #[test]
+    fn a_moment_is_a_time_or_how_long_ago_it_was() {
+        let of = |said: &str| moment(said, datetime!(2026-11-20 12:00:00 UTC));
+        assert_eq!(of("2h"), "2026-11-20T10:00:00Z");
+        assert_eq!(of("7d"), "2026-11-13T12:00:00Z");
+        assert_eq!(of("1h 30m"), "2026-11-20T10:30:00Z");
+        for other in ["2026-11-20T09:30:00Z", "yesterday", "2", "", "99999999999y"] {
+            assert_eq!(of(other), other);
+        }
+    }
 }

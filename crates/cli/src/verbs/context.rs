@@ -9,6 +9,7 @@ use crate::context::{Contexts, Entry, parse_server};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::invocation::Invocation;
+use crate::output::clean;
 use crate::output::format::{self, Format};
 use crate::output::table::Table;
 
@@ -54,7 +55,7 @@ struct Set {
 }
 
 pub async fn run(args: &Args, invocation: &Invocation) -> Result<Exit, Failure> {
-    let file = &invocation.contexts;
+    let file = invocation.contexts()?;
     let token = match &args.what {
         What::Set(set) if set.token_stdin => Some(read_token()?),
         _ => None,
@@ -97,7 +98,10 @@ pub async fn run(args: &Args, invocation: &Invocation) -> Result<Exit, Failure> 
         }
         What::Set(set) => {
             let known = contexts.contexts.get(&set.name).cloned();
-            let mut entry = changed(known, set, token)?;
+            let mut entry = changed(known.clone(), set, token)?;
+            if entry.refresh.is_none() {
+                lives_on(invocation, &set.name, known.as_ref());
+            }
             if let Some(cacert) = &invocation.overrides.cacert {
                 entry.cacert = Some(cacert.clone());
             }
@@ -107,9 +111,11 @@ pub async fn run(args: &Args, invocation: &Invocation) -> Result<Exit, Failure> 
             }
         }
         What::Remove { name } => {
-            if contexts.contexts.remove(name).is_none() {
+            let removed = contexts.contexts.remove(name);
+            if removed.is_none() {
                 return Err(contexts.no_such(name));
             }
+            lives_on(invocation, name, removed.as_ref());
             if contexts.current.as_deref() == Some(name) {
                 contexts.current = None;
             }
@@ -121,6 +127,15 @@ pub async fn run(args: &Args, invocation: &Invocation) -> Result<Exit, Failure> 
         None => invocation.out.note("there is no current context now"),
     }
     Ok(Exit::OK)
+}
+
+/// Whoever has a copy of the file has the session that is no longer in it.
+fn lives_on(invocation: &Invocation, name: &str, gone: Option<&Entry>) {
+    let Some(entry) = gone.filter(|entry| entry.refresh.is_some()) else { return };
+    let (name, server) = (clean(name), clean(&entry.server));
+    invocation.out.note(&format!(
+        "the session that {name} kept lives on at {server} until it ends by itself; `qd logout` ends one beforehand"
+    ));
 }
 
 /// The contexts for a program; tokens stay in the file.

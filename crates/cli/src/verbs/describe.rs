@@ -13,7 +13,7 @@ use crate::live::stage_table;
 use crate::output::age::{age, between};
 use crate::output::paint::Paint;
 use crate::output::table::{Cell, Table};
-use crate::output::{clean, clean_lines, format, lists, plan, status};
+use crate::output::{clean, clean_lines, format, lists, plan, records, status};
 use crate::targets::{self, Noun, Target};
 use crate::verbs::{approve, jobs};
 
@@ -68,6 +68,23 @@ async fn resource(
         detail: error.to_string(),
     })?;
     let mut text = describe_resource(&resource, now, paint);
+    if let Some(latest) = resource.latest_revision.as_ref().filter(|latest| latest.state == "in_review") {
+        let path = target.path(&format!("/revisions/{}/review", latest.number));
+        let asked = match client.fetch(&path).await {
+            Ok(asked) => review(&asked, &target.label(), latest.number, paint),
+            // It is planned anew for that; what is recorded is told all the same.
+            Err(Failure::Problem(problem)) => {
+                let why = format!(
+                    "cannot be told now: {} ({})",
+                    problem.detail.as_ref().unwrap_or(&problem.title),
+                    problem.code
+                );
+                rows(&[("revision", latest.number.to_string()), ("hash", clean(&why))], paint)
+            }
+            Err(failure) => return Err(failure),
+        };
+        text.push_str(&format!("\n{}\n{asked}", paint.bold("review")));
+    }
     text.push_str(&status::describe(&detail["status"], paint));
     section(&mut text, "params", &params(&detail["params_schema"]), paint);
     if !detail["spec"].is_null() {
@@ -84,6 +101,26 @@ async fn resource(
         client.get(&target.path("/audit")).query("limit", 5).send().await?.json()?;
     section(&mut text, "audit", &lists::audit(&audit.items, false), paint);
     Ok(text)
+}
+
+/// A revision that waits for a decision. The approval says to which hash it is given, so that it is given to what was read.
+fn review(review: &Value, label: &str, number: u64, paint: Paint) -> String {
+    let hash = clean(&records::text(review, "hash"));
+    let next = match hash.as_str() {
+        hash if !hash.is_empty() && review["may_decide"] == true => {
+            format!("qd approve {label} --revision {number} --hash {hash}")
+        }
+        _ => String::new(),
+    };
+    rows(
+        &[
+            ("revision", number.to_string()),
+            ("authors", records::text(review, "authors")),
+            ("hash", hash),
+            ("next", next),
+        ],
+        paint,
+    )
 }
 
 /// What a run asks for: one row for each property of the JSON Schema.
@@ -262,6 +299,24 @@ mod tests {
         made         2h ago by owner (2026-11-20T10:00:00.000000Z)
         id           0193
         ");
+    }
+
+    #[test]
+    fn a_revision_in_review_says_how_it_is_approved() {
+        let mut detail = json!({"hash": "sha256:ab", "authors": ["owner", "ann"], "may_decide": true});
+        insta::assert_snapshot!(review(&detail, "pipelines/curate", 4, Paint::plain()), @r"
+        revision     4
+        authors      owner,ann
+        hash         sha256:ab
+        next         qd approve pipelines/curate --revision 4 --hash sha256:ab
+        ");
+        let shows_the_way =
+            |detail: &Value| review(detail, "pipelines/curate", 4, Paint::plain()).contains("next");
+        detail["may_decide"] = json!(false);
+        assert!(!shows_the_way(&detail), "whoever reads it may not approve it");
+        detail["may_decide"] = json!(true);
+        detail["hash"] = json!(null);
+        assert!(!shows_the_way(&detail), "something moved");
     }
 
     #[test]

@@ -5,6 +5,7 @@ mod server;
 
 use serde::Serialize;
 
+use crate::context::ContextFile;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::invocation::Invocation;
@@ -56,11 +57,11 @@ impl Finding {
 
 pub async fn run(args: &Args, invocation: &Invocation) -> Result<Exit, Failure> {
     let access = invocation.access()?;
-    let mut findings = vec![machine::context(&invocation.contexts, &access)];
+    let mut findings = vec![machine::context(invocation.place.as_ref(), &access)];
     let local = access.is_loopback();
     if local {
         findings.push(machine::python());
-        let contexts = invocation.contexts.read()?;
+        let contexts = invocation.place.as_ref().map(ContextFile::read).transpose()?.unwrap_or_default();
         let known = access.context.as_ref().and_then(|name| contexts.contexts.get(name)?.data.clone());
         let data = args.data.clone().or(known).unwrap_or_else(|| ".quarterdeck".into());
         findings.extend(machine::data_folder(&data));

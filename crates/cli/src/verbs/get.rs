@@ -96,6 +96,11 @@ async fn list(client: &Client, noun: &Noun, args: &Args) -> Result<List, Failure
             format!("/api/v1/{}", segment(&kind.plural))
         }
         _ if !args.labels.is_empty() => return Err(Failure::usage("only resources have labels")),
+        Noun::Engines | Noun::Kinds if args.state.is_some() => {
+            return Err(Failure::usage(
+                "engines and kinds are few: they are listed whole, whatever their state",
+            ));
+        }
         Noun::Runs => "/api/v1/runs".into(),
         Noun::Jobs => "/api/v1/jobs".into(),
         Noun::Plans => "/api/v1/plans".into(),

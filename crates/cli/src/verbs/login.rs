@@ -2,7 +2,8 @@
 //! one gets in the browser where one signs in with a provider.
 //!
 //! What is kept is an access token of ten minutes and the refresh token for the next one, by which the commands that follow
-//! renew it ([`crate::client::session`]). It ends by itself when it is not used, and is ended by `qd auth revoke`.
+//! renew it ([`crate::client::session`]). It ends by itself when it is not used, and is ended by `qd logout`, or from elsewhere by
+//! `qd auth revoke`.
 
 use std::io::{BufRead as _, IsTerminal as _};
 
@@ -35,6 +36,7 @@ pub struct Args {
 }
 
 pub async fn run(args: &Args, invocation: &Invocation) -> Result<Exit, Failure> {
+    let file = invocation.contexts()?;
     let Access { server, cacert, allow_http, .. } = invocation.access()?;
     let server = parse_server(server.as_str())?;
     let anyone = Access { cacert: cacert.clone(), allow_http, ..Access::anonymous(server.clone()) };
@@ -52,8 +54,8 @@ pub async fn run(args: &Args, invocation: &Invocation) -> Result<Exit, Failure> 
     };
     let asked_at = invocation.clock.now().unix_timestamp();
     let granted: Granted = anybody.post("/api/v1/auth/token").json(&body).once().send().await?.json()?;
-    let _lock = invocation.contexts.lock().await?;
-    let mut contexts = invocation.contexts.read()?;
+    let _lock = file.lock().await?;
+    let mut contexts = file.read()?;
     let old = contexts.contexts.remove(&args.keep).unwrap_or_default();
     let address = server.as_str().trim_end_matches('/').to_owned();
     // What another server called its tenants means nothing here.
@@ -71,7 +73,7 @@ pub async fn run(args: &Args, invocation: &Invocation) -> Result<Exit, Failure> 
     };
     contexts.contexts.insert(args.keep.clone(), entry);
     contexts.current = Some(args.keep.clone());
-    invocation.contexts.write(&contexts)?;
+    file.write(&contexts)?;
     let name = clean(&granted.principal.name);
     invocation.out.note(&format!("signed in as {name}; current context: {}", args.keep));
     Ok(Exit::OK)

@@ -18,6 +18,7 @@ use crate::params;
 use crate::targets::{self, Target};
 use crate::verbs::apply::{self, Order};
 use crate::verbs::publish::without_nulls;
+use crate::verbs::secrets::RotatedKey;
 
 #[derive(Debug, clap::Args)]
 #[command(args_conflicts_with_subcommands = true, arg_required_else_help = true)]
@@ -82,6 +83,16 @@ enum What {
     Stop(OfRun),
     /// Plan a new attempt of a run
     Retry(OfRun),
+    /// Plan to exchange a key of secrets
+    Rotate {
+        #[command(flatten)]
+        key: RotatedKey,
+        /// Why; kept on the plan, on its job and in the audit
+        #[arg(long)]
+        reason: Option<String>,
+        #[arg(short, long, value_enum, default_value_t)]
+        output: Format,
+    },
 }
 
 #[derive(Debug, clap::Args)]
@@ -147,6 +158,9 @@ async fn body_of(client: &Client, what: &What) -> Result<(Value, Format), Failur
         }
         What::Stop(of) => of_run(client, "stop", of).await?,
         What::Retry(of) => of_run(client, "retry", of).await?,
+        What::Rotate { key, reason, output } => {
+            (json!({"operation": "rotate", "key": key.as_str(), "reason": reason}), *output)
+        }
     })
 }
 
@@ -173,7 +187,10 @@ fn made(invocation: &Invocation, reply: &Reply, output: Format) -> Result<Exit, 
             out.note(&format!("gate {gate} is closed: it cannot be applied until it is open"));
         }
         (None, true) => {
-            out.note(&format!("somebody else approves it: `qd approve {id}`; then `qd apply --plan {id}`"));
+            let hash = clean(&stored.hash);
+            out.note(&format!(
+                "somebody else approves it: `qd approve {id} --hash {hash}`; then `qd apply --plan {id}`"
+            ));
         }
         (None, false) => out.note(&format!("`qd apply --plan {id}` carries it out")),
     }

@@ -12,6 +12,7 @@ use crate::failure::Failure;
 use crate::invocation::Invocation;
 use crate::output::age::bytes;
 use crate::output::clean;
+use crate::output::file::Place;
 use crate::output::format::{self, Format};
 use crate::output::table::Table;
 use crate::targets::{self, run_path};
@@ -25,11 +26,15 @@ pub struct Args {
     /// Writes the file here instead of printing it
     #[arg(long, value_name = "FILE", requires = "path")]
     to: Option<PathBuf>,
+    /// Writes over the file that is there
+    #[arg(long, requires = "to")]
+    force: bool,
     #[arg(short, long, value_enum, default_value_t, conflicts_with = "path")]
     output: Format,
 }
 
 pub async fn run(args: &Args, invocation: &Invocation) -> Result<Exit, Failure> {
+    let place = args.to.as_deref().map(|to| Place::new(to, args.force)).transpose()?;
     let client = invocation.client()?;
     let (run, _) = targets::run(&client, &args.run).await?;
     let base = format!("{}/results", run_path(&run.id));
@@ -39,22 +44,19 @@ pub async fn run(args: &Args, invocation: &Invocation) -> Result<Exit, Failure> 
     };
     let segments: Vec<String> = path.split('/').map(segment).collect();
     let from = format!("{base}/{}", segments.join("/"));
-    match &args.to {
+    match place {
         None => {
             client.download(&from, &[], &mut io::stdout()).await?;
         }
-        Some(to) => {
-            // Beside its place until it is whole, so that nobody takes a part for the file.
-            let mut part = to.clone().into_os_string();
-            part.push(".part");
-            let part = PathBuf::from(part);
+        Some(place) => {
+            let part = place.part();
             let mut file = BufWriter::new(std::fs::File::create(&part)?);
             let fetched = client.download(&from, &[], &mut file).await;
             drop(file);
             match fetched {
                 Ok(size) => {
-                    std::fs::rename(&part, to)?;
-                    invocation.out.note(&format!("{}: {}", to.display(), bytes(size)));
+                    place.take()?;
+                    invocation.out.note(&format!("{place}: {}", bytes(size)));
                 }
                 Err(failure) => {
                     std::fs::remove_file(&part)?;

@@ -5,11 +5,12 @@
 use std::io::{IsTerminal as _, Read as _};
 use std::path::{Path, PathBuf};
 
-use clap::{ArgGroup, Subcommand};
+use clap::Subcommand;
+use qd_core::secret_ref::SecretPath;
 use serde_json::{Value, json};
 
 use crate::args::PublishWords;
-use crate::client::Client;
+use crate::client::{Client, segment};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::invocation::Invocation;
@@ -64,15 +65,29 @@ enum What {
     Rotate(RotateArgs),
 }
 
+/// Which key is exchanged.
 #[derive(Debug, clap::Args)]
-#[command(group(ArgGroup::new("key").required(true)))]
-struct RotateArgs {
+#[group(required = true, multiple = false)]
+pub struct RotatedKey {
     /// The tenant's data key: every value of the tenant is sealed anew
-    #[arg(long, group = "key")]
+    #[arg(long)]
     data_key: bool,
     /// The master key: the first that the servers were given comes in force, and every tenant gets a new data key
-    #[arg(long, group = "key")]
+    #[arg(long)]
     master_key: bool,
+}
+
+impl RotatedKey {
+    /// As the API names it.
+    pub fn as_str(&self) -> &'static str {
+        if self.master_key { "master" } else { "data" }
+    }
+}
+
+#[derive(Debug, clap::Args)]
+struct RotateArgs {
+    #[command(flatten)]
+    key: RotatedKey,
     /// Why; kept on the job and in the audit
     #[arg(long)]
     reason: Option<String>,
@@ -84,9 +99,9 @@ pub async fn run(args: &Args, invocation: &Invocation) -> Result<Exit, Failure> 
     let client = invocation.client()?;
     match &args.what {
         What::Set { path, from_file, output } => {
+            let address = address(path)?;
             let value = value(from_file.as_deref(), invocation)?;
-            let request =
-                client.request(reqwest::Method::PUT, &address(path)).json(&json!({ "value": value }));
+            let request = client.request(reqwest::Method::PUT, &address).json(&json!({ "value": value }));
             // Each PUT is a version of its own, so an answer that was lost is not asked for again.
             let secret = request.once().send().await?.value()?;
             invocation.out.note(&format!(
@@ -98,7 +113,7 @@ pub async fn run(args: &Args, invocation: &Invocation) -> Result<Exit, Failure> 
         }
         What::List { limit, output } => list(&client, *limit, *output, invocation).await?,
         What::Delete { path, reason } => {
-            let request = client.request(reqwest::Method::DELETE, &address(path));
+            let request = client.request(reqwest::Method::DELETE, &address(path)?);
             request.maybe_query("reason", reason.as_ref()).send().await?;
             invocation.out.note(&format!("removed {} with all its versions", clean(path)));
         }
@@ -108,10 +123,12 @@ pub async fn run(args: &Args, invocation: &Invocation) -> Result<Exit, Failure> 
     Ok(Exit::OK)
 }
 
-/// Each part on its own, so that no part leads elsewhere.
-fn address(path: &str) -> String {
-    let parts: Vec<String> = path.split('/').map(crate::client::segment).collect();
-    format!("/api/v1/secrets/{}", parts.join("/"))
+/// What is no path of a secret is not sent: `../members` would lead to another route. Nor is it repeated, because somebody
+/// may have pasted the secret itself.
+fn address(path: &str) -> Result<String, Failure> {
+    let path = path.parse::<SecretPath>().map_err(|error| Failure::usage(error.detail))?;
+    let parts: Vec<String> = path.as_str().split('/').map(segment).collect();
+    Ok(format!("/api/v1/secrets/{}", parts.join("/")))
 }
 
 fn value(file: Option<&Path>, invocation: &Invocation) -> Result<String, Failure> {
@@ -233,16 +250,44 @@ fn text(value: &Value) -> String {
 }
 
 async fn rotate(client: &Client, args: &RotateArgs, invocation: &Invocation) -> Result<Exit, Failure> {
-    let (key, what) = if args.master_key {
-        ("master", "exchanging the master key")
-    } else {
-        ("data", "exchanging the data key")
-    };
+    let key = args.key.as_str();
+    let what = format!("exchanging the {key} key");
     let body = without_nulls(json!({ "key": key, "reason": args.reason }));
     let request = client.post("/api/v1/secret-keys/rotate").json(&body);
     if args.job.dry_run {
         return plan::dry_run(invocation, request, args.job.output).await;
     }
     let reply = request.idempotent(args.job.idempotency_key.as_deref())?.send().await?;
-    conclude(invocation, client, &reply, &args.job, what).await
+    conclude(invocation, client, &reply, &args.job, &what).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_path_of_a_secret_has_an_address() {
+        assert_eq!(address("warehouse/password").unwrap(), "/api/v1/secrets/warehouse/password");
+        assert_eq!(address("a.b/DB_PASSWORD-2").unwrap(), "/api/v1/secrets/a.b/DB_PASSWORD-2");
+        for wrong in [
+            "",
+            ".",
+            "..",
+            "../members/carl/AIOPS_ENGINEER",
+            "a/../../members/carl/viewer",
+            "a/./b",
+            "a//b",
+            "/a",
+            "a/",
+            "%2e%2e/members/carl/viewer",
+            "a b",
+            "a?b",
+            "a\\..\\b",
+        ] {
+            let failure = address(wrong).unwrap_err();
+            assert!(matches!(failure, Failure::Usage(_)), "{wrong}");
+            assert!(failure.to_string().contains("such as warehouse/password"), "{failure}");
+        }
+        assert!(!address("hunter two").unwrap_err().to_string().contains("hunter"));
+    }
 }

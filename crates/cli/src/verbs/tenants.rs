@@ -31,15 +31,23 @@ enum What {
     /// Give it another name
     Rename(RenameWords),
     /// Close it to all but the platform's administrators; everything is kept and runs go on
-    Suspend { name: String },
+    Suspend(OpenWords),
     /// Open a suspended tenant again
-    Readmit { name: String },
+    Readmit(OpenWords),
     /// Show what it may have and has, or set what it may have
     Quota(QuotaWords),
     /// Write all that it has to an archive and fetch that; of its secrets only the names
     Export(export::Words),
     /// Delete a suspended tenant with all that it has; its audit stays
     Delete(DeleteWords),
+}
+
+#[derive(Debug, clap::Args)]
+struct OpenWords {
+    name: String,
+    /// Why; kept in the audit
+    #[arg(long)]
+    reason: Option<String>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -151,12 +159,21 @@ pub async fn run(args: &Args, invocation: &Invocation) -> Result<Exit, Failure> 
         What::List(words) => list(invocation, "tenants", &columns, words).await,
         What::Create(words) => create(invocation, "tenants", words).await,
         What::Rename(words) => rename(invocation, "tenants", words).await,
-        What::Suspend { name } => update(invocation, "tenants", name, &json!({ "state": "suspended" })).await,
+        What::Suspend(words) => open(invocation, words, "suspended").await,
         What::Export(words) => export::run(invocation, "tenants", words).await,
         What::Delete(words) => delete(invocation, "tenants", words).await,
         What::Quota(words) => quota(invocation, "tenants", words).await,
-        What::Readmit { name } => update(invocation, "tenants", name, &json!({ "state": "active" })).await,
+        What::Readmit(words) => open(invocation, words, "active").await,
     }
+}
+
+async fn open(
+    invocation: &Invocation,
+    OpenWords { name, reason }: &OpenWords,
+    state: &str,
+) -> Result<Exit, Failure> {
+    let body = json!({ "state": state, "reason": reason.as_deref().unwrap_or_default() });
+    update(invocation, "tenants", name, &body).await
 }
 
 pub async fn projects(args: &ProjectArgs, invocation: &Invocation) -> Result<Exit, Failure> {

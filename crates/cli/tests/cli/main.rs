@@ -3,7 +3,11 @@
 
 #![allow(clippy::unwrap_used, reason = "everything here is a test")]
 
+mod addresses;
 mod apply;
+mod archive;
+mod can;
+mod describe;
 mod logs;
 mod run;
 mod session;

@@ -49,12 +49,29 @@ fn an_export_is_followed_and_fetched() {
     assert_eq!(stdout(&out), format!("{SHA256}  acme.tar.gz\n"));
     assert!(stderr(&out).contains("preparing the archive"), "{}", stderr(&out));
     assert_eq!(std::fs::read_to_string(server.home().join("acme.tar.gz")).unwrap(), "archive");
-    assert!(!server.home().join("acme.tar.gz.part").exists());
+    let left = std::fs::read_dir(server.home()).unwrap().flatten().map(|file| file.file_name());
+    assert_eq!(left.filter(|name| name.to_string_lossy().ends_with(".part")).count(), 0);
     assert!(server.seen("POST", "/api/v1/tenants/acme/export")[0].key.is_some());
     // It is there, and fetched again without another job.
     let out = server.run(&["tenants", "export", "acme", "--fetch", ID, "--output", "again.tar.gz"]);
     assert_eq!(stdout(&out), format!("{SHA256}  again.tar.gz\n"), "{}", stderr(&out));
     assert_eq!(server.seen("POST", "/api/v1/tenants/acme/export").len(), 1);
+}
+
+#[test]
+fn an_export_is_written_over_no_file_that_is_there() {
+    let server = server(ready(&format!("sha256:{SHA256}")));
+    let file = server.home().join("acme.tar.gz");
+    std::fs::write(&file, "mine").unwrap();
+    let out = server.run(&["tenants", "export", "acme"]);
+    assert_eq!(out.status.code(), Some(2), "{}", stderr(&out));
+    assert!(stderr(&out).contains("acme.tar.gz is there already"), "{}", stderr(&out));
+    assert!(stderr(&out).contains("--force"), "{}", stderr(&out));
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "mine");
+    assert!(server.seen("POST", "/").is_empty(), "no job for nothing");
+    let out = server.run(&["tenants", "export", "acme", "--force"]);
+    assert!(out.status.success(), "{}", stderr(&out));
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "archive");
 }
 
 #[test]

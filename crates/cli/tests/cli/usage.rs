@@ -1,5 +1,9 @@
 //! Exit codes and streams of the simple cases.
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
+use std::time::{Duration, Instant};
+
 use axum::Router;
 use axum::routing::get;
 
@@ -39,6 +43,30 @@ fn a_token_that_goes_without_tls_off_this_machine_is_warned_of_once_and_sent() {
 }
 
 #[test]
+fn what_reads_no_context_needs_no_home() {
+    let server = StandIn::start(Router::new());
+    let bare = |words: &[&str]| {
+        let mut command = qd(words);
+        command.env_clear().current_dir(server.home()).output().unwrap()
+    };
+    let made = bare(&["audit", "keygen", "audit.key"]);
+    assert!(made.status.success(), "{}", stderr(&made));
+    std::fs::write(server.home().join("audit.pub"), stdout(&made)).unwrap();
+    let read = bare(&["audit", "verify", "none.jsonl", "--key", "audit.pub"]);
+    assert_eq!(read.status.code(), Some(64), "{}", stderr(&read));
+    assert!(stderr(&read).contains("none.jsonl: "), "{}", stderr(&read));
+    // Nor does who says which server and as whom.
+    let mut asked = qd(&["get", "pipelines", "--server", &format!("http://{}", server.address)]);
+    asked.env_clear().env("QD_TOKEN", "qd_x").output().unwrap();
+    assert!(!server.seen("GET", "/api/v1/kinds").is_empty());
+    for words in [&["context", "list"][..], &["whoami"][..]] {
+        let refused = bare(words);
+        assert_eq!(refused.status.code(), Some(2), "{words:?}");
+        assert!(stderr(&refused).contains("neither HOME nor QD_CONFIG"), "{}", stderr(&refused));
+    }
+}
+
+#[test]
 fn wrong_usage_is_64_and_help_is_0() {
     for (words, code) in [
         (&["frobnicate"][..], 64),
@@ -68,6 +96,30 @@ fn nobody_listening_is_an_error_with_advice() {
         qd(&["get", "runs", "--server", "127.0.0.1:9"]).env("HOME", "/nonexistent").output().unwrap();
     assert_eq!(output.status.code(), Some(2));
     assert!(stderr(&output).contains("what to do: start it with `qd up`"), "{}", stderr(&output));
+}
+
+#[test]
+fn a_server_that_speaks_tls_at_an_http_address_is_told_at_once() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    // As a TLS server does with what is no handshake; it ends with the process.
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            if stream.read(&mut [0; 4096]).is_ok_and(|count| count > 0) {
+                let _ = stream.write_all(&[0x15, 3, 3, 0, 2, 2, 50]);
+            }
+        }
+    });
+    let began = Instant::now();
+    for words in [&["get", "runs"][..], &["events", "-f"][..], &["audit", "export"][..]] {
+        let server = format!("http://{address}");
+        let words: Vec<&str> = words.iter().copied().chain(["--server", &server]).collect();
+        let output = qd(&words).env("HOME", "/nonexistent").output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{words:?}");
+        assert!(stderr(&output).contains(&format!("use https://{address}")), "{}", stderr(&output));
+    }
+    assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
 }
 
 #[test]

@@ -45,13 +45,18 @@ async fn an_export_is_verified_without_a_server() {
         assert_eq!(code, 0, "{words:?}: {said}");
         out
     };
-    server.write("audit.pub", &ok(&["audit", "keys"]));
+    let keys = ok(&["audit", "keys"]);
+    assert!(keys.ends_with("-----END PUBLIC KEY-----\n"), "{keys:?}");
+    server.write("audit.pub", &keys);
     ok(&["audit", "export", "-o", "early.jsonl", "--to", &early.to_string()]);
     server.write("load.yaml", &template(4.0));
     ok(&["apply", "-f", "load.yaml", "--publish"]);
     let (late, kept) = sealed(early + 1).await;
     fs::copy(kept, server.folder().join("kept.json")).unwrap();
     ok(&["audit", "export", "-o", "audit.jsonl"]);
+    let (code, _, said) = server.run(&token, &["audit", "export", "-o", "audit.jsonl"]);
+    assert_eq!((code, said.contains("audit.jsonl is there already")), (2, true), "{said}");
+    ok(&["audit", "export", "-o", "audit.jsonl", "--force"]);
     let audit = fs::read_to_string(server.folder().join("audit.jsonl")).unwrap();
 
     // From here on nobody asks the server.

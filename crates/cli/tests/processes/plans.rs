@@ -78,6 +78,8 @@ fn a_plan_is_approved_by_somebody_else_and_applied_by_its_id() {
     );
     let (code, described, _) = people.second(&["describe", &format!("plans/{id}")]);
     assert!(code == 0 && described.contains("approval     wanted from a second person"), "{described}");
+    let approve = format!("qd approve {id} --hash {}", word(&plan, "hash"));
+    assert!(described.contains(&approve), "{described}");
     let (code, _, said) = people.second(&["approve", id, "--hash", "sha256:0"]);
     assert_eq!(code, 2, "{said}");
     assert!(said.contains("plan_hash_mismatch"), "{said}");

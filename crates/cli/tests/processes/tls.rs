@@ -24,9 +24,15 @@ fn a_command_speaks_tls_to_a_server_whose_root_it_is_given() {
     std::fs::write(&key, pair.serialize_pem()).unwrap();
     let server = Process::with(&["--tls-cert", text(&cert), "--tls-key", text(&key)]);
     let token = server.token();
+    let (code, _, error) = server.run(&token, &["whoami"]);
+    assert!(code == 2 && error.contains("speaks TLS"), "{error}");
     let url = server.url().replace("http://", "https://");
     let (code, said, error) = server.run(&token, &["--server", &url, "--cacert", text(&cert), "whoami"]);
     assert!(code == 0 && said.contains("owner"), "{said}{error}");
+    // This machine's own context has its root from the server.
+    let (code, said, error) = server.run(&token, &["--context", "local", "whoami"]);
+    assert!(code == 0 && said.contains("owner"), "{said}{error}");
+    assert_eq!(server.run(&token, &["context", "remove", "local"]).0, 0);
     let (code, _, error) = server.run(&token, &["--server", &url, "whoami"]);
     assert_eq!(code, 2, "without its root it is not trusted: {error}");
     // A context keeps the root.

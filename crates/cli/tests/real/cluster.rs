@@ -6,7 +6,7 @@ mod once;
 
 use std::{collections::BTreeMap, fs, path::Path, time::Duration};
 
-use qd_testkit::{RayHead, eventually};
+use qd_testkit::{RayHead, eventually::within};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
@@ -57,7 +57,7 @@ async fn head_get(qd: &Qd, head: &RayHead, path: &str) -> Option<Value> {
 }
 
 async fn head_answers(qd: &Qd, head: &RayHead) {
-    eventually("the Ray head answers", async || head_get(qd, head, "/api/jobs/").await).await;
+    within(RUN_LIMIT, "the Ray head answers", async || head_get(qd, head, "/api/jobs/").await).await;
 }
 
 /// The ids of all jobs on the head.

@@ -33,6 +33,8 @@ pub enum FindingKind {
     WrongKey,
     /// A signature that its key did not make.
     Forged,
+    /// A checkpoint that was kept outside is of another chain: nothing is said about the export.
+    OtherChain,
 }
 
 impl FindingKind {
@@ -46,6 +48,7 @@ impl FindingKind {
             Self::Cut => "cut",
             Self::WrongKey => "wrong key",
             Self::Forged => "forged",
+            Self::OtherChain => "other chain",
         }
     }
 }
@@ -169,6 +172,21 @@ impl Verifier {
                 }
             }) {
                 verifier.state = State::Found(finding);
+                break;
+            }
+            if let Some(other) = verifier.outside.values().next()
+                && other.statement.chain != checkpoint.statement.chain
+            {
+                verifier.state = State::Found(Finding {
+                    kind: FindingKind::OtherChain,
+                    line: None,
+                    seq: None,
+                    until: None,
+                    detail: format!(
+                        "the checkpoints that were kept outside are of several chains, {} and {}",
+                        other.statement.chain, checkpoint.statement.chain
+                    ),
+                });
                 break;
             }
             if let Some(other) = verifier.outside.get(&seq)
@@ -305,7 +323,7 @@ impl Verifier {
                 "the checkpoint that was kept outside is of the chain {}, and the export of {}",
                 other.statement.chain, header.chain
             );
-            return Err(Finding { line: None, ..self.at_line(FindingKind::WrongKey, None, detail) });
+            return Err(Finding { line: None, ..self.at_line(FindingKind::OtherChain, None, detail) });
         }
         let proof = Proof {
             chain: header.chain,

@@ -67,7 +67,7 @@ pub const CODES: &[(&str, ErrorKind, &str)] = &[
     (
         "bad_action_pattern",
         Invalid,
-        "A token is limited by patterns such as `read`, `jobs.cancel`, `jobs.*`, `*.validate`.",
+        "A token is limited by patterns such as `read`, `jobs.cancel`, `jobs.*`, `*.validate`, each of which stands for an action.",
     ),
     (
         "bad_audit_chain",
@@ -335,6 +335,11 @@ pub const CODES: &[(&str, ErrorKind, &str)] = &[
     ("no_role", Forbidden, "The caller holds no role anywhere."),
     ("no_secret_key", Conflict, "There is no secret yet, and so no key to exchange."),
     ("not_a_person", Invalid, "A service has tokens and no password."),
+    (
+        "not_a_reviewer",
+        Forbidden,
+        "A plan is decided on by who may review what it publishes or, where it publishes nothing, do what it does; the detail names the action.",
+    ),
     ("not_a_service", Invalid, "People make their own tokens."),
     ("not_in_team", NotFound, "That person or service is not in the team."),
     ("not_its_author", Forbidden, "A revision is withdrawn by one of its authors; others reject it."),
@@ -576,6 +581,11 @@ pub const CODES: &[(&str, ErrorKind, &str)] = &[
         Unauthenticated,
         "The request says by headers who calls, and comes from an address that is not trusted to.",
     ),
+    (
+        "upstream_failed",
+        Unavailable,
+        "What a connection of the type http or webhook leads to answers that it failed itself (5xx); the detail says how.",
+    ),
     ("uri_too_long", Malformed, "The address is longer than the server reads (status 414)."),
     ("user_not_found", NotFound, "There is nobody of that name."),
     ("vault_refused", Unavailable, "Vault does not do what it is asked for; the detail has its words."),
@@ -696,6 +706,7 @@ pub const VIOLATION_CODES: &[(&str, &str)] = &[
     ("too_long", "The text has more characters than the limit."),
     ("too_many", "The list has more entries than the limit."),
     ("too_short", "The text has fewer characters than the limit."),
+    ("unknown_action", "The pattern stands for no action that there is; the detail names the nearest one."),
     ("unknown_code", "No code archive with this digest was uploaded to the project."),
     ("unknown_connection", "There is no published connection of that name, or it is of another type."),
     ("unknown_field", "There is no such field; the detail names the nearest one."),

@@ -365,6 +365,16 @@ fn what_was_signed_anew_is_found_by_what_was_kept_outside() {
     }
 }
 
+/// What ends a line is no part of what was signed.
+#[test]
+fn an_export_is_whole_without_its_last_line_feed_and_with_a_byte_less_is_not() {
+    let text = Export::new(1, 12).texts().join("\n");
+    let check = |text: &str| verify(text.as_bytes(), vec![key(1).public()], vec![]);
+    assert_eq!(check(&format!("{text}\n")), check(&text));
+    assert_eq!(check(&text).unwrap().to, 12);
+    assert_eq!(check(&text[..text.len() - 1]).unwrap_err().kind, FindingKind::Changed);
+}
+
 #[test]
 fn another_key_and_a_forged_signature_are_told_apart() {
     let export = Export::new(1, RECORDS);
@@ -387,6 +397,23 @@ fn another_key_and_a_forged_signature_are_told_apart() {
     let mut texts = export.texts();
     texts[0] = texts[0].replace(&format!("\"to\":{RECORDS}"), &format!("\"to\":{}", RECORDS - 1));
     assert_eq!(refuted(&texts).kind, FindingKind::Forged);
+}
+
+#[test]
+fn a_checkpoint_of_another_chain_is_told_from_a_refutation() {
+    let export = Export::new(1, RECORDS);
+    let another = Chain { tenant: Some(Uuid::from_u128(0xe).into()), ..chain() };
+    let of_another = |seq| {
+        let statement = Checkpoint { chain: another, seq, chain_hash: genesis(&another), at: at(seq) };
+        Signed::sign(statement, &key(1)).unwrap()
+    };
+    let own = outside(5, export.hash_at(5), &key(1));
+    for kept in [vec![of_another(5)], vec![own.clone(), of_another(5)], vec![own, of_another(9)]] {
+        let finding = check(&export.texts(), kept).unwrap_err();
+        assert_eq!((finding.kind, finding.line), (FindingKind::OtherChain, None), "{finding:?}");
+        assert!(finding.detail.contains(&another.to_string()), "{finding:?}");
+        assert!(finding.detail.contains(&chain().to_string()), "{finding:?}");
+    }
 }
 
 #[test]

@@ -5,9 +5,9 @@
 //! a caller is in the roles that it holds there, in its teams, and in what it holds of the resource. An action is in the
 //! groups that stand for it (`*.publish`, `pipelines.*`, `read`), so that a policy names a group and not every action.
 //!
-//! A project's own policies ([`Rules`]) stand beside these for whatever is done in it, but for [`governed`] actions: nobody can be
-//! locked out of the policies themselves. A question that cannot be asked, and a policy that fails while it is evaluated,
-//! denies.
+//! A project's own policies ([`Rules`]) stand beside these for whatever is done in it, but for [`governed`] actions, and are no
+//! obstacle to what leads there ([`leads_there`]): nobody can be locked out of the policies themselves. A question that cannot be
+//! asked, and a policy that fails while it is evaluated, denies.
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -53,6 +53,25 @@ struct Compiled {
 pub struct Answer {
     pub allowed: bool,
     pub because: Vec<String>,
+}
+
+impl Answer {
+    /// What stands against it, in words for whoever is refused: what a policy says is for who may read it. Nothing where it is allowed,
+    /// and where nothing allows it.
+    pub(crate) fn against(&self) -> Vec<String> {
+        let why = |policy: &String| {
+            statement(policy, false)
+                .unwrap_or_else(|| "the policies of the project cannot be evaluated".to_owned())
+        };
+        if self.allowed { vec![] } else { self.because.iter().map(why).collect() }
+    }
+}
+
+/// A project's own policy that decided, in words: `policy:night#1`.
+pub(super) fn statement(policy: &str, allowed: bool) -> Option<String> {
+    let (name, number) = policy.strip_prefix("policy:")?.split_once('#')?;
+    let does = if allowed { "allows" } else { "forbids" };
+    Some(format!("statement {number} of policies/{name} {does} it"))
 }
 
 /// What the scope alone says of an action.
@@ -204,6 +223,16 @@ impl Authority {
         rules.is_some_and(|rules| rules.singles_out(action))
     }
 
+    /// Whether the project's own policies may leave the action allowed for some of its resources: one permits it to some, or one that
+    /// looks at the resource forbids what the roles allow.
+    pub(crate) fn allows_some(&self, principal: &Principal, scope: Scope, action: &str) -> bool {
+        let rules = self.rules.as_deref().filter(|_| in_project(scope) && !governed(action));
+        rules.is_some_and(|rules| {
+            let by_roles = || self.evaluate(None, principal, scope, action, None).allowed;
+            rules.permits_some(action) || (rules.singles_out(action) && by_roles())
+        })
+    }
+
     /// The answer and why, without regard to what a token is limited to. A resource that is in two places at once (its published
     /// revision in one, what is to come in another) must be allowed in each.
     pub(crate) fn decide(
@@ -228,8 +257,25 @@ impl Authority {
     }
 
     fn ask(&self, principal: &Principal, scope: Scope, action: &str, on: Option<&Facts>) -> Answer {
-        let denied = |why: &str| Answer { allowed: false, because: vec![why.to_owned()] };
         let rules = self.rules.as_deref().filter(|_| in_project(scope) && !governed(action));
+        if rules.is_some() && leads_there(action) {
+            let by_roles = self.evaluate(None, principal, scope, action, on);
+            if by_roles.allowed {
+                return by_roles;
+            }
+        }
+        self.evaluate(rules, principal, scope, action, on)
+    }
+
+    fn evaluate(
+        &self,
+        rules: Option<&Rules>,
+        principal: &Principal,
+        scope: Scope,
+        action: &str,
+        on: Option<&Facts>,
+    ) -> Answer {
+        let denied = |why: &str| Answer { allowed: false, because: vec![why.to_owned()] };
         let policies = match rules.map(|rules| &rules.policies) {
             Some(Ok(policies)) => policies,
             Some(Err(why)) => return denied(why),
@@ -266,7 +312,13 @@ impl Authority {
 
 /// What a project's own policies have no say in, so that whoever administers it can always put them right.
 pub fn governed(action: &str) -> bool {
-    action.starts_with("policies.") || action.starts_with("members.")
+    ["members.", "policies."].iter().any(|plural| action.starts_with(plural))
+}
+
+/// What one comes to the policies by. A project's own policies can open it, and not close it: what comes by it is looked at by the
+/// actions of its own kind.
+fn leads_there(action: &str) -> bool {
+    action == "kinds.list" || action.starts_with("documents.")
 }
 
 fn in_project(scope: Scope) -> bool {

@@ -5,7 +5,7 @@
 //! The kernel names no kind of a plane: a plane says for its own kinds which roles it gives what
 //! ([`crate::registry::Registry::role`]).
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -151,16 +151,28 @@ pub(crate) fn built_in() -> Vec<RoleInfo> {
 
 /// Every action that there is, sorted: of each kind, and of what does not depend on kinds.
 pub fn actions(registry: &Registry) -> Vec<String> {
-    let mut actions: BTreeMap<String, ()> = FIXED.iter().map(|action| ((*action).to_owned(), ())).collect();
+    let fixed = OF_THE_PLATFORM.iter().chain(OF_A_TENANT).chain(OF_A_PROJECT);
+    let mut actions: BTreeSet<String> = fixed.map(|action| (*action).to_owned()).collect();
     for kind in registry.kinds() {
         let info = kind.info();
         let runs: &[&str] = if info.runnable() { &["run", "stop", "retry", "request"] } else { &[] };
         let declared = info.actions.iter().map(|action| action.verb);
         for verb in OF_A_KIND.iter().chain(runs).copied().chain(declared) {
-            actions.insert(format!("{}.{verb}", info.plural), ());
+            actions.insert(format!("{}.{verb}", info.plural));
         }
     }
-    actions.into_keys().collect()
+    actions.into_iter().collect()
+}
+
+/// The smallest place that the action is done to. Who holds a role in a place below it may not do it, whatever the role allows.
+pub fn level(action: &str) -> Level {
+    if OF_THE_PLATFORM.contains(&action) {
+        Level::Platform
+    } else if OF_A_TENANT.contains(&action) {
+        Level::Tenant
+    } else {
+        Level::Project
+    }
 }
 
 /// What can be done with a resource of any kind.
@@ -169,13 +181,50 @@ const OF_A_KIND: &[&str] = &[
     "rollback", "share", "submit", "update", "validate", "withdraw",
 ];
 
-/// What does not depend on kinds.
-const FIXED: &[&str] = &[
+/// What is done to the platform, whatever the kinds.
+const OF_THE_PLATFORM: &[&str] = &[
+    "secrets.rotate-master",
+    "signing-keys.rotate",
+    "system.read",
+    "tenants.create",
+    "tenants.delete",
+    "tenants.limit",
+    "tenants.update",
+    "tokens.create",
+    "tokens.list",
+    "tokens.revoke",
+    "users.create",
+    "users.list",
+    "users.read",
+    "users.update",
+];
+
+/// What is done to a tenant.
+const OF_A_TENANT: &[&str] = &[
     "audit.export",
+    "members.grant",
+    "members.list",
+    "members.revoke",
+    "projects.create",
+    "projects.delete",
+    "projects.export",
+    "projects.limit",
+    "projects.update",
+    "quotas.read",
+    "teams.create",
+    "teams.delete",
+    "teams.list",
+    "teams.read",
+    "teams.update",
+    "tenants.export",
+];
+
+/// What is done in a project, whatever the kinds.
+const OF_A_PROJECT: &[&str] = &[
     "audit.read",
-    "connections.test",
     "code.create",
     "code.read",
+    "connections.test",
     "dead-letters.list",
     "dead-letters.redeliver",
     "documents.apply",
@@ -186,23 +235,14 @@ const FIXED: &[&str] = &[
     "jobs.list",
     "jobs.read",
     "kinds.list",
-    "members.list",
-    "members.grant",
-    "members.revoke",
     "plans.apply",
     "plans.approve",
     "plans.create",
     "plans.list",
     "plans.read",
     "plans.reject",
-    "projects.create",
-    "projects.delete",
-    "projects.export",
-    "projects.limit",
     "projects.list",
     "projects.read",
-    "projects.update",
-    "quotas.read",
     "roles.list",
     "runs.list",
     "runs.read",
@@ -210,29 +250,9 @@ const FIXED: &[&str] = &[
     "secrets.list",
     "secrets.read",
     "secrets.rotate",
-    "secrets.rotate-master",
     "secrets.write",
-    "signing-keys.rotate",
-    "system.read",
-    "teams.create",
-    "teams.delete",
-    "teams.list",
-    "teams.read",
-    "teams.update",
-    "tenants.create",
-    "tenants.delete",
-    "tenants.export",
-    "tenants.limit",
     "tenants.list",
     "tenants.read",
-    "tenants.update",
-    "tokens.create",
-    "tokens.list",
-    "tokens.revoke",
-    "users.create",
-    "users.list",
-    "users.read",
-    "users.update",
 ];
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ use serde_json::Value;
 
 use super::{cedar::Verdict, deletions::Unseen};
 use crate::{
-    context::{Context, Scope},
+    context::{Context, Denials, Scope},
     kernel::Kernel,
     params,
     query::Query,
@@ -206,7 +206,13 @@ pub(crate) fn look(
             return Err(on.missing());
         }
         if hidden || !authority.allows_on(principal, scope, action, facts) {
-            return Err(super::denied(context, action));
+            let read = format!("{}.read", facts.plural);
+            let seen = authority.decide(principal, scope, &read, Some(facts)).allowed;
+            return Err(if seen {
+                super::denied_on(context, action, facts)
+            } else {
+                super::denied(context, action)
+            });
         }
     }
     Ok(())
@@ -235,7 +241,7 @@ pub(crate) fn check(
     }
 }
 
-/// The same as a question.
+/// The same as a question, of which no refusal is noted.
 pub(crate) fn may(
     tx: &mut Tx<'_>,
     registry: &Registry,
@@ -243,7 +249,8 @@ pub(crate) fn may(
     action: &str,
     on: &On,
 ) -> Result<bool> {
-    match check(tx, registry, context, action, on) {
+    let asking = Context { denials: Denials::default(), ..context.clone() };
+    match check(tx, registry, &asking, action, on) {
         Ok(()) => Ok(true),
         Err(error) if matches!(error.kind, ErrorKind::Forbidden | ErrorKind::NotFound) => Ok(false),
         Err(error) => Err(error),
@@ -251,20 +258,39 @@ pub(crate) fn may(
 }
 
 impl Kernel {
-    /// Refuses an object that a policy of the project hides from the caller.
-    pub async fn seen(&self, context: &Context, on: On) -> Result<()> {
-        if !context.authority.reads_singled_out(context.scope) {
+    /// Whether the caller may be shown what the document would change: its resource is one that he may read. Where none of the name is
+    /// there, he may read or make such a one, so that the answer does not tell.
+    ///
+    /// # Errors
+    /// `resource_not_found` (404) where a policy hides the resource from him; `action_denied` (403).
+    pub(crate) async fn document_seen(&self, context: &Context, document: &Document) -> Result<()> {
+        let Some(kind) = self.registry.find_kind(&document.kind) else {
+            // That there is no such kind is said with its place, when the document is read.
+            return Ok(());
+        };
+        let (authority, principal, scope) = (&context.authority, &context.principal, context.scope);
+        let read = format!("{}.read", kind.info().plural);
+        if !authority.reads_singled_out(scope) && authority.decide(principal, scope, &read, None).allowed {
             return Ok(());
         }
+        let stands = On::resource(&document.kind, document.metadata.name.as_ref());
+        let to_come = On::document(&self.registry, document);
         let (registry, context) = (self.registry.clone(), context.clone());
         self.store
             .read(move |tx| -> Result<()> {
-                let of = facts(tx, &registry, context.scope, &on)?;
-                if of.iter().flatten().any(|facts| hidden(&context, facts)) {
-                    Err(on.missing())
-                } else {
-                    Ok(())
-                }
+                let may = |verb: &str, facts: &Facts| {
+                    let action = format!("{}.{verb}", facts.plural);
+                    context.authority.decide(&context.principal, scope, &action, Some(facts)).allowed
+                };
+                let seen = match facts(tx, &registry, scope, &stands)?.and_then(|mut of| of.pop()) {
+                    Some(there) if hidden(&context, &there) => return Err(stands.missing()),
+                    Some(there) => may("read", &there),
+                    None => {
+                        let new = facts(tx, &registry, scope, &to_come)?;
+                        new.iter().flatten().any(|new| may("read", new) || may("create", new))
+                    }
+                };
+                if seen { Ok(()) } else { Err(super::denied(&context, &read)) }
             })
             .await
     }

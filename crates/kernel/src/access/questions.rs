@@ -20,7 +20,7 @@ use tokio::sync::Semaphore;
 
 use super::{
     Answer, Authority,
-    cedar::governed,
+    cedar::{governed, statement},
     everybody::{self, OF_TENANT},
     matrix::{self, Level},
     objects::{self, Facts, On},
@@ -130,7 +130,7 @@ pub struct WhatIfChange {
 }
 
 impl Kernel {
-    /// Whether somebody may do the action, to the project (or tenant, or platform) as a whole or to one resource of it.
+    /// Whether somebody may do the action, to one resource or to the whole of what it is done to ([`matrix::level`]).
     ///
     /// # Errors
     /// `malformed_object` (400); the object's 403 or 404 where the caller may not read it.
@@ -142,7 +142,8 @@ impl Kernel {
         object: Option<&str>,
     ) -> Result<Told> {
         let facts = self.asked_object(context, object).await?;
-        Ok(told(&context.authority, identity, context.scope, action, facts.as_ref()))
+        let scope = context.scope.at(matrix::level(action));
+        Ok(told(&context.authority, identity, scope, action, facts.as_ref()))
     }
 
     /// Everybody active who may do the action, with why.
@@ -157,7 +158,8 @@ impl Kernel {
     ) -> Result<AbleList> {
         let facts = self.asked_object(context, object).await?;
         let (identities, truncated) = self.identities(context.scope).await?;
-        let (authority, scope, action) = (context.authority.clone(), context.scope, action.to_owned());
+        let (authority, action) = (context.authority.clone(), action.to_owned());
+        let scope = context.scope.at(matrix::level(&action));
         // Hundreds of questions: not on a thread that serves others.
         let asked = move || {
             let able = identities.iter().filter_map(|identity| {
@@ -210,7 +212,8 @@ impl Kernel {
             let mut compared = Compared { before: before.clone(), after: after.clone(), scope, told };
             let patterns = &candidate.actions;
             let wanted = |action: &&String| {
-                !governed(action)
+                matrix::level(action) == Level::Project
+                    && !governed(action)
                     && (patterns.is_empty() || patterns.iter().any(|p| matrix::covers(p, action)))
             };
             let actions: Vec<&String> = before.actions().iter().filter(wanted).collect();
@@ -257,7 +260,8 @@ impl Kernel {
         Ok(allowed)
     }
 
-    /// The actions that the caller may do to single resources of the project, but not to all of it.
+    /// The actions that the caller may do to single resources of the project, but not to all of it: by what he holds, or where the
+    /// project's policies leave some.
     pub fn access_partly(&self, context: &Context) -> Vec<String> {
         let (authority, principal, scope) = (&context.authority, &context.principal, context.scope);
         let plurals: Vec<&str> = self.registry.kinds().map(|kind| kind.info().plural).collect();
@@ -266,7 +270,7 @@ impl Kernel {
         let covered = |action: &str| patterns.iter().any(|pattern| matrix::covers(pattern, action));
         let partly = authority.actions().iter().filter(|action| {
             principal.limits_cover(action)
-                && (covered(action) || authority.singles_out(scope, action))
+                && (covered(action) || authority.allows_some(principal, scope, action))
                 && !authority.allows(principal, scope, action)
         });
         partly.cloned().collect()
@@ -474,10 +478,8 @@ fn reasons(identity: &Identity, scope: Scope, on: Option<&Facts>, answer: &Answe
                     _ => format!("it is shared with {} as {share}{}", identity.name, through(&held.team)),
                 })
                 .collect(),
-            Some(("policy", statement)) => {
-                let (name, number) = statement.split_once('#').unwrap_or((statement, "1"));
-                let does = if answer.allowed { "allows" } else { "forbids" };
-                vec![format!("statement {number} of policies/{name} {does} it")]
+            Some(("policy", _)) => {
+                vec![statement(policy, answer.allowed).unwrap_or_else(|| policy.clone())]
             }
             _ if policy == "own" => vec!["it is one's own".to_owned()],
             _ if policy == "guest" => vec!["whoever holds anything here may".to_owned()],

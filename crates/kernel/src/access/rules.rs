@@ -12,7 +12,7 @@ use std::{
 };
 
 use cedar_policy::{
-    ActionConstraint, Policy, PolicyId, PolicySet, ResourceConstraint, ValidationMode, Validator,
+    ActionConstraint, Effect, Policy, PolicyId, PolicySet, ResourceConstraint, ValidationMode, Validator,
 };
 use miette::Diagnostic;
 use qd_core::{error::Result, id::ProjectId, time::Timestamp, violation::Violation};
@@ -32,10 +32,24 @@ const TOLD: Duration = Duration::from_mins(1);
 pub struct Rules {
     /// With those of the roles; or why they cannot be read.
     pub(super) policies: std::result::Result<PolicySet, String>,
-    /// The actions of those that look at the resource; none for all actions.
-    singled: Vec<Option<Vec<String>>>,
+    /// Those that look at the resource.
+    singled: Vec<Singled>,
     /// Whether one of them decides on reading.
     pub(super) reads: bool,
+}
+
+/// A policy that looks at the resource.
+struct Singled {
+    permits: bool,
+    /// None for all actions.
+    actions: Option<Vec<String>>,
+}
+
+impl Singled {
+    fn covers(&self, action: &str) -> bool {
+        let covers = |patterns: &Vec<String>| patterns.iter().any(|pattern| matrix::covers(pattern, action));
+        self.actions.as_ref().is_none_or(covers)
+    }
 }
 
 impl Rules {
@@ -55,7 +69,10 @@ impl Rules {
             };
             for policy in own.policies() {
                 if looks_at_resource(policy) {
-                    singled.push(actions(policy));
+                    singled.push(Singled {
+                        permits: policy.effect() == Effect::Permit,
+                        actions: actions(policy),
+                    });
                 }
                 let id = PolicyId::new(format!("policy:{name}#{}", place_of(policy)));
                 if let Err(error) = policies.add(policy.new_id(id)) {
@@ -72,10 +89,12 @@ impl Rules {
 
     /// Whether a policy decides on the action by what it is done to.
     pub(super) fn singles_out(&self, action: &str) -> bool {
-        self.singled.iter().any(|patterns| match patterns {
-            None => true,
-            Some(patterns) => patterns.iter().any(|pattern| matrix::covers(pattern, action)),
-        })
+        self.singled.iter().any(|singled| singled.covers(action))
+    }
+
+    /// Whether one that does permits it.
+    pub(super) fn permits_some(&self, action: &str) -> bool {
+        self.singled.iter().any(|singled| singled.permits && singled.covers(action))
     }
 
     /// Why the set cannot be read, where it cannot.

@@ -7,16 +7,16 @@ use qd_core::{
     error::{Error, Result},
     violation::{Pointer, Violation},
 };
-use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
+use reqwest::{
+    StatusCode,
+    header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue},
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{Call, ConnectionType, Probe, SecretRef, shape};
 use crate::{outbound, secrets::Secret};
-
-/// Bytes that are read of an answer that is no success.
-const SAID: usize = 8 * 1024;
 
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -96,25 +96,18 @@ impl Probe for Http {
                 "connection_refused",
                 format!("it answers {status}: it does not take the secret"),
             )),
-            _ => {
-                // A short answer says why; it may repeat what was sent, which is taken out.
-                let said = beginning(answer).await;
-                let said = said.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
-                Err(Error::unavailable("connection_refused", format!("it answers {status}: {said}")))
-            }
+            // Nothing of the rest: it may repeat what was sent, in any spelling.
+            _ => Err(unwell(status, format!("it answers {status}"))),
         }
     }
 }
 
-/// The first of what it says; somebody may say more than there is memory for.
-async fn beginning(mut answer: reqwest::Response) -> String {
-    let mut read = vec![];
-    while read.len() < SAID
-        && let Ok(Some(part)) = answer.chunk().await
-    {
-        read.extend_from_slice(&part[..part.len().min(SAID - read.len())]);
+/// Of an answer that is no success: whether the other side failed, or does not do what was asked.
+pub(super) fn unwell(status: StatusCode, detail: String) -> Error {
+    if status.is_server_error() {
+        return Error::unavailable("upstream_failed", detail);
     }
-    String::from_utf8_lossy(&read).into_owned()
+    Error::unavailable("connection_refused", detail)
 }
 
 pub(super) fn header(before: &str, secret: &Secret) -> Result<HeaderValue> {

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::Sha256;
 
-use super::{Call, ConnectionType, Probe, SecretRef, shape};
+use super::{Call, ConnectionType, Probe, SecretRef, http::unwell, shape};
 use crate::{
     kernel::Kernel,
     outbound,
@@ -103,7 +103,7 @@ pub(crate) async fn send(kernel: &Kernel, spec: &Value, usage: &SecretUse, messa
     let seconds = kernel.source.now().micros().div_euclid(1_000_000);
     let request = kernel
         .outbound
-        .client()?
+        .kept_client()?
         .post(url)
         .timeout(WITHIN)
         .header("content-type", "application/json")
@@ -148,7 +148,7 @@ impl Probe for Webhook {
         if status.is_success() {
             return Ok(format!("it takes a signed test message: {status}"));
         }
-        Err(Error::unavailable("connection_refused", format!("it answers {status} to a signed test message")))
+        Err(unwell(status, format!("it answers {status} to a signed test message")))
     }
 }
 

@@ -6,11 +6,13 @@
 //! Only the owner makes another principal with a role that is held everywhere by making it a token; within a tenant, roles
 //! are granted ([`crate::access::bindings`]).
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use qd_core::{
     error::{Error, Result},
     id::PrincipalId,
+    suggest,
+    violation::Violation,
 };
 use serde_json::json;
 use uuid::Uuid;
@@ -30,6 +32,19 @@ use crate::{
 
 /// Years are no expiry.
 const LONGEST: Duration = Duration::from_hours(24 * 366);
+/// Patterns that are named where many stand for nothing.
+const ODD: usize = 20;
+
+/// What is done with one's own, which no role allows and a token may be limited to.
+pub const OWN_ACTIONS: [&str; 7] = [
+    "own.end-session",
+    "own.link",
+    "own.password",
+    "own.read",
+    "own.read-notifications",
+    "own.sign-out",
+    "own.token",
+];
 
 /// A token that somebody wants for himself, or for a service.
 #[derive(Debug, Clone, Default)]
@@ -43,28 +58,48 @@ pub struct TokenRequest {
 }
 
 impl TokenRequest {
-    fn check(&self) -> Result<()> {
+    /// `actions`: every one that there is but what is one's own.
+    fn check(&self, actions: &[String]) -> Result<()> {
         if self.life.is_some_and(|life| life.is_zero() || life > LONGEST) {
             return Err(Error::invalid("bad_token_life", "a token lives for 1 s to 366 days"));
         }
-        let fit = |pattern: &String| {
-            pattern == "*"
-                || pattern == matrix::READS
-                || pattern.split_once('.').is_some_and(|(plural, verb)| {
-                    [plural, verb].iter().all(|word| {
-                        !word.is_empty()
-                            && word.bytes().all(|b| b.is_ascii_lowercase() || b == b'-' || b == b'*')
-                    })
-                })
+        let patterns = self.allows.iter().flatten().enumerate();
+        let found: Vec<Violation> =
+            patterns.filter_map(|(place, pattern)| odd(place, pattern, actions)).take(ODD).collect();
+        let detail = match found.as_slice() {
+            [] => return Ok(()),
+            [one] => one.detail.clone(),
+            many => format!("several patterns of actions are wrong; the first {} are named", many.len()),
         };
-        match self.allows.iter().flatten().find(|pattern| !fit(pattern)) {
-            Some(odd) => Err(Error::invalid(
-                "bad_action_pattern",
-                format!("{odd:?} is no pattern of actions; write read, jobs.cancel, jobs.* or *.validate"),
-            )),
-            None => Ok(()),
-        }
+        Err(Error::invalid("bad_action_pattern", detail).with_violations(found))
     }
+}
+
+/// What is wrong with a pattern. One that stands for nothing would make a token that is refused everything.
+fn odd(place: usize, pattern: &str, actions: &[String]) -> Option<Violation> {
+    let at = format!("/allows/{place}");
+    if !is_pattern(pattern) {
+        let detail =
+            format!("{pattern:?} is no pattern of actions; write read, jobs.cancel, jobs.* or *.validate");
+        return Some(Violation::new(at, "invalid_format", detail));
+    }
+    let known = || actions.iter().map(String::as_str).chain(OWN_ACTIONS);
+    if known().any(|action| matrix::covers(pattern, action)) {
+        return None;
+    }
+    let patterns: BTreeSet<String> =
+        known().flat_map(|action| matrix::groups(action).into_iter().chain([action.to_owned()])).collect();
+    let near = suggest::hint(pattern, patterns.iter().map(String::as_str));
+    Some(Violation::new(at, "unknown_action", format!("{pattern:?} stands for no action{near}")))
+}
+
+fn is_pattern(text: &str) -> bool {
+    let word = |word: &str| {
+        !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase() || b == b'-' || b == b'*')
+    };
+    text == "*"
+        || text == matrix::READS
+        || text.split_once('.').is_some_and(|(plural, verb)| word(plural) && word(verb))
 }
 
 /// What a new token is limited to, where the one in use is limited.
@@ -122,7 +157,7 @@ impl Kernel {
         name: String,
         request: TokenRequest,
     ) -> Result<Secret> {
-        request.check()?;
+        request.check(self.authority.actions())?;
         let secret = draw(&self.source, CredentialKind::Token);
         let digest = hash(&secret);
         let wanted = request.life.and_then(|life| self.source.now().checked_add(life));

@@ -21,7 +21,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
-use super::{Event, dead_letters};
+use super::{Event, EventFilter, dead_letters};
 use crate::{context::Scope, jobs::JobError, kernel::Kernel, params};
 
 /// One delivery, and deliveries after which the position is stored and the duty renewed: together less than what is left at
@@ -52,6 +52,11 @@ impl Default for Patience {
 pub trait Consumer: Send + Sync + 'static {
     /// Never another one's: the position is kept under it.
     fn name(&self) -> &str;
+
+    /// Whose events alone it gets; those of all where it does not say.
+    fn scope(&self) -> Option<Scope> {
+        None
+    }
 
     /// Whether it gets events of this type.
     fn wants(&self, _event_type: &str) -> bool {
@@ -95,6 +100,13 @@ struct Place {
     due_at: Timestamp,
 }
 
+/// What there is to see behind a place.
+struct Ahead {
+    events: Vec<(Scope, Event)>,
+    /// There is nothing else for the consumer up to here.
+    end: i64,
+}
+
 /// What a look came to.
 enum Pass {
     More,
@@ -112,12 +124,12 @@ impl Kernel {
     /// Serves one consumer until cancelled.
     pub(crate) async fn consumer_serve(&self, consumer: Arc<dyn Consumer>, stop: &CancellationToken) {
         let mut news = self.bus.follow_events();
-        let mut failing = false;
+        let (mut failing, mut passed) = (false, None);
         loop {
             news.mark_unchanged();
             let pass = tokio::select! {
                 () = stop.cancelled() => break,
-                pass = self.consumer_pass(&*consumer) => pass,
+                pass = self.consumer_pass(&*consumer, &mut passed) => pass,
             };
             let wait = match pass {
                 Ok(Pass::More) => continue,
@@ -141,7 +153,8 @@ impl Kernel {
         }
     }
 
-    async fn consumer_pass(&self, consumer: &dyn Consumer) -> Result<Pass> {
+    /// `passed`: when the place was last moved behind events of others alone.
+    async fn consumer_pass(&self, consumer: &dyn Consumer, passed: &mut Option<Instant>) -> Result<Pass> {
         let (name, now) = (consumer.name(), self.reckoning.now());
         if !self.duty_take(&format!("consumer.{name}")).await? {
             return Ok(Pass::Idle(POLL));
@@ -155,11 +168,12 @@ impl Kernel {
         if place.failures > 0 && !wait.is_zero() && wait <= consumer.patience().most {
             return Ok(Pass::Idle(wait.min(POLL)));
         }
-        let events = self.events_of_all(place.pos, BATCH).await?;
-        let (mut pos, mut failed) = (place.pos, None);
+        let ahead = self.consumer_ahead(consumer, place.pos).await?;
+        let (mut pos, mut failed, mut cut) = (place.pos, None, false);
         let began = Instant::now();
-        for (scope, event) in &events {
+        for (scope, event) in &ahead.events {
             if began.elapsed() >= TURN {
+                cut = true;
                 break;
             }
             if consumer.wants(&event.event_type) {
@@ -172,16 +186,43 @@ impl Kernel {
             }
             pos = event.pos;
         }
+        if failed.is_none() && !cut {
+            pos = pos.max(ahead.end);
+        }
         match failed {
             Some((scope, event, error)) => {
                 // Failures count for the event that they are of.
                 let failures = if pos == place.pos { place.failures } else { 0 } + 1;
                 self.consumer_failed(consumer, (place.pos, pos), failures, scope, &event, error).await?;
             }
-            None if pos > place.pos => self.consumer_moved(name, place.pos, pos).await?,
+            None if pos > place.pos && !ahead.events.is_empty() => {
+                self.consumer_moved(name, place.pos, pos).await?;
+            }
+            // What others do is not worth a write each time: nothing is lost where the place stays behind it.
+            None if pos > place.pos && passed.is_none_or(|at| at.elapsed() >= POLL) => {
+                self.consumer_moved(name, place.pos, pos).await?;
+                *passed = Some(Instant::now());
+                return Ok(Pass::Idle(POLL));
+            }
             None => return Ok(Pass::Idle(POLL)),
         }
         Ok(Pass::More)
+    }
+
+    async fn consumer_ahead(&self, consumer: &dyn Consumer, after: i64) -> Result<Ahead> {
+        let Some(scope) = consumer.scope() else {
+            let events = self.events_of_all(after, BATCH).await?;
+            let end = events.last().map_or(after, |(_, event)| event.pos);
+            return Ok(Ahead { events, end });
+        };
+        // Asked before the events are read: what gets its place in between is seen at the next look.
+        let head = self.events_head().await?;
+        let events = self.events_after(scope, EventFilter::default(), after, BATCH).await?;
+        let end = match events.last() {
+            Some(last) if events.len() == BATCH as usize => last.pos,
+            _ => head,
+        };
+        Ok(Ahead { events: events.into_iter().map(|event| (scope, event)).collect(), end })
     }
 
     /// Made behind what there is when the consumer is first seen.

@@ -89,7 +89,7 @@ impl Operation for Documents {
         let wanted: DocumentsRequest = read(input)?;
         for document in &wanted.documents {
             // A plan shows what it would change.
-            kernel.seen(context, On::resource(&document.kind, document.metadata.name.as_ref())).await?;
+            kernel.document_seen(context, document).await?;
         }
         Ok(json!(kernel.documents_pin(context.scope, &wanted.documents, wanted.publish).await?))
     }

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use qd_core::{
     error::{Error, ErrorKind, Result},
     id::{PrincipalId, ResourceId},
-    plan::{Affected, Gate, GateState, Plan, Risk},
+    plan::{Affected, Gate, GateState, Plan, PlanStep, Risk},
     state::RevisionState,
 };
 use serde::{Deserialize, Serialize};
@@ -63,6 +63,11 @@ impl PublishInput {
     pub fn resource(&self) -> JobResource {
         JobResource { kind: self.kind.clone(), id: self.resource_id, name: self.name.clone() }
     }
+}
+
+/// Whether a step of a plan publishes its target, by itself or among documents.
+pub(crate) fn publishes(step: &PlanStep) -> bool {
+    step.name == "publish" || step.name.starts_with("publish:")
 }
 
 /// The step of a request in a project that publishes only what was reviewed: what it asks for waits for somebody else.
@@ -245,7 +250,12 @@ impl Operation for Publish {
         }
         let input = match self.name {
             // Its revision is made here, so nobody can have approved it: in a project that wants that it was submitted.
-            ROLLBACK => ask(m, intent, &wanted.kind, &resource, number)?,
+            ROLLBACK => {
+                let plural = path.split('/').next().unwrap_or_default();
+                let on = On::revision(&wanted.kind, &resource.name, Some(number));
+                objects::check(m.tx, &intent.kernel.registry, m.context, &format!("{plural}.publish"), &on)?;
+                ask(m, intent, &wanted.kind, &resource, number)?
+            }
             _ => {
                 self::intend(m, intent, (&wanted.kind, path), &resource, number, Some(&intent.planned.plan))?
             }

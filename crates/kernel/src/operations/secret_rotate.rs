@@ -13,14 +13,17 @@ use qd_core::{
     id::TenantId,
     plan::{Gate, GateState, Risk},
 };
+use schemars::JsonSchema;
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::{
     access,
+    changes::Request,
     context::Context,
     credentials::signing::forget_sealed_by_others,
     kernel::Kernel,
-    mutation::{Mutation, Object},
+    mutation::{Act, Mutation, Object},
     operation::{Intended, Intent, Operation, Outcome, Planned, Step, View, plan_of, step},
     params,
     secrets::rotate::{keys_retire, master_put},
@@ -40,6 +43,32 @@ const STINT: Duration = Duration::from_secs(20);
 const ATTEMPTS: u32 = 1000;
 /// How long a step waits for a process that holds the keys.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
+
+/// Which keys are exchanged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RotatedKey {
+    /// The data key of the tenant.
+    Data,
+    /// The master key, and the data keys of all tenants.
+    Master,
+}
+
+/// Asks for keys to be exchanged.
+///
+/// # Errors
+/// `action_denied` (403) to who asks for the master key, which is every tenant's, and holds no role on the platform that allows it.
+pub fn rotate_request(context: &Context, key: RotatedKey, reason: String) -> Result<Request> {
+    let (operation, verb) = match key {
+        RotatedKey::Data => (DATA_KEY, "rotate"),
+        RotatedKey::Master => {
+            access::check_on_platform(context, "secrets.rotate-master")?;
+            (MASTER_KEY, "rotate-master")
+        }
+    };
+    let act = Act::new("secrets", verb).because(reason);
+    Ok(Request { act, operation: operation.to_owned(), input: json!({}) })
+}
 
 /// The data key of the tenant in whose scope it is asked for.
 pub(crate) struct RotateDataKey;

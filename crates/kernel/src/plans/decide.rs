@@ -2,28 +2,42 @@
 
 use qd_core::{
     diff::Change,
+    document::Document,
     error::{Error, Result},
     id::PlanId,
+    plan::Plan,
     state::PlanState,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{StoredPlan, find, with_id};
 use crate::{
-    access::objects::On,
-    context::Context,
+    access::{
+        self,
+        matrix::{self, Level},
+        objects::{self, On},
+    },
+    context::{Context, Scope},
     kernel::Kernel,
     mutation::{Act, Object, Subject},
+    operations::{
+        documents::{APPLY, DocumentsRequest},
+        publish::publishes,
+        read,
+    },
     params,
+    registry::Registry,
     reviews::{authors, only_people},
+    store::{Json, Tx},
 };
 
 impl Kernel {
     /// `hash`: of the plan that was seen.
     ///
     /// # Errors
-    /// `own_plan` (403) to its author, and to who answers for the service that is, `persons_only` (403) to a service; `plan_hash_mismatch` (409) for another hash; `illegal_plan_move` (409) when the plan
-    /// is no longer open.
+    /// `own_plan` (403) to its author, and to who answers for the service that is, `persons_only` (403) to a service;
+    /// `not_a_reviewer` (403) to who may not review what the plan publishes or, where it publishes nothing, do what it was made
+    /// for; `plan_hash_mismatch` (409) for another hash; `illegal_plan_move` (409) when the plan is no longer open.
     pub async fn plan_approve(
         &self,
         context: &Context,
@@ -37,7 +51,8 @@ impl Kernel {
     /// Its author may reject it too.
     ///
     /// # Errors
-    /// `reason_required` (400) without one; `illegal_plan_move` (409) when the plan is no longer open.
+    /// `reason_required` (400) without one; `not_a_reviewer` (403) as of [`Self::plan_approve`]; `illegal_plan_move` (409) when the
+    /// plan is no longer open.
     pub async fn plan_reject(&self, context: &Context, id: PlanId, reason: String) -> Result<StoredPlan> {
         if reason.trim().is_empty() {
             return Err(Error::malformed("reason_required", "rejecting a plan wants a reason"));
@@ -62,11 +77,20 @@ impl Kernel {
             if to == PlanState::Approved {
                 only_people(m.context)?;
             }
-            if to == PlanState::Approved && authors::stands_for(m, &plan.created_by)? {
+            let own = authors::stands_for(m, &plan.created_by)?;
+            if to == PlanState::Approved && own {
                 return Err(Error::forbidden(
                     "own_plan",
                     "a plan is approved by somebody else than its author, and than those who answer for the service that made it",
                 ));
+            }
+            if !own
+                && let Some(action) = beyond(m.tx, &kernel.registry, m.context, id)?
+            {
+                let name = &m.context.principal.name;
+                let why = access::why_not(m.context, m.context.scope.at(matrix::level(&action)), &action, None);
+                let detail = format!("deciding on this plan wants {action}, which {name} may not do: {why}");
+                return Err(Error::forbidden("not_a_reviewer", detail));
             }
             if let Some(hash) = hash.as_ref().filter(|hash| **hash != plan.hash) {
                 return Err(Error::conflict(
@@ -88,4 +112,72 @@ impl Kernel {
         .await?;
         self.plan_get(context.scope, id).await
     }
+}
+
+/// What a plan was made for, of what, and what it says: action, input, preflight, body.
+type Made = (String, Json<Value>, Json<Value>, Json<Plan>);
+
+/// What stands between the caller and deciding on the plan: the right to review each thing that it publishes, as it is and as it would
+/// be, or, where it publishes nothing, the action that it was made for. None where his word counts.
+pub(crate) fn beyond(
+    tx: &mut Tx<'_>,
+    registry: &Registry,
+    context: &Context,
+    id: PlanId,
+) -> Result<Option<String>> {
+    let found: Option<Made> = tx.opt(
+        "SELECT action, input, preflight, body FROM plan WHERE project_id = $1 AND id = $2",
+        params![context.scope.project_id, id],
+        |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)),
+    )?;
+    let Some((action, Json(input), Json(preflight), Json(plan))) = found else { return Ok(None) };
+    let mut wanted = judged(tx, registry, context.scope, &input, &preflight, &plan)?;
+    if wanted.is_empty() {
+        wanted.push((action, On::Plan(id)));
+    }
+    for (action, on) in wanted {
+        let may = match matrix::level(&action) {
+            Level::Project => objects::may(tx, registry, context, &action, &on)?,
+            level => context.authority.allows(&context.principal, context.scope.at(level), &action),
+        };
+        if !may {
+            return Ok(Some(action));
+        }
+    }
+    Ok(None)
+}
+
+/// Each thing that the plan publishes with the action that judges it, as it is and as it would be.
+fn judged(
+    tx: &mut Tx<'_>,
+    registry: &Registry,
+    scope: Scope,
+    input: &Value,
+    preflight: &Value,
+    plan: &Plan,
+) -> Result<Vec<(String, On)>> {
+    let documents: Vec<Document> = match plan.operation == APPLY {
+        true => read::<DocumentsRequest>(input)?.documents,
+        false => vec![],
+    };
+    let mut wanted = vec![];
+    for step in plan.steps.iter().filter(|step| publishes(step)) {
+        let Some((plural, name)) = step.target.split_once('/') else { continue };
+        let Some(kind) = registry.find_plural(plural).map(|kind| kind.info().kind) else { continue };
+        let stands = On::revision(kind, name, preflight["revision"].as_i64());
+        let there = objects::facts(tx, registry, scope, &stands)?.and_then(|mut of| of.pop());
+        let review = format!("{plural}.review");
+        let named = |one: &&Document| one.kind == kind && one.metadata.name.as_ref() == name;
+        if let Some(document) = documents.iter().find(named) {
+            let mut to_come = On::document(registry, document);
+            if let On::New(facts) = &mut to_come {
+                facts.id = there.as_ref().and_then(|there| there.id);
+            }
+            wanted.push((review.clone(), to_come));
+        }
+        if there.is_some() {
+            wanted.push((review, stands));
+        }
+    }
+    Ok(wanted)
 }

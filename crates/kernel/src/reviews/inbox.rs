@@ -27,7 +27,7 @@ use crate::{
     credentials::Identity,
     kernel::Kernel,
     page::{Page, PageRequest},
-    params,
+    params, plans,
     policies::POLICY,
     query::Query,
     registry::Registry,
@@ -334,7 +334,9 @@ fn to_approve(
     };
     let keep = |tx: &mut Tx<'_>, (project, item): &Found| -> Result<bool> {
         let Some(id) = item.plan_id else { return Ok(false) };
-        reach.may(tx, *project, "plans.approve", &On::Plan(id))
+        let Some(context) = reach.at.get(project) else { return Ok(false) };
+        Ok(reach.may(tx, *project, "plans.approve", &On::Plan(id))?
+            && plans::beyond(tx, &reach.registry, context, id)?.is_none())
     };
     sifted(tx, (fetch, before), read, |(_, item)| item.id, keep)
 }

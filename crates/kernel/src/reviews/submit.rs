@@ -1,5 +1,7 @@
 //! Submitting a revision for review, and taking it back.
 
+use std::collections::BTreeSet;
+
 use qd_core::{
     diff::Change,
     error::{Error, Result},
@@ -68,6 +70,7 @@ impl Kernel {
             return Err(Error::malformed("reason_required", "withdrawing a revision wants a reason"));
         }
         let (kind_name, plural, wanted) = (kind.info().kind, kind.info().plural, name.to_owned());
+        let registry = self.registry.clone();
         self.mutate(
             context,
             Act::new(plural, "withdraw").because(reason).on(On::resource(kind_name, name)),
@@ -88,7 +91,10 @@ impl Kernel {
                 }
                 over(m, &review, ReviewState::Withdrawn.as_str())?;
                 let change = move_to(m, resource.id, number, state, RevisionState::Draft)?;
-                let data = json!({ "revision": number, "reason": m.reason() });
+                let reason = m.reason().to_owned();
+                let told = reviewers(m, &registry, (kind_name, plural), &resource, number)?;
+                tell(m, (kind_name, &resource), number, told, "revision.withdrawn", &reason)?;
+                let data = json!({ "revision": number, "reason": reason });
                 m.event(
                     "revision.withdrawn",
                     resources::subject(kind_name, resource.id, &resource.name),
@@ -132,14 +138,26 @@ pub(crate) fn submit(
     )?;
     authors::submitted(m, resource.id, number)?;
     let change = move_to(m, resource.id, number, state, RevisionState::InReview)?;
+    let told = reviewers(m, registry, (kind, plural), resource, number)?;
+    tell(m, (kind, resource), number, told, "revision.submitted", message)?;
+    let data = json!({ "revision": number, "message": message });
+    m.event("revision.submitted", resources::subject(kind, resource.id, &resource.name), &data)?;
+    Ok(change)
+}
+
+/// Whom a revision in review waits for: who may review it, and had no hand in it.
+fn reviewers(
+    m: &mut Mutation<'_, '_>,
+    registry: &Registry,
+    (kind, plural): (&str, &str),
+    resource: &Locked,
+    number: i64,
+) -> Result<BTreeSet<String>> {
     let authors = authors::of(m.tx, resource.id, number)?;
     let on = On::resource(kind, &resource.name);
     let mut reviewers = notifications::who_may(m, registry, &format!("{plural}.review"), &on)?;
     reviewers.retain(|name| !authors.contains(name));
-    tell(m, (kind, resource), number, reviewers, "revision.submitted", message)?;
-    let data = json!({ "revision": number, "message": message });
-    m.event("revision.submitted", resources::subject(kind, resource.id, &resource.name), &data)?;
-    Ok(change)
+    Ok(reviewers)
 }
 
 pub(super) fn revision_state(

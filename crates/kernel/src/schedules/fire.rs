@@ -279,9 +279,8 @@ impl Kernel {
             if !advance(m, &schedule, due, next)? {
                 return Ok(false);
             }
-            for action in &denied {
+            for (action, why) in &denied {
                 let about = audit::object(SCHEDULE, Some(schedule.id.uuid()), &schedule.name);
-                let why = why.as_ref().map_or("", |(_, message)| message.as_str());
                 let record = NewRecord::of(m.context, action, about).denied(why);
                 let id = m.id();
                 audit::append_record(m.tx, m.now, id, &record)?;

@@ -3,27 +3,25 @@
 use qd_core::{
     error::{Error, ErrorKind, Result},
     id::{PrincipalId, ResourceId},
-    state::ResourceState,
 };
 
-use super::{PLURAL, SubscriptionStatus};
+use super::PLURAL;
 use crate::{
     access::{deletions::Unseen, sight::Sight},
     context::{RequestIds, Scope},
     events::{self, Event},
     kernel::Kernel,
     params,
-    resources::Resource,
 };
 
 /// What decides on a message.
-struct Publisher {
-    name: Option<String>,
+pub(super) struct Publisher {
+    pub name: Option<String>,
     /// What he may see; or why that is nothing.
-    sight: std::result::Result<(Sight, Unseen), String>,
+    pub sight: std::result::Result<(Sight, Unseen), String>,
 }
 
-async fn publisher(kernel: &Kernel, scope: Scope, id: ResourceId) -> Result<Publisher> {
+pub(super) async fn publisher(kernel: &Kernel, scope: Scope, id: ResourceId) -> Result<Publisher> {
     let found = kernel
         .store
         .read(move |tx| -> Result<Option<(Option<PrincipalId>, Option<String>)>> {
@@ -77,28 +75,4 @@ pub(super) async fn withheld(
     };
     let detail = format!("the event is not sent by {PLURAL}: {why}");
     Ok(Some(Error::forbidden("subscription_withheld", detail)))
-}
-
-pub(super) async fn status(kernel: &Kernel, scope: Scope, resource: &Resource) -> Result<SubscriptionStatus> {
-    let silent = |publisher, sentence: &str| SubscriptionStatus {
-        sentence: format!("Nothing is sent: {sentence}"),
-        sending: false,
-        publisher,
-    };
-    if resource.state == ResourceState::Archived {
-        return Ok(silent(None, "it is archived"));
-    }
-    if resource.published.is_none() {
-        return Ok(silent(None, "it is not published"));
-    }
-    let Publisher { name, sight } = publisher(kernel, scope, resource.id).await?;
-    Ok(match sight {
-        Err(why) => silent(name, &why),
-        Ok((sight, _)) => {
-            let who = name.clone().unwrap_or_default();
-            let what = if sight.is_all() { "every event" } else { "events of what that one may see" };
-            let sentence = format!("It sends as {who}, who published it: {what}");
-            SubscriptionStatus { sentence, sending: true, publisher: name }
-        }
-    })
 }

@@ -67,7 +67,7 @@ mod tests {
     fn a_pattern_is_a_type_or_all_of_a_noun() {
         let spec = |events: Value| SubscriptionSpec::read(&json!({ "connection": "chat", "events": events }));
         let some = spec(json!(["revision.*", "run.failed"])).unwrap();
-        assert!(some.wants("revision.submitted") && some.wants("run.failed"));
+        assert!(["revision.submitted", "revision.withdrawn", "run.failed"].iter().all(|one| some.wants(one)));
         assert!(!some.wants("run.queued") && !some.wants("revisions.x"));
         assert!(spec(json!(["*"])).unwrap().wants("anything.at_all"));
         for wrong in

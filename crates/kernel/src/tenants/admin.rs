@@ -6,6 +6,8 @@
 //!
 //! Not done here: removing one with all that it has ([`super::delete`]).
 
+use std::collections::BTreeSet;
+
 use qd_core::{
     error::{Error, Result},
     id::{ProjectId, TenantId},
@@ -167,7 +169,7 @@ impl Kernel {
         access::check(context, "tenants.update")?;
         let (tenant, name) = (tenant.to_owned(), patch.name.as_deref().map(str::parse::<Name>).transpose()?);
         let updated = self
-            .mutate(context, Act::new("tenants", "update"), move |m| {
+            .mutate(context, Act::new("tenants", "update").because(patch.reason.clone()), move |m| {
                 let old = m
                     .tx
                     .opt(
@@ -234,14 +236,22 @@ impl Kernel {
         .await
     }
 
-    /// All of the tenant, by name.
-    pub async fn project_list(&self, scope: Scope, page: PageRequest) -> Result<Page<ProjectInfo>> {
+    /// Of the tenant, by name; of `seen` alone, where that is given.
+    pub async fn project_list(
+        &self,
+        scope: Scope,
+        seen: Option<BTreeSet<ProjectId>>,
+        page: PageRequest,
+    ) -> Result<Page<ProjectInfo>> {
         let (after, fetch) = (page.after("projects")?.map(str::to_owned), page.fetch());
         let items = self
             .store
             .read(move |tx| -> Result<Vec<ProjectInfo>> {
                 let mut query = Query::new(&format!("SELECT {PROJECT} FROM project WHERE"));
                 query.push(" tenant_id = ?", scope.tenant_id);
+                if let Some(ids) = &seen {
+                    query.text(" AND ").among(tx.backend(), "id", ids.iter().map(|id| id.uuid()));
+                }
                 if let Some(after) = &after {
                     query.push(" AND name > ?", after.clone());
                 }

@@ -8,7 +8,7 @@ use async_nats::jetstream;
 use async_trait::async_trait;
 use qd_core::diff::Change;
 use qd_core::error::{Error, Result};
-use qd_kernel::context::Scope;
+use qd_kernel::context::{Context, Scope};
 use qd_kernel::events::{Consumer, DeadLetter, DeadLetterFilter, Event, Patience};
 use qd_kernel::mutation::{Act, Object, Subject};
 use qd_kernel::page::PageRequest;
@@ -24,6 +24,8 @@ struct Taker {
     tries: Mutex<BTreeMap<u64, u32>>,
     /// Events with these numbers fail so many times.
     fails: Mutex<BTreeMap<u64, u32>>,
+    /// Whose events alone it is for.
+    only: Mutex<Option<Scope>>,
 }
 
 struct Handle(Arc<Taker>);
@@ -32,6 +34,10 @@ struct Handle(Arc<Taker>);
 impl Consumer for Handle {
     fn name(&self) -> &str {
         "taker"
+    }
+
+    fn scope(&self) -> Option<Scope> {
+        *self.0.only.lock().unwrap()
     }
 
     fn wants(&self, event_type: &str) -> bool {
@@ -137,6 +143,35 @@ both_stores! {
         })
         .await;
         assert_eq!((reading.name.as_str(), reading.failures, reading.dead), ("taker", 0, 0));
+    }
+
+    async fn one_of_a_project_gets_its_events_alone_and_its_place_follows_the_others(db: TestDatabase) {
+        let taker = Arc::new(Taker::default());
+        let mut t = build(&taker).on(&db).await;
+        known(&t).await;
+        let own = t.scope;
+        *taker.only.lock().unwrap() = Some(own);
+        t.kernel.project_create(&Context { scope: own.of_tenant(), ..t.context() }, "lab", "").await.unwrap();
+        let lab = t.kernel.scope_find(None, Some("lab")).await.unwrap().scope;
+        say(&t, 0).await;
+        t.scope = lab;
+        // More than are read at once.
+        for n in 1..70 {
+            say(&t, n).await;
+        }
+        t.scope = own;
+        say(&t, 70).await;
+        eventually("its own are taken", async || (taker.taken() == [0, 70]).then_some(())).await;
+        t.scope = lab;
+        for n in 71..80 {
+            say(&t, n).await;
+        }
+        eventually("it has no more to see", async || {
+            let all = t.kernel.consumer_list().await.unwrap();
+            all.into_iter().next().filter(|reading| reading.behind == 0)
+        })
+        .await;
+        assert_eq!(taker.taken(), [0, 70]);
     }
 
     async fn what_is_not_taken_is_kept_and_can_be_sent_again(db: TestDatabase) {

@@ -125,4 +125,21 @@ both_stores! {
         assert_eq!(t.kernel.retention_sweep().await.unwrap().notifications, 4);
         assert!(told(&t, "bob", false).await.is_empty());
     }
+
+    async fn who_was_asked_is_told_that_it_was_withdrawn(db: TestDatabase) {
+        let t = TestKernel::build().clock(&ManualClock::new(1)).idle().on(&db).await;
+        for (name, role) in [("ann", TENANT_ADMIN), ("bob", TENANT_ADMIN), ("vera", VIEWER)] {
+            person(&t, name, Some(role)).await;
+        }
+        let (ann, kind) = (t.context_as("ann", PLATFORM_ADMIN), t.sample());
+        t.kernel.apply(&ann, vec![document("one", json!({}))], String::new(), None).await.unwrap();
+        t.kernel.revision_submit(&ann, &*kind, "one", 1, "please".into()).await.unwrap();
+        t.kernel.revision_withdraw(&ann, &*kind, "one", 1, "not yet".into()).await.unwrap();
+        assert_eq!(what(&t, "bob").await, ["revision.withdrawn", "revision.submitted"]);
+        let one = told(&t, "bob", true).await.remove(0);
+        assert_eq!((one.name.as_str(), one.revision, one.by.as_str(), one.message.as_str()), ("one", 1, "ann", "not yet"));
+        for name in ["ann", "vera"] {
+            assert!(told(&t, name, true).await.is_empty(), "{name}");
+        }
+    }
 }

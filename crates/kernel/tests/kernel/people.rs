@@ -190,6 +190,14 @@ both_stores! {
         let ann = t.kernel.authenticate(&session.secret).await.unwrap();
         assert_eq!(ann.principal(lab).roles, [VIEWER], "a revoked role is gone at once");
         assert_eq!(t.number("SELECT count(*) FROM audit WHERE action = 'members.grant'").await, 2, "a repeat changes nothing");
+        assert_eq!(ann.projects_in(t.scope.tenant_id), None, "a role in the tenant reaches all");
+        assert_eq!(ann.projects_in(other.id), Some([].into()));
+        t.kernel.role_revoke(&in_tenant, grant("ann", VIEWER, None)).await.unwrap();
+        t.kernel.role_grant(&in_tenant, grant("ann", PIPELINE_DEV, Some("lab"))).await.unwrap();
+        let ann = t.kernel.authenticate(&session.secret).await.unwrap();
+        let seen = ann.projects_in(t.scope.tenant_id);
+        let seen = t.kernel.project_list(t.scope, seen, PageRequest::default()).await.unwrap().items;
+        assert_eq!(seen.iter().map(|project| project.name.as_str()).collect::<Vec<_>>(), ["lab"]);
     }
 
     async fn nobody_grants_what_is_not_his_to_give(db: TestDatabase) {
@@ -395,6 +403,24 @@ both_stores! {
         for pattern in ["", "jobs", "Jobs.list", "jobs.", "a.b.c", "jobs.list\""] {
             assert_eq!(code(t.kernel.service_token_create(&admin(&t), "robot", odd(pattern)).await), "bad_action_pattern", "{pattern:?}");
         }
+        // What has the form of a pattern, and stands for nothing.
+        for (pattern, words) in [
+            ("job.cancel", "\"job.cancel\" stands for no action, did you mean \"jobs.cancel\"?"),
+            ("job.*", "\"job.*\" stands for no action, did you mean \"jobs.*\"?"),
+            ("*.cancle", "\"*.cancle\" stands for no action, did you mean \"*.cancel\"?"),
+            ("own.raed", "\"own.raed\" stands for no action, did you mean \"own.read\"?"),
+            ("foo.bar", "\"foo.bar\" stands for no action"),
+            ("*.*", "\"*.*\" stands for no action"),
+        ] {
+            let wanted = TokenRequest { allows: Some(vec!["read".into(), pattern.into()]), ..TokenRequest::default() };
+            let refused = t.kernel.service_token_create(&admin(&t), "robot", wanted).await.err().unwrap();
+            assert_eq!((refused.kind, refused.code, refused.detail.as_str()), (ErrorKind::Invalid, "bad_action_pattern", words));
+            let [found] = refused.violations.as_slice() else { panic!("{refused:?}") };
+            assert_eq!((found.pointer.as_str(), found.code.as_str()), ("/allows/1", "unknown_action"));
+        }
+        for pattern in ["*", "read", "samples.*", "samples.publish", "*.validate", "own.*", "own.read", "tokens.create"] {
+            t.kernel.service_token_create(&admin(&t), "robot", odd(pattern)).await.unwrap();
+        }
         let long = TokenRequest { life: Some(Duration::from_secs(40_000_000)), ..TokenRequest::default() };
         assert_eq!(code(t.kernel.service_token_create(&admin(&t), "robot", long).await), "bad_token_life");
         member(&t, "ann").await;
@@ -428,7 +454,7 @@ both_stores! {
         let labs = t.kernel.project_update(&in_tenant, "lab", lab.version, renamed.clone()).await.unwrap();
         assert_eq!((labs.id, labs.name.as_str()), (lab.id, "labs"));
         assert_eq!(code(t.kernel.project_update(&in_tenant, "default", 1, renamed).await), "default_project");
-        let projects = t.kernel.project_list(after.scope, PageRequest::default()).await.unwrap().items;
+        let projects = t.kernel.project_list(after.scope, None, PageRequest::default()).await.unwrap().items;
         assert_eq!(projects.iter().map(|one| one.name.as_str()).collect::<Vec<_>>(), ["default", "labs"]);
     }
 }

@@ -3,7 +3,7 @@
 use qd_core::error::ErrorKind;
 use qd_core::plan::{GateState, Risk};
 use qd_core::state::{JobState, PlanState, RunState};
-use qd_kernel::access::{PLATFORM_ADMIN, VIEWER};
+use qd_kernel::access::{PIPELINE_DEV, PLATFORM_ADMIN, VIEWER};
 use qd_kernel::apply::apply_request;
 use qd_kernel::context::{Context, PrincipalKind, Scope};
 use qd_kernel::credentials::accounts::NewUser;
@@ -142,6 +142,32 @@ both_stores! {
         let refused = t.kernel.plan_apply(&t.context(), plan.id, key()).await.unwrap_err();
         assert_eq!(refused.code, "plan_rejected");
         assert!(refused.detail.contains("second rejected this plan: not now"));
+    }
+
+    async fn approving_wants_the_right_to_review_what_is_published_or_to_do_the_rest(db: TestDatabase) {
+        let t = TestKernel::build().approval(Risk::Low).on(&db).await;
+        revised(&t, "one", 1).await;
+        let publish = publish_request(&*t.sample(), "one", None, String::new());
+        let documents = apply_request(vec![document("two", json!({}))], String::new(), true);
+        let dev = t.context_as("dev", PIPELINE_DEV);
+        for (request, wanted) in [(publish, "samples.review"), (documents, "samples.review")] {
+            let plan = t.kernel.plan_create(&t.context(), request).await.unwrap();
+            let refused = t.kernel.plan_approve(&dev, plan.id, plan.hash.clone(), String::new()).await.unwrap_err();
+            assert_eq!((refused.kind, refused.code), (ErrorKind::Forbidden, "not_a_reviewer"));
+            assert!(refused.detail.contains(wanted), "{refused}");
+            assert!(dev.denials.take().is_empty(), "it is one refusal, of approving");
+            let second = t.context_as("second", PLATFORM_ADMIN);
+            t.kernel.plan_approve(&second, plan.id, plan.hash.clone(), String::new()).await.unwrap();
+            let job = t.kernel.plan_apply(&t.context(), plan.id, key()).await.unwrap().unwrap();
+            assert_eq!(t.job_ended(job.id).await.state, JobState::Succeeded);
+        }
+        let start = start_request(&*t.sample(), "one", json!({}), None).unwrap();
+        let plan = t.kernel.plan_create(&t.context(), start).await.unwrap();
+        let refused = t.kernel.plan_approve(&dev, plan.id, plan.hash.clone(), String::new()).await.unwrap_err();
+        assert!(refused.code == "not_a_reviewer" && refused.detail.contains("samples.run"), "{refused}");
+        let refused = t.kernel.plan_reject(&dev, plan.id, "not now".into()).await.unwrap_err();
+        assert_eq!(refused.code, "not_a_reviewer", "who may not judge it does not end it either");
+        t.kernel.plan_reject(&t.context(), plan.id, "its author may".into()).await.unwrap();
     }
 
     async fn a_second_person_is_not_who_answers_for_the_service_that_made_the_plan(db: TestDatabase) {

@@ -10,11 +10,14 @@ use qd_kernel::access::objects::On;
 use qd_kernel::access::questions::{Candidate, CandidatePolicy};
 use qd_kernel::access::sharing::Share;
 use qd_kernel::access::{PIPELINE_DEV, PLATFORM_ADMIN, TENANT_ADMIN, VIEWER};
+use qd_kernel::apply::apply_request;
+use qd_kernel::changes::Request;
 use qd_kernel::context::{Context, Scope};
 use qd_kernel::credentials::Identity;
 use qd_kernel::credentials::TokenRequest;
 use qd_kernel::credentials::accounts::NewUser;
 use qd_kernel::params;
+use qd_kernel::revisions::publish_request;
 use qd_testkit::kernel::key;
 use qd_testkit::{ManualClock, TestKernel, both_stores, eventually};
 use serde_json::{Value, json};
@@ -32,6 +35,11 @@ fn of_kind(kind: &str, metadata: Value, spec: Value) -> Document {
     let document =
         json!({ "apiVersion": "quarterdeck/v1", "kind": kind, "metadata": metadata, "spec": spec });
     Document::from_value(document).unwrap()
+}
+
+/// To apply and publish them.
+fn documents(documents: Vec<Document>) -> Request {
+    apply_request(documents, String::new(), true)
 }
 
 /// A service that holds a role in the tenant.
@@ -122,7 +130,20 @@ both_stores! {
         assert!(!may(&t, &eve, "samples.read", "live").await);
         let dev_context = at(&t, &dev, t.scope).await;
         let job = t.kernel.revision_publish(&dev_context, &*t.sample(), "live", None, String::new(), key()).await;
-        assert_eq!(code(job), "action_denied");
+        let refused = job.map(drop).unwrap_err();
+        let why = "statement 1 of policies/stages forbids it";
+        assert_eq!((refused.code, refused.detail), ("action_denied", format!("dev may not do samples.publish: {why}")));
+        assert_eq!(dev_context.denials.take(), [("samples.publish".to_owned(), why.to_owned())]);
+        let back = t.kernel.revision_rollback(&dev_context, &*t.sample(), "live", 1, "why".into(), key()).await.map(drop).unwrap_err();
+        assert!(back.code == "action_denied" && back.detail.contains("samples.publish"), "a rollback publishes: {back}");
+        // Whoever may not see it learns nothing of what is said of it.
+        let eve_context = at(&t, &eve, t.scope).await;
+        let hidden = t.kernel.permit(&eve_context, "samples.publish", On::resource("Sample", "live")).await.unwrap_err();
+        let absent = t.kernel.permit(&eve_context, "samples.publish", On::resource("Sample", "none")).await.unwrap_err();
+        assert_eq!((hidden.code, &hidden.detail), (absent.code, &absent.detail));
+        // What is forbidden of some is allowed of none by that.
+        let partly = t.kernel.access_partly(&eve_context);
+        assert!(partly.iter().any(|action| action == "samples.run") && !partly.iter().any(|action| action == "samples.publish"), "{partly:?}");
 
         let told = t.kernel.access_told(&dev_context, &dev, "samples.publish", Some("samples/live")).await.unwrap();
         assert_eq!((told.allowed, told.because[0].sentence.as_str()), (false, "statement 1 of policies/stages forbids it"));
@@ -138,6 +159,40 @@ both_stores! {
         assert!(at(&t, &dev, lab).await.authority.allows(&dev.principal(lab), lab, "samples.publish"));
     }
 
+    async fn who_approves_a_plan_may_review_each_thing_that_it_publishes(db: TestDatabase) {
+        let t = TestKernel::start(&db).await;
+        let sample = |name: &str, stage: &str, count: i64| {
+            of_kind("Sample", json!({ "name": name, "labels": { "stage": stage } }), json!({ "count": count }))
+        };
+        publish(&t, vec![sample("live", "production", 1), sample("try", "test", 1)]).await;
+        let text = "forbid (principal == User::\"judge\", action == Action::\"samples.review\", resource is Resource)
+            when { resource.hasTag(\"stage\") && resource.getTag(\"stage\") == \"production\" };";
+        publish(&t, vec![policy("stages", text)]).await;
+        let judge = async || {
+            let authority = t.kernel.authority_in(t.scope).await.unwrap();
+            Context { authority, ..t.context_as("judge", TENANT_ADMIN) }
+        };
+        eventually("the policy is in force", async || {
+            let live = On::resource("Sample", "live");
+            t.kernel.permit(&judge().await, "samples.review", live).await.is_err().then_some(())
+        })
+        .await;
+        // What is there, what is to come, and what would no longer be what it is.
+        for (name, stage, approved) in
+            [("live", "production", false), ("new", "production", false), ("live", "test", false), ("try", "production", false), ("try", "test", true)]
+        {
+            // Beside something that he may not be asked about as if it were that.
+            let documents = vec![sample(name, stage, 2), policy("more", "permit (principal, action == Action::\"jobs.cancel\", resource);")];
+            let plan = t.kernel.plan_create(&t.context(), self::documents(documents)).await.unwrap();
+            let told = t.kernel.plan_approve(&judge().await, plan.id, plan.hash, String::new()).await;
+            assert_eq!(told.map_err(|error| error.code).map(drop), if approved { Ok(()) } else { Err("not_a_reviewer") }, "{name} {stage}");
+        }
+        t.kernel.apply(&t.context(), vec![sample("live", "production", 3)], String::new(), None).await.unwrap();
+        let request = publish_request(&*t.sample(), "live", None, String::new());
+        let plan = t.kernel.plan_create(&t.context(), request).await.unwrap();
+        assert_eq!(code(t.kernel.plan_approve(&judge().await, plan.id, plan.hash, String::new()).await), "not_a_reviewer");
+    }
+
     async fn nobody_is_locked_out_of_the_policies_and_only_administrators_publish_them(db: TestDatabase) {
         let t = TestKernel::start(&db).await;
         let (admin, dev) = (robot(&t, "adm", Some(TENANT_ADMIN)).await, robot(&t, "dev", Some(PIPELINE_DEV)).await);
@@ -151,11 +206,78 @@ both_stores! {
         assert!(dev.authority.allows(&dev.principal, t.scope, "policies.read"));
         let tenant = Context { scope: t.scope.of_tenant(), ..admin.clone() };
         assert!(tenant.authority.allows(&tenant.principal, tenant.scope, "members.grant"));
+        // By documents too, and by these nothing but policies.
+        let context = admin.clone();
+        let mended = |documents| t.kernel.apply(&context, documents, String::new(), None);
+        mended(vec![policy("lock", "permit (principal, action in Action::\"read\", resource);")]).await.unwrap();
+        let more = of_kind("Sample", json!({ "name": "two" }), json!({}));
+        assert_eq!(code(mended(vec![more]).await), "action_denied");
         let kind = t.kernel.registry.find_kind("Policy").unwrap().clone();
         assert_eq!(code(t.kernel.resource_set_state(&dev, &*kind, "lock", None, qd_core::state::ResourceState::Archived).await), "action_denied");
         t.kernel.resource_set_state(&admin, &*kind, "lock", None, qd_core::state::ResourceState::Archived).await.unwrap();
         let admin = t.kernel.identity_named(&t.context(), "adm").await.unwrap();
         until(&t, &admin, "samples.read", "one", true).await;
+    }
+
+    async fn a_policy_gives_a_viewer_the_right_to_apply_documents_and_takes_it_from_nobody(db: TestDatabase) {
+        let t = TestKernel::start(&db).await;
+        let (dev, eve) = (robot(&t, "dev", Some(PIPELINE_DEV)).await, robot(&t, "eve", Some(VIEWER)).await);
+        publish(&t, vec![of_kind("Sample", json!({ "name": "one" }), json!({}))]).await;
+        let text = "permit (principal == User::\"eve\", action in [Action::\"documents.apply\", Action::\"samples.*\"], resource);
+            forbid (principal == User::\"dev\", action in [Action::\"documents.apply\", Action::\"samples.*\"], resource);";
+        publish(&t, vec![policy("some", text)]).await;
+        until(&t, &eve, "samples.publish", "one", true).await;
+        let (eve, dev) = (at(&t, &eve, t.scope).await, at(&t, &dev, t.scope).await);
+        for (context, may_change) in [(&eve, true), (&dev, false)] {
+            t.kernel.permit(context, "documents.apply", On::Scope).await.unwrap();
+            let changed = of_kind("Sample", json!({ "name": "one", "labels": { "by": "hand" } }), json!({}));
+            let applied = t.kernel.apply(context, vec![changed], String::new(), None).await;
+            assert_eq!(applied.is_ok(), may_change, "{}", context.principal.name);
+        }
+    }
+
+    async fn what_a_policy_exempts_from_what_it_forbids_is_known_to_be_allowed(db: TestDatabase) {
+        let t = TestKernel::start(&db).await;
+        let eve = robot(&t, "eve", Some(VIEWER)).await;
+        publish(&t, vec![of_kind("Sample", json!({ "name": "one" }), json!({}))]).await;
+        let text = "forbid (principal == User::\"eve\", action, resource) unless { resource is Resource && resource.name == \"one\" };";
+        publish(&t, vec![policy("some", text)]).await;
+        let partly = eventually("the policy is in force", async || {
+            let context = at(&t, &eve, t.scope).await;
+            let allowed = context.authority.allows(&context.principal, t.scope, "samples.read");
+            (!allowed).then(|| t.kernel.access_partly(&context))
+        })
+        .await;
+        assert!(may(&t, &eve, "samples.read", "one").await);
+        let told = |action: &str| partly.iter().any(|one| one == action);
+        assert!(told("samples.read") && told("runs.list") && !told("samples.publish"), "{partly:?}");
+    }
+
+    async fn what_documents_would_change_is_shown_to_who_may_read_it(db: TestDatabase) {
+        let t = TestKernel::start(&db).await;
+        let mut people = vec![];
+        for name in ["all", "reading", "one"] {
+            people.push(robot(&t, name, Some(PIPELINE_DEV)).await);
+        }
+        let sample = |name: &str| of_kind("Sample", json!({ "name": name, "labels": { "by": "hand" } }), json!({}));
+        publish(&t, vec![sample("one"), sample("two")]).await;
+        let text = "forbid (principal == User::\"all\", action, resource);
+            forbid (principal == User::\"reading\", action == Action::\"samples.read\", resource);
+            forbid (principal == User::\"one\", action == Action::\"samples.read\", resource is Resource) when { resource.name == \"one\" };";
+        publish(&t, vec![policy("some", text)]).await;
+        until(&t, &people[2], "samples.read", "one", false).await;
+        for (identity, expected) in people.iter().zip([
+            ["action_denied", "action_denied", "action_denied"],
+            ["action_denied", "action_denied", "action_denied"],
+            ["resource_not_found", "ok", "ok"],
+        ]) {
+            let context = at(&t, identity, t.scope).await;
+            for (name, expected) in ["one", "two", "new"].into_iter().zip(expected) {
+                let shown = t.kernel.change_preview(&context, &documents(vec![sample(name)])).await;
+                let found = shown.map_or_else(|error| error.code, |_| "ok");
+                assert_eq!(found, expected, "{} {name}", identity.name);
+            }
+        }
     }
 
     async fn a_cluster_and_a_namespace_narrow_what_a_policy_allows(db: TestDatabase) {
@@ -260,6 +382,8 @@ both_stores! {
         };
         let context = eventually("the set is found broken", denied).await;
         assert!(context.authority.allows(&context.principal, t.scope, "policies.publish"), "it can be put right");
+        let sample = of_kind("Sample", json!({ "name": "one" }), json!({}));
+        assert_eq!(code(t.kernel.change_preview(&context, &documents(vec![sample])).await), "action_denied");
         assert!(t.kernel.policies_broken()[0].contains("policies/one cannot be read"), "{:?}", t.kernel.policies_broken());
         clock.advance(Duration::from_mins(2));
         assert_eq!(t.kernel.policies_broken(), [""; 0], "nobody has asked for a while: it may be put right, or gone");

@@ -38,13 +38,14 @@ both_stores! {
         let lines = async |run| t.kernel.log_after(t.scope, run, Default::default(), 0, 10).await.unwrap().items.len();
         eventually("the line is stored", async || (lines(active.id).await == 1).then_some(())).await;
         t.kernel.owner_link().await.unwrap();
-        let events = eventually("all events have their positions", async || {
-            let head = t.kernel.events_head().await.unwrap();
+        let events = eventually("all jobs have ended, and all events have their positions", async || {
+            let going = t.number("SELECT count(*) FROM job WHERE ended_at IS NULL").await;
             let waiting = match t.kernel.store.backend() {
                 qd_kernel::store::Backend::Sqlite => 0,
                 qd_kernel::store::Backend::Postgres => t.number("SELECT count(*) FROM event_outbox").await,
             };
-            (waiting == 0).then_some(head)
+            let head = t.kernel.events_head().await.unwrap();
+            (going == 0 && waiting == 0).then_some(head)
         })
         .await;
         clock.advance(Duration::from_secs(60));

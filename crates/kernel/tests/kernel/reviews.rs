@@ -26,7 +26,7 @@ fn code<T>(answer: Result<T, Error>) -> &'static str {
 
 async fn set(t: &TestKernel, patch: Patch) -> Result<ProjectInfo> {
     let tenant = Context { scope: t.scope.of_tenant(), ..t.context() };
-    let page = t.kernel.project_list(t.scope, PageRequest::first(9)).await.unwrap();
+    let page = t.kernel.project_list(t.scope, None, PageRequest::first(9)).await.unwrap();
     let version = page.items.iter().find(|project| project.name == "default").unwrap().version;
     t.kernel.project_update(&tenant, "default", version, patch).await
 }

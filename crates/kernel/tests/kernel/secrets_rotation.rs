@@ -1,11 +1,13 @@
 //! Exchanging keys: everything is readable before, meanwhile and after, and nothing is left under the old key.
 
 use qd_core::error::ErrorKind;
+use qd_core::plan::Risk;
 use qd_core::state::JobState;
-use qd_kernel::access::TENANT_ADMIN;
+use qd_kernel::access::{PLATFORM_ADMIN, TENANT_ADMIN};
+use qd_kernel::changes::Request;
 use qd_kernel::context::Context;
 use qd_kernel::mutation::Act;
-use qd_kernel::operations::secret_rotate::{DATA_KEY, MASTER_KEY};
+use qd_kernel::operations::secret_rotate::{DATA_KEY, MASTER_KEY, RotatedKey, rotate_request};
 use qd_kernel::params;
 use qd_kernel::secrets::{MasterKey, Secret};
 use qd_kernel::store::StoreResult;
@@ -131,6 +133,34 @@ both_stores! {
         assert_eq!(in_force.as_deref(), Some(to_come.id()));
         let new = TestKernel::build().store(&store).master_keys(&[KEY]).idle().on(&db).await;
         readable(&new, 2).await;
+    }
+
+    async fn keys_are_exchanged_by_a_plan_where_a_second_person_is_wanted(db: TestDatabase) {
+        let t = TestKernel::build().master_keys(&[KEY]).approval(Risk::Medium).on(&db).await;
+        filled(&t, 1).await;
+        let tenants = t.context_as("ann", TENANT_ADMIN);
+        let second = t.context_as("second", PLATFORM_ADMIN);
+        assert_eq!(rotate_request(&tenants, RotatedKey::Master, String::new()).unwrap_err().code, "action_denied");
+        for rotated in [RotatedKey::Data, RotatedKey::Master] {
+            let request = rotate_request(&t.context(), rotated, "a year is over".into()).unwrap();
+            let Request { act, operation, input } = request.clone();
+            let direct = t.kernel.job_create(&t.context(), act, &operation, input, key()).await.unwrap_err();
+            assert_eq!(direct.code, "approval_required");
+            let plan = t.kernel.plan_create(&t.context(), request).await.unwrap();
+            let by_tenant = t.kernel.plan_approve(&tenants, plan.id, plan.hash.clone(), String::new()).await;
+            match rotated {
+                RotatedKey::Data => by_tenant.map(drop).unwrap(),
+                RotatedKey::Master => {
+                    assert_eq!(by_tenant.unwrap_err().code, "not_a_reviewer");
+                    t.kernel.plan_approve(&second, plan.id, plan.hash.clone(), String::new()).await.unwrap();
+                    let refused = t.kernel.plan_apply(&tenants, plan.id, key()).await.unwrap_err();
+                    assert_eq!(refused.code, "action_denied");
+                }
+            }
+            let job = t.kernel.plan_apply(&t.context(), plan.id, key()).await.unwrap().unwrap();
+            assert_eq!(t.job_ended(job.id).await.state, JobState::Succeeded);
+        }
+        readable(&t, 1).await;
     }
 
     async fn an_exchange_for_all_tenants_is_the_platforms_and_alone(db: TestDatabase) {

@@ -6,17 +6,20 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use qd_core::state::ResourceState;
-use qd_kernel::access::PLATFORM_ADMIN;
 use qd_kernel::access::objects::On;
+use qd_kernel::access::{PLATFORM_ADMIN, VIEWER};
 use qd_kernel::connections::CONNECTION;
 use qd_kernel::connections::webhook::{ID_HEADER, SIGNATURE_HEADER, TIME_HEADER, sign};
-use qd_kernel::context::Context;
+use qd_kernel::context::{Context, Scope};
 use qd_kernel::events::{DeadLetter, DeadLetterFilter, Event, EventFilter, Patience};
 use qd_kernel::outbound::OutboundOptions;
 use qd_kernel::page::PageRequest;
+use qd_kernel::params;
 use qd_kernel::secrets::Secret;
 use qd_kernel::store::StoreResult;
 use qd_kernel::subscriptions::SUBSCRIPTION;
+use qd_kernel::tenants::admin::{Patch, TenantState};
+use qd_kernel::tenants::delete::Deletion;
 use qd_testkit::http::Heard;
 use qd_testkit::kernel::key;
 use qd_testkit::sample::document_of;
@@ -48,10 +51,14 @@ async fn publish(t: &TestKernel, kind: &str, name: &str, spec: Value) {
 
 /// A subscription to what is published, sent to the server.
 async fn subscribed(t: &TestKernel, server: &HttpServer) {
+    subscribed_to(t, server, "revision.published").await;
+}
+
+async fn subscribed_to(t: &TestKernel, server: &HttpServer, events: &str) {
     let connection =
         json!({ "type": "webhook", "address": server.url.clone(), "secret": "secret://hooks/signing" });
     publish(t, CONNECTION, "chat", connection).await;
-    let spec = json!({ "connection": "chat", "events": ["revision.published"] });
+    let spec = json!({ "connection": "chat", "events": [events] });
     publish(t, SUBSCRIPTION, "told", spec).await;
 }
 
@@ -68,6 +75,13 @@ fn checked(heard: &Heard) -> String {
     let body: Value = serde_json::from_str(&heard.body).unwrap();
     assert_eq!(body["type"], "revision.published");
     body["data"]["resource_name"].as_str().unwrap().to_owned()
+}
+
+/// What the subscription tells of itself.
+async fn status(t: &TestKernel) -> Value {
+    let kind = t.kernel.registry.find_kind(SUBSCRIPTION).unwrap().clone();
+    let resource = t.kernel.resource_get(t.scope, SUBSCRIPTION, "told").await.unwrap();
+    kind.status(&t.kernel, t.scope, &resource).await.unwrap().unwrap()
 }
 
 async fn dead(t: &TestKernel) -> Vec<DeadLetter> {
@@ -135,6 +149,32 @@ both_stores! {
         assert_eq!((&last.headers[ID_HEADER], &last.body), (&first.headers[ID_HEADER], &first.body));
     }
 
+    async fn what_is_sent_again_is_told_with_its_age_and_why(db: TestDatabase) {
+        let open = Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let is_open = open.clone();
+        let server = HttpServer::start(move |_| Reply::new(if is_open.load(Ordering::SeqCst) { 204 } else { 503 }, ""));
+        let t = kernel(&db, 1_000_000, true).await;
+        subscribed(&t, &server).await;
+        publish(&t, "Sample", "one", json!({})).await;
+        let in_state = async |state: &str| {
+            eventually(state, async || {
+                let now = status(&t).await;
+                (now["state"] == state).then_some(now)
+            })
+            .await
+        };
+        let failing = in_state("retrying").await;
+        assert_eq!((&failing["sending"], &failing["error"]["code"]), (&json!(false), &json!("webhook_refused")));
+        assert!(failing["failures"].as_i64().unwrap() > 0 && failing["due_at"].is_string(), "{failing}");
+        assert!(failing["since"].is_string(), "{failing}");
+        let sentence = failing["sentence"].as_str().unwrap();
+        assert!(sentence.contains(" ago failed ") && sentence.contains("the receiver answers 503"), "{sentence}");
+        open.store(true, Ordering::SeqCst);
+        let well = in_state("sending").await;
+        assert_eq!((&well["sending"], &well["failures"]), (&json!(true), &json!(0)));
+        assert!(well["error"].is_null() && well["due_at"].is_null(), "{well}");
+    }
+
     async fn what_its_publisher_may_not_see_is_not_sent(db: TestDatabase) {
         let server = HttpServer::start(|_| Reply::new(200, ""));
         let t = kernel(&db, 1, true).await;
@@ -142,14 +182,9 @@ both_stores! {
         let sample = async |name: &str, count: i64| publish(&t, "Sample", name, json!({ "count": count })).await;
         let told = |name: &str| server.heard().iter().filter(|heard| checked(heard) == name).count();
         let heard = async |name: &str| eventually(name, async || (told(name) > 0).then_some(())).await;
-        let status = async || {
-            let kind = t.kernel.registry.find_kind(SUBSCRIPTION).unwrap().clone();
-            let resource = t.kernel.resource_get(t.scope, SUBSCRIPTION, "told").await.unwrap();
-            kind.status(&t.kernel, t.scope, &resource).await.unwrap().unwrap()
-        };
         sample("hidden", 1).await;
         heard("hidden").await;
-        let status_now = status().await;
+        let status_now = status(&t).await;
         assert_eq!((&status_now["sending"], &status_now["publisher"]), (&json!(true), &json!("tester")));
 
         let text = "forbid (principal == User::\"tester\", action in Action::\"read\", resource is Resource) when { resource.name == \"hidden\" };";
@@ -170,9 +205,9 @@ both_stores! {
         };
         state("suspended").await;
         sample("silent", 1).await;
-        let status_now = status().await;
+        let status_now = status(&t).await;
         assert_eq!(status_now["sentence"], "Nothing is sent: tester, who published it, is suspended");
-        assert_eq!(status_now["sending"], false);
+        assert_eq!((&status_now["sending"], &status_now["state"]), (&json!(false), &json!("silent")));
         let published = async || {
             let events = t.kernel.events_after(t.scope, EventFilter::default(), 0, 500).await.unwrap();
             let of_it = |one: &&Event| one.event_type == "revision.published" && one.resource_name.as_deref() == Some("silent");
@@ -189,6 +224,45 @@ both_stores! {
         heard("again").await;
         assert_eq!(told("silent"), 0);
         assert!(dead(&t).await.is_empty());
+    }
+
+    /// Its job, its plan and what it is called: of a tenant and of a project.
+    async fn of_a_deletion_is_sent_what_its_publisher_may_know(db: TestDatabase) {
+        let server = HttpServer::start(|_| Reply::new(200, ""));
+        let t = kernel(&db, 1, true).await;
+        subscribed_to(&t, &server, "*").await;
+        let (platform, in_tenant) =
+            (Context { scope: Scope::PLATFORM, ..t.context() }, Context { scope: t.scope.of_tenant(), ..t.context() });
+        let told = |words: &str| server.heard().iter().any(|heard| heard.body.contains(words));
+        let published = |name: &str| {
+            server.heard().iter().any(|heard| {
+                let body: Value = serde_json::from_str(&heard.body).unwrap();
+                body["type"] == "revision.published" && body["data"]["resource_name"] == name
+            })
+        };
+        let publisher = t.context().principal.id;
+        for (name, role, seen) in [("quiet", VIEWER, false), ("loud", PLATFORM_ADMIN, true)] {
+            let held = t.kernel.store.write(move |tx| -> StoreResult<u64> {
+                tx.exec("UPDATE role_binding SET role = $2 WHERE principal_id = $1", params![publisher, role])
+            });
+            assert_eq!(held.await.unwrap(), 1);
+            t.kernel.tenant_create(&platform, name, "").await.unwrap();
+            let suspend = Patch { state: Some(TenantState::Suspended), ..Patch::default() };
+            t.kernel.tenant_update(&platform, name, 1, suspend).await.unwrap();
+            t.kernel.project_create(&in_tenant, name, "").await.unwrap();
+            let (home, request) = t.kernel.tenant_delete_request(&platform, name, "why").await.unwrap();
+            let plan = t.kernel.plan_create(&home, request).await.unwrap().id;
+            let gone = Deletion { name: name.into(), confirm: name.into(), reason: "it has ended".into() };
+            let tenant = t.kernel.tenant_delete(&platform, gone.clone(), key()).await.unwrap().id;
+            let project = t.kernel.project_delete(&in_tenant, gone, key()).await.unwrap().id;
+            // What comes after all of it in the events is told after it.
+            let after = format!("after-{name}");
+            publish(&t, "Sample", &after, json!({})).await;
+            eventually(&after, async || published(&after).then_some(())).await;
+            for words in [plan.to_string(), tenant.to_string(), project.to_string(), format!("\"name\":\"{name}\"")] {
+                assert_eq!(told(&words), seen, "{role}: {words}");
+            }
+        }
     }
 
     async fn an_address_that_must_not_be_called_is_not(db: TestDatabase) {

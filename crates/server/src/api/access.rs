@@ -2,12 +2,9 @@
 
 use axum::{Json, extract::State};
 use qd_core::error::Error;
-use qd_kernel::{
-    access::{
-        matrix::RoleInfo,
-        questions::{AbleList, Candidate, Reason, WhatIf},
-    },
-    context::Scope,
+use qd_kernel::access::{
+    matrix::{self, Level, RoleInfo},
+    questions::{AbleList, Candidate, Reason, WhatIf},
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -45,6 +42,9 @@ pub struct CanIQuery {
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct CanI {
     pub action: String,
+    /// The smallest place that the action is done to: what is of the platform is done to no tenant, and what is of a tenant to none
+    /// of its projects.
+    pub level: Level,
     /// Who was asked about.
     pub principal: String,
     /// In the project that the request names.
@@ -55,9 +55,9 @@ pub struct CanI {
     pub platform: bool,
     /// To the resource that was asked about; null where none was.
     pub object: Option<bool>,
-    /// What decided: of the resource where one was asked about, else of the project.
+    /// What decided: of the resource where one was asked about, else of the place of that level.
     pub because: Vec<Reason>,
-    /// Those that are held in the project.
+    /// Those that are held there.
     pub roles: Vec<String>,
     /// Those that would allow it.
     pub allowed_by: Vec<&'static str>,
@@ -94,18 +94,23 @@ pub async fn can_i(
     };
     let identity = other.as_ref().unwrap_or(&caller.identity);
     let authority = &caller.context.authority;
-    let allows = |scope: Scope| authority.allows(&identity.principal(scope), scope, &action);
-    let scope = caller.scope();
+    let (scope, level) = (caller.scope(), matrix::level(&action));
+    let allows = |at: Level| {
+        let there = scope.at(at);
+        at <= level && authority.allows(&identity.principal(there), there, &action)
+    };
     let told = app.kernel.access_told(&caller.context, identity, &action, object.as_deref()).await?;
-    let allowed_by = authority.roles().iter().filter(|role| role.allows(&action)).map(|role| role.name);
+    let would = |role: &&RoleInfo| role.allows(&action) && role.levels.iter().any(|at| *at <= level);
+    let allowed_by = authority.roles().iter().filter(would).map(|role| role.name);
     Ok(Json(CanI {
         principal: identity.name.clone(),
-        project: allows(scope),
-        tenant: allows(scope.of_tenant()),
-        platform: allows(Scope::PLATFORM),
+        level,
+        project: allows(Level::Project),
+        tenant: allows(Level::Tenant),
+        platform: allows(Level::Platform),
         object: object.map(|_| told.allowed),
         because: told.because,
-        roles: identity.principal(scope).roles,
+        roles: identity.principal(scope.at(level)).roles,
         allowed_by: allowed_by.collect(),
         action,
     }))

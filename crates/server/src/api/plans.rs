@@ -14,6 +14,7 @@ use qd_kernel::{
     changes::Request,
     context::Context,
     kind::Kind,
+    operations::secret_rotate::{RotatedKey, rotate_request},
     page::Page,
     plans::{PlanFilter, PlanSummary, StoredPlan},
     revisions::{publish_request, rollback_request},
@@ -96,6 +97,12 @@ pub enum PlanBody {
         #[serde(default)]
         reason: String,
     },
+    /// Exchanges keys of secrets.
+    Rotate {
+        key: RotatedKey,
+        #[serde(default)]
+        reason: String,
+    },
 }
 
 fn no_params() -> Value {
@@ -159,6 +166,7 @@ async fn request_of(kernel: &Kernel, context: &Context, body: PlanBody) -> Resul
         }
         PlanBody::Stop { run, reason } => kernel.stop_request(context, &run, reason).await?,
         PlanBody::Retry { run, reason } => kernel.retry_request(context, &run, reason).await?,
+        PlanBody::Rotate { key, reason } => rotate_request(context, key, reason)?,
     })
 }
 

@@ -4,15 +4,14 @@ use axum::{Json, extract::State, http::StatusCode, response::Response};
 use qd_core::{document::text, error::Error};
 use qd_kernel::{
     access::sight::Sight,
-    changes,
-    mutation::Act,
-    operations::secret_rotate::{DATA_KEY, MASTER_KEY},
+    changes::Request,
+    operations::secret_rotate::{RotatedKey, rotate_request},
     page::Page,
     secrets::{KeyReading, Secret, SecretInfo, SecretPath},
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::{jobs::accepted, kind::resource::PageText};
 use crate::{
@@ -38,16 +37,6 @@ pub struct SecretsQuery {
 pub struct DeleteQuery {
     /// Why; kept in the audit.
     pub reason: Option<String>,
-}
-
-/// Which keys are exchanged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum RotatedKey {
-    /// The data key of the tenant.
-    Data,
-    /// The master key, and the data keys of all tenants.
-    Master,
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -131,29 +120,20 @@ pub async fn rotate(
 ) -> Result<Response, Problem> {
     // Whoever may do neither learns nothing of what the body should be.
     caller.may("secrets.read")?;
-    let RotateBody { key: which, reason } = match body.json() {
+    let RotateBody { key: rotated, reason } = match body.json() {
         Ok(body) => body,
         Err(problem) => {
             caller.may("secrets.rotate")?;
             return Err(problem);
         }
     };
-    let (operation, verb) = match which {
-        RotatedKey::Data => (DATA_KEY, "rotate"),
-        RotatedKey::Master => {
-            // It is every tenant's.
-            caller.may_on_platform("secrets.rotate-master")?;
-            (MASTER_KEY, "rotate-master")
-        }
-    };
-    let act = Act::new("secrets", verb).because(reason);
-    let input = json!({});
+    let request = rotate_request(&caller.context, rotated, reason)?;
     if dry_run {
-        let request = changes::Request { act, operation: operation.to_owned(), input };
         return dry_run::preview(&app.kernel, &caller, request).await;
     }
     let key = key.with_body(&body.bytes)?;
-    let job = app.kernel.job_create(&caller.context, act, operation, input, key).await?;
+    let Request { act, operation, input } = request;
+    let job = app.kernel.job_create(&caller.context, act, &operation, input, key).await?;
     Ok(accepted(job, None))
 }
 

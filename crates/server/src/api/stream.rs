@@ -19,7 +19,7 @@ use qd_core::{
 };
 use qd_kernel::{
     access::{deletions::Unseen, objects::On, sight::Sight},
-    context::{Context, Denials, Scope},
+    context::{Context, Scope},
     credentials::Identity,
     events::{Event, EventFilter},
     logs::{LogFilter, LogRecord},
@@ -150,9 +150,8 @@ async fn within(app: &App, caller: &Caller, identity: &Identity) -> Result<Conte
     let (tenant, project) = (caller.named.tenant.id.to_string(), caller.named.project.id.to_string());
     let named = app.kernel.scope_find(Some(&tenant), Some(&project)).await?;
     let_in(identity, &named)?;
-    let authority = app.kernel.authority_in(caller.scope()).await?;
-    let principal = identity.principal(caller.scope());
-    Ok(Context { principal, authority, denials: Denials::default(), ..caller.context.clone() })
+    let (ids, source) = (caller.context.ids.clone(), caller.context.source.clone());
+    app.kernel.context(identity, caller.scope(), ids, source).await
 }
 
 /// Ends when the caller's credential or role does, or the tenant is closed: a stream may outlive them by a minute, not by days.

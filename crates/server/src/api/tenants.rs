@@ -39,6 +39,9 @@ pub struct TenantPatchBody {
     pub name: Option<String>,
     pub display_name: Option<String>,
     pub state: Option<TenantState>,
+    /// Why; kept in the audit.
+    #[serde(default)]
+    pub reason: String,
 }
 
 /// Those that the caller may know of.
@@ -68,8 +71,8 @@ pub async fn patch(
     Path(name): Path<String>,
     body: Body,
 ) -> Result<impl IntoResponse, Problem> {
-    let TenantPatchBody { name: new_name, display_name, state } = body.json()?;
-    let patch = Patch { name: new_name, display_name, state, ..Patch::default() };
+    let TenantPatchBody { name: new_name, display_name, state, reason } = body.json()?;
+    let patch = Patch { name: new_name, display_name, state, reason, ..Patch::default() };
     let tenant = app.kernel.tenant_update(&caller.context, &name, version, patch).await?;
     Ok(Tagged(tenant.version, Json(tenant)))
 }

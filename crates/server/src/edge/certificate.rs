@@ -129,6 +129,14 @@ impl Certificate {
         }
     }
 
+    /// The file, where its certificate is its own root: whoever trusts it trusts this server.
+    pub fn own_root(&self) -> Option<&Path> {
+        let found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        let first = CertificateDer::pem_slice_iter(&found.bytes.cert).next()?.ok()?;
+        let named = x509_cert::Certificate::from_der(&first).ok()?.tbs_certificate;
+        (named.issuer == named.subject).then_some(self.files.cert.as_path())
+    }
+
     pub fn reading(&self) -> Reading {
         let found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
         let (now, ends_at) = (self.source.now(), found.ends_at);

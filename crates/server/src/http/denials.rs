@@ -1,5 +1,6 @@
-//! What was refused to a caller stands in the audit: who, what, and at which address. The action where a role was missing for it;
-//! `access.refuse` with the answer's code where it was refused for another reason (one's own plan, a suspended tenant).
+//! What was refused to a caller stands in the audit: who, what, why, and at which address. The action where a role was missing for
+//! it, a policy forbade it or a token is limited; `access.refuse` with the answer's code where it was refused for another reason
+//! (one's own plan, a suspended tenant).
 //!
 //! Only a refusal that the caller is told of is written down, and only of somebody who was recognised: a stranger would write as
 //! much as he likes. One that asks what somebody may do (`/auth/can-i`) is none.
@@ -48,13 +49,9 @@ pub async fn layer(State(app): State<App>, mut request: Request, next: Next) -> 
     if response.status() == StatusCode::FORBIDDEN
         && let Some(context) = asked.take()
     {
-        let mut actions = context.denials.take();
-        actions.sort();
-        actions.dedup();
-        let mut refused: Vec<(String, String)> = actions
-            .into_iter()
-            .map(|action| (action, "no role that is held there allows it".to_owned()))
-            .collect();
+        let mut refused = context.denials.take();
+        refused.sort();
+        refused.dedup_by(|one, other| one.0 == other.0);
         if let Some(Unwritten(error)) = response.extensions().get()
             && error.code != "action_denied"
         {

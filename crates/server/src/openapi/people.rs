@@ -190,7 +190,8 @@ fn own(s: &mut Schemas) -> Vec<Route> {
             "Whether one may do an action, and what decides it",
             Content::Json(s.of::<CanI>()),
         )
-        .query(can_i),
+        .query(can_i)
+        .placed(),
         Route::get(
             "/api/v1/auth/who-can",
             "auth_who_can",
@@ -246,7 +247,8 @@ fn own(s: &mut Schemas) -> Vec<Route> {
             "auth",
             "Who one is, where, and what one may do",
             Content::Json(s.of::<Me>()),
-        ),
+        )
+        .placed(),
     ]
 }
 
@@ -434,10 +436,11 @@ fn tenants(s: &mut Schemas) -> Vec<Route> {
             "/api/v1/projects",
             "project_list",
             "tenants",
-            "The projects of the tenant",
+            "The projects of the tenant that one holds anything in",
             Content::Json(s.of::<Page<ProjectInfo>>()),
         )
-        .query(page),
+        .query(page)
+        .placed(),
         Route::with(
             "post",
             "/api/v1/projects",

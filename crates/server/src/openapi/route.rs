@@ -75,6 +75,8 @@ pub struct Route {
     /// What a dry run answers with 200.
     pub preview: Option<Value>,
     pub if_match: bool,
+    /// Whether it looks at where the caller acts although it is the caller's own.
+    pub placed: bool,
     pub idempotent: Option<Need>,
     /// Who must say who it is.
     pub known: Known,
@@ -97,6 +99,7 @@ impl Route {
             also: &[],
             preview: None,
             if_match: false,
+            placed: false,
             idempotent: None,
             known: Known::Everybody,
             access: None,
@@ -117,6 +120,11 @@ impl Route {
 
     pub fn query(mut self, query: Vec<Value>) -> Self {
         self.query = query;
+        self
+    }
+
+    pub fn placed(mut self) -> Self {
+        self.placed = true;
         self
     }
 
@@ -177,7 +185,7 @@ impl Route {
         if let Some(need) = self.idempotent {
             parameters.push(header("Idempotency-Key", need == Need::Always, "1 to 255 visible characters, such as a new UUID: a repeat with the same key starts nothing twice."));
         }
-        if matches!(self.access, Some(("project" | "tenant", _))) {
+        if self.placed || matches!(self.access, Some(("project" | "tenant", _))) {
             parameters.extend(SCOPE.map(|name| json!({ "$ref": format!("#/components/parameters/{name}") })));
         }
         let problem = schemas.of::<ProblemBody>();

@@ -1,7 +1,7 @@
 //! Who may call: tokens, sign-in links, sessions, scopes, ids.
 
 use reqwest::{Method, StatusCode};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::support::{TestServer, answer};
 
@@ -125,6 +125,80 @@ async fn an_address_with_a_malformed_part_is_a_problem_too() {
     let server = TestServer::start().await;
     let (status, problem) = server.get("/api/v1/samples/one/revisions/first").await;
     assert_eq!((status, &problem["code"]), (StatusCode::BAD_REQUEST, &json!("bad_path")), "{problem}");
+}
+
+#[tokio::test]
+async fn a_parameter_that_there_is_not_is_refused_and_filters_nothing() {
+    let server = TestServer::start().await;
+    for (path, wanted) in [
+        ("/api/v1/audit?outcom=denied", "did you mean \"outcome\"?"),
+        ("/api/v1/samples?bogus=1", "there is no parameter \"bogus\" here"),
+        ("/api/v1/tenants?limit=1&tenant=acme", "there is no parameter \"tenant\" here"),
+    ] {
+        let (status, problem) = server.get(path).await;
+        assert_eq!((status, &problem["code"]), (StatusCode::BAD_REQUEST, &json!("bad_query")), "{problem}");
+        assert!(problem["detail"].as_str().unwrap().contains(wanted), "{problem}");
+    }
+    assert_eq!(server.get("/api/v1/audit?outcome=denied&limit=1").await.0, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn what_is_the_platforms_is_nothing_that_an_administrator_of_a_tenant_may_do() {
+    let server = TestServer::start().await;
+    server.post("/api/v1/users", json!({ "name": "ann" })).await;
+    let (status, told) = answer(server.request(Method::PUT, "/api/v1/members/ann/TENANT_ADMIN")).await;
+    assert!(status.is_success(), "{told}");
+    let ask = async |question: &str| server.get(&format!("/api/v1/auth/{question}")).await.1;
+    for (action, level, places) in [
+        ("users.create", "platform", [false, false, false]),
+        ("secrets.rotate-master", "platform", [false, false, false]),
+        ("teams.create", "tenant", [false, true, false]),
+        ("jobs.cancel", "project", [true, true, false]),
+    ] {
+        let told = ask(&format!("can-i?action={action}&as=ann")).await;
+        let answered = ["project", "tenant", "platform"].map(|place| told[place] == true);
+        assert_eq!((told["level"].as_str(), answered), (Some(level), places), "{told}");
+        let would = told["allowed_by"].as_array().unwrap().contains(&json!("TENANT_ADMIN"));
+        assert_eq!(would, level != "platform", "{told}");
+        let able = ask(&format!("who-can?action={action}")).await;
+        let able: Vec<&str> =
+            able["items"].as_array().unwrap().iter().filter_map(|one| one["principal"].as_str()).collect();
+        assert_eq!(able.contains(&"ann"), level != "platform", "{action}: {able:?}");
+        assert!(able.contains(&"owner"), "{action}: {able:?}");
+    }
+}
+
+#[tokio::test]
+async fn whoever_holds_a_role_in_a_project_sees_that_project_alone() {
+    let server = TestServer::start().await;
+    for (path, body) in [
+        ("/api/v1/projects", json!({ "name": "lab" })),
+        ("/api/v1/projects", json!({ "name": "secret" })),
+        ("/api/v1/teams", json!({ "name": "guests" })),
+    ] {
+        assert_eq!(server.post(path, body).await.0, StatusCode::CREATED);
+    }
+    for path in ["members/dev/PIPELINE_DEV?project=lab", "members/all/viewer", "teams/guests/members/guest"] {
+        let name = path.split('/').find(|word| ["dev", "all", "guest"].contains(word)).unwrap();
+        server.post("/api/v1/users", json!({ "name": name, "service": true })).await;
+        let (status, told) = answer(server.request(Method::PUT, &format!("/api/v1/{path}"))).await;
+        assert!(status.is_success(), "{told}");
+    }
+    let token = async |name: &str, body: Value| {
+        let (_, made) = server.post(&format!("/api/v1/users/{name}/tokens"), body).await;
+        made["token"].as_str().unwrap().to_owned()
+    };
+    let seen = async |token: &str| {
+        answer(server.client.get(server.url("/api/v1/projects")).bearer_auth(token)).await
+    };
+    for (name, projects) in [("dev", &["lab"][..]), ("all", &["default", "lab", "secret"]), ("guest", &[])] {
+        let (status, told) = seen(&token(name, json!({})).await).await;
+        let names: Vec<&str> =
+            told["items"].as_array().unwrap().iter().filter_map(|one| one["name"].as_str()).collect();
+        assert_eq!((status, names.as_slice()), (StatusCode::OK, projects), "{name}");
+    }
+    let limited = token("dev", json!({ "allows": ["jobs.list"] })).await;
+    assert_eq!(seen(&limited).await.0, StatusCode::FORBIDDEN);
 }
 
 #[tokio::test]

@@ -2,8 +2,11 @@
 //! A new route is asked as well, without a line here; one that does not say what it wants fails. What another tenant has is asked for in
 //! [`super::tenancy`].
 
+use std::collections::BTreeMap;
+
 use qd_kernel::{
     access::matrix::{self, Level},
+    credentials::OWN_ACTIONS,
     params,
 };
 use reqwest::{Method, RequestBuilder, StatusCode};
@@ -271,11 +274,35 @@ async fn every_route_gives_each_role_what_the_matrix_says() {
     assert!(holders >= 11 && asked >= 1_000, "{holders} holders, {asked} questions");
 }
 
+/// Where an action is done is known to whoever asks who may: from the same data as the routes.
+#[tokio::test]
+async fn an_action_is_done_to_the_smallest_place_that_a_route_does_it_to() {
+    let things = Things::new().await;
+    let mut levels: BTreeMap<String, Level> = BTreeMap::new();
+    for route in things.routes().await {
+        let level = match route.level.as_str() {
+            "project" => Level::Project,
+            "tenant" => Level::Tenant,
+            "platform" => Level::Platform,
+            _ => continue,
+        };
+        for action in route.actions {
+            let smallest = levels.entry(action).or_insert(level);
+            *smallest = level.max(*smallest);
+        }
+    }
+    assert!(levels.len() > 60, "{} actions", levels.len());
+    for (action, level) in levels {
+        assert_eq!(matrix::level(&action), level, "{action}");
+    }
+}
+
 /// Whoever may do everything is refused nothing: so that a 403 above is the role's, and not the route's.
 #[tokio::test]
 async fn every_route_says_what_it_wants_and_lets_the_administrator_have_it() {
     let things = Things::new().await;
     let actions = matrix::actions(&things.server.kernel.registry);
+    let is_own = |action: &str| OWN_ACTIONS.contains(&action);
     let mut wrong = vec![];
     for route in things.routes().await {
         if PUBLIC.contains(&route.name().as_str()) {
@@ -287,9 +314,7 @@ async fn every_route_says_what_it_wants_and_lets_the_administrator_have_it() {
         if route.actions.is_empty() && (route.level != "own" || route.method != Method::GET) {
             wrong.push(format!("{}: no actions", route.name()));
         }
-        for action in
-            route.actions.iter().filter(|action| !action.starts_with("own.") && !actions.contains(action))
-        {
+        for action in route.actions.iter().filter(|action| !is_own(action) && !actions.contains(action)) {
             wrong.push(format!("{}: there is no action {action}", route.name()));
         }
         if route.path == "/api/v1/stream" || route.path.ends_with("/sign-out") {

@@ -15,7 +15,7 @@ import { Empty, Failure } from "@/components/situation";
 import { State } from "@/components/state";
 import { Ago, When } from "@/components/time";
 import { Button } from "@/components/ui/button";
-import { closedGates } from "@/lib/plan";
+import { closedGates, publishedPlurals } from "@/lib/plan";
 import { NotFound, PagePending } from "@/shell/fallback";
 import { ApplyDialog, ApproveDialog, RejectDialog } from "./dialogs";
 
@@ -47,6 +47,9 @@ function PlanDetail({ stored }: { stored: StoredPlan }) {
   const targets = [...new Set(plan.steps.map((step) => step.target))];
   const [first, ...others] = targets;
   const gates = closedGates(plan);
+  const published = publishedPlurals(plan).map((plural) => `${plural}.review`);
+  const judged = published.length > 0 ? published : [stored.action];
+  const judges = judged.every((action) => may(action, "some"));
   return (
     <>
       <PageHeader
@@ -80,12 +83,12 @@ function PlanDetail({ stored }: { stored: StoredPlan }) {
         }
         actions={
           <>
-            {open && may("plans.reject") ? (
+            {open && (own || judges) && may("plans.reject") ? (
               <Button variant="danger" onClick={() => setDialog("reject")}>
                 Reject…
               </Button>
             ) : null}
-            {open && may("plans.approve") ? (
+            {open && judges && may("plans.approve") ? (
               <Button
                 variant={stored.needs_approval ? "primary" : "default"}
                 disabled={own}

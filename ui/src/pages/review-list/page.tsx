@@ -44,6 +44,7 @@ const WORDS: Record<string, string> = {
   "revision.submitted": "submitted",
   "revision.approved": "approved",
   "revision.rejected": "rejected",
+  "revision.withdrawn": "withdrew",
   "revision.commented": "commented on",
   "revision.approval_stale": "made stale the approval of",
 };

@@ -7,12 +7,16 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::invocation::Invocation;
 use crate::output::age::bytes;
+use crate::output::file::Place;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Write to this file instead of standard output
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// Write over the file that is there
+    #[arg(long, requires = "output")]
+    force: bool,
     /// The first record's number; without, the first that is kept
     #[arg(long, value_name = "NUMBER")]
     from: Option<u64>,
@@ -26,6 +30,7 @@ pub struct Args {
 
 pub async fn run(args: &Args, invocation: &Invocation) -> Result<Exit, Failure> {
     const PATH: &str = "/api/v1/audit/export";
+    let place = args.output.as_deref().map(|to| Place::new(to, args.force)).transpose()?;
     let client = invocation.client()?;
     let mut query: Vec<(&str, String)> = [("from", args.from), ("to", args.to)]
         .into_iter()
@@ -34,22 +39,19 @@ pub async fn run(args: &Args, invocation: &Invocation) -> Result<Exit, Failure> 
     if args.platform {
         query.push(("reach", "platform".into()));
     }
-    let Some(to) = &args.output else {
+    let Some(place) = place else {
         client.download(PATH, &query, &mut io::stdout()).await?;
         return Ok(Exit::OK);
     };
-    // Beside its place until it is whole, so that nobody takes a part for the file.
-    let mut part = to.clone().into_os_string();
-    part.push(".part");
-    let part = PathBuf::from(part);
+    let part = place.part();
     let mut file = BufWriter::new(std::fs::File::create(&part)?);
     let fetched = client.download(PATH, &query, &mut file).await;
     let fetched = fetched.and_then(|size| Ok(file.flush().map(|()| size)?));
     drop(file);
     match fetched {
         Ok(size) => {
-            std::fs::rename(&part, to)?;
-            invocation.out.note(&format!("{}: {}", to.display(), bytes(size)));
+            place.take()?;
+            invocation.out.note(&format!("{place}: {}", bytes(size)));
             Ok(Exit::OK)
         }
         Err(failure) => {

@@ -56,7 +56,7 @@ pub fn keygen(args: &KeygenArgs, invocation: &Invocation) -> Result<Exit, Failur
     key_write(&args.file, &key)?;
     let public = key.public();
     let pem = public.to_pem().map_err(|error| Failure::local(error.to_string()))?;
-    invocation.out.data(pem.trim_end())?;
+    invocation.out.line(pem.trim_end())?;
     invocation.out.note(&format!(
         "{}: {}; start every server of the database with --audit-key, and keep the public key above where verifiers find it",
         args.file.display(),
@@ -79,7 +79,7 @@ pub async fn keys(args: &KeysArgs, invocation: &Invocation) -> Result<Exit, Fail
         _ => {
             for key in &chain.keys {
                 let until = key.retired_at.as_ref().map(|at| format!(" until {at}")).unwrap_or_default();
-                out.data(&format!("# {} since {}{until}\n{}", key.key_id, key.since, key.pem.trim_end()))?;
+                out.line(&format!("# {} since {}{until}\n{}", key.key_id, key.since, key.pem.trim_end()))?;
             }
         }
     }

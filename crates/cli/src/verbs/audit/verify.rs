@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 
-use qd_core::audit::{Checkpoint, Finding, Proof, PublicKey, Signed, Verifier};
+use qd_core::audit::{Checkpoint, Finding, FindingKind, Proof, PublicKey, Signed, Verifier};
 
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -16,7 +16,7 @@ const LINE_MOST: u64 = 64 * 1024 * 1024;
 
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Exit codes: 0 proved · 1 refuted · 64 wrong usage, or a file that cannot be read.\n\nWhat cannot be seen: records cut off the end by somebody who hands out an older export (give a --checkpoint that was kept elsewhere), and what the holder of the key wrote and signed anew."
+    after_help = "Exit codes: 0 proved · 1 refuted · 64 wrong usage: also a file that cannot be read, or a checkpoint of another chain.\n\nWhat cannot be seen: records cut off the end by somebody who hands out an older export (give a --checkpoint that was kept elsewhere), and what the holder of the key wrote and signed anew."
 )]
 pub struct Args {
     /// The export; - for standard input
@@ -49,6 +49,10 @@ pub fn run(args: &Args, invocation: &Invocation) -> Result<Exit, Failure> {
                 out.note(&note);
             }
             Ok(Exit::OK)
+        }
+        // Of the export nothing was found: what it was held against is not of it.
+        Err(finding) if finding.kind == FindingKind::OtherChain => {
+            Err(Failure::usage(format!("--checkpoint: {}", clean(&finding.detail))))
         }
         Err(finding) => {
             out.line(&refuted(&finding))?;
@@ -154,4 +158,62 @@ fn refuted(finding: &Finding) -> String {
         place.push_str(&format!(", line {line}"));
     }
     format!("refuted{place}: {}: {}", finding.kind.as_str(), clean(&finding.detail))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Clock;
+    use crate::context::Overrides;
+    use crate::output::Out;
+    use qd_core::audit::{Chain, Header, SigningKey, genesis, line_text};
+    use qd_core::time::Timestamp;
+    use uuid::Uuid;
+
+    #[test]
+    fn a_checkpoint_of_another_chain_refutes_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            path
+        };
+        let (key, at) = (SigningKey::from_seed(&[1; 32]), Timestamp::from_micros(0));
+        let chain = |tenant: u128| Chain {
+            installation: Uuid::from_u128(1),
+            tenant: Some(Uuid::from_u128(tenant).into()),
+        };
+        let checkpoint = |chain: Chain| {
+            let statement = Checkpoint { chain, seq: 0, chain_hash: genesis(&chain), at };
+            line_text(&Signed::sign(statement, &key).unwrap()).unwrap()
+        };
+        // An export of no record.
+        let header = Header {
+            version: Header::VERSION,
+            chain: chain(1),
+            from: 1,
+            to: 0,
+            prev_hash: genesis(&chain(1)),
+            pruned: None,
+            checkpoints: 0,
+            keys: vec![key.public()],
+            at,
+        };
+        let header = line_text(&Signed::sign(header, &key).unwrap()).unwrap();
+        let verified = |kept: u128| {
+            let args = Args {
+                file: write("audit.jsonl", &format!("{header}\n{}\n", checkpoint(chain(1)))),
+                key: vec![write("audit.pub", &key.public().to_pem().unwrap())],
+                checkpoint: vec![write("kept.json", &checkpoint(chain(kept)))],
+            };
+            let (out, clock) = (Out::new(true), Clock::system());
+            run(&args, &Invocation { out, clock, place: None, overrides: Overrides::default() })
+        };
+        assert_eq!(verified(1).unwrap(), Exit::OK);
+        let failure = verified(2).unwrap_err();
+        assert_eq!(failure.exit(), Exit::USAGE);
+        for chain in [chain(1), chain(2)] {
+            assert!(failure.to_string().contains(&chain.to_string()), "{failure}");
+        }
+    }
 }

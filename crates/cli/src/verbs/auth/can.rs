@@ -21,25 +21,32 @@ pub async fn can_i(
     let request = client.get("/api/v1/auth/can-i").query("action", action);
     let request = request.maybe_query("object", object).maybe_query("as", somebody);
     let told: Value = request.send().await?.json()?;
-    let levels: Vec<&str> = match object {
-        Some(object) if told["object"] == true => vec![object.as_str()],
-        Some(_) => vec![],
-        None => ["project", "tenant", "platform"].into_iter().filter(|level| told[*level] == true).collect(),
+    // A role that names an action also allows it where it is never done, so only the action's own level decides.
+    let (may, places): (bool, Vec<&str>) = match object {
+        Some(object) => (told["object"] == true, vec![object.as_str()]),
+        None => (
+            told["level"].as_str().is_some_and(|level| told[level] == true),
+            ["project", "tenant", "platform"].into_iter().filter(|level| told[*level] == true).collect(),
+        ),
     };
     let out = &invocation.out;
-    if levels.is_empty() {
-        out.line("no")?;
+    if may {
+        out.line(&clean(&format!("yes ({})", places.join(", "))))?;
     } else {
-        out.line(&clean(&format!("yes ({})", levels.join(", "))))?;
+        out.line("no")?;
     }
-    for reason in told["because"].as_array().into_iter().flatten() {
+    let because = told["because"].as_array().map(Vec::as_slice).unwrap_or_default();
+    for reason in because {
         out.note(&clean(&records::text(reason, "sentence")));
     }
-    if levels.is_empty() {
-        out.note(&format!("roles that allow it: {}", clean(&records::text(&told, "allowed_by"))));
-        return Ok(Exit::ERROR);
+    if may {
+        return Ok(Exit::OK);
     }
-    Ok(Exit::OK)
+    // Where something else decided, such as a policy, no role would help.
+    if because.is_empty() {
+        out.note(&format!("roles that allow it: {}", clean(&records::text(&told, "allowed_by"))));
+    }
+    Ok(Exit::ERROR)
 }
 
 pub async fn who_can(

@@ -16,10 +16,10 @@ const ROOM_FOR_ENVIRONMENT: u64 = 3_000_000_000;
 /// Ray itself stops spilling when a disk is this full.
 const ROOM_AT_LEAST: u64 = 1_000_000_000;
 
-pub fn context(file: &ContextFile, access: &Access) -> Finding {
+pub fn context(file: Option<&ContextFile>, access: &Access) -> Finding {
     let server = access.server.as_str().trim_end_matches('/');
     let name = access.context.as_deref().map(|name| format!("{name}, ")).unwrap_or_default();
-    if file.is_exposed() {
+    if let Some(file) = file.filter(|file| file.is_exposed()) {
         let path = file.path.display();
         return Finding::fail(
             "context",

@@ -17,6 +17,7 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::invocation::Invocation;
 use crate::output::age::bytes;
+use crate::output::file::Place;
 use crate::output::{clean, records};
 use crate::verbs::publish::without_nulls;
 
@@ -29,11 +30,14 @@ pub struct Words {
     /// Write the archive to this file instead of NAME.tar.gz
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// Write over the file that is there
+    #[arg(long)]
+    force: bool,
     /// Why; kept in the audit
     #[arg(long)]
     reason: Option<String>,
     /// Return as soon as the job is made, with the id of the export
-    #[arg(long, conflicts_with = "output")]
+    #[arg(long, conflicts_with_all = ["output", "force"])]
     no_wait: bool,
     /// Fetch this export instead of making one
     #[arg(long, value_name = "ID", conflicts_with_all = ["reason", "no_wait", "idempotency_key"])]
@@ -44,6 +48,9 @@ pub struct Words {
 }
 
 pub async fn run(invocation: &Invocation, plural: &str, words: &Words) -> Result<Exit, Failure> {
+    let to = words.output.clone().unwrap_or_else(|| PathBuf::from(format!("{}.tar.gz", words.name)));
+    // Nothing is written where nobody waits.
+    let place = Place::new(&to, words.force || words.no_wait)?;
     let client = invocation.client()?;
     let id = match &words.fetch {
         Some(id) => id.clone(),
@@ -86,10 +93,9 @@ pub async fn run(invocation: &Invocation, plural: &str, words: &Words) -> Result
         invocation.out.error_line(&text);
         return Ok(Exit::FAILED);
     }
-    let to = words.output.clone().unwrap_or_else(|| PathBuf::from(format!("{}.tar.gz", words.name)));
-    let digest = fetch(&client, &format!("{path}/archive"), &export, &to, invocation).await?;
+    let digest = fetch(&client, &format!("{path}/archive"), &export, &place, invocation).await?;
     // As sha256sum prints it, and takes it back.
-    invocation.out.line(&format!("{digest}  {}", to.display()))?;
+    invocation.out.line(&format!("{digest}  {place}"))?;
     Ok(Exit::OK)
 }
 
@@ -118,17 +124,15 @@ async fn fetch(
     client: &Client,
     path: &str,
     export: &Value,
-    to: &Path,
+    place: &Place<'_>,
     invocation: &Invocation,
 ) -> Result<String, Failure> {
-    let mut part = to.to_owned().into_os_string();
-    part.push(".part");
-    let part = PathBuf::from(part);
+    let part = place.part();
     let whole = into(client, path, export, &part).await;
     match whole {
         Ok((size, digest)) => {
-            std::fs::rename(&part, to)?;
-            invocation.out.note(&format!("{}: {}", to.display(), bytes(size)));
+            place.take()?;
+            invocation.out.note(&format!("{place}: {}", bytes(size)));
             Ok(digest)
         }
         Err(failure) => {

@@ -1,6 +1,6 @@
 //! A head that is killed makes a run unknown; one that comes back and does not know the job, lost after the stated time.
 
-use qd_testkit::RayHead;
+use qd_testkit::{RayHead, eventually::within};
 use serde_json::json;
 
 use super::super::support::{RUN_LIMIT, three_stages};
@@ -26,13 +26,13 @@ async fn real_head_that_forgets_a_job_makes_it_unknown_and_then_lost() {
     assert_eq!((&gone["state"], &observation["state"]), (&json!("running"), &json!("unknown")), "{gone:#}");
     assert!(observation["since"].is_string(), "{gone:#}");
     assert!(gone["engine_detail"]["ray"].is_string(), "what ran there stays known: {gone:#}");
-    let engines = qd.get("/api/v1/engines").await;
-    let ray = engines["items"].as_array().unwrap().iter().find(|engine| engine["name"] == "ray").unwrap();
-    assert_eq!(
-        (&ray["state"], &ray["detail"]),
-        (&json!("unknown"), &json!("1 cluster does not answer")),
-        "{ray:#}"
-    );
+    // While its processes are killed one by one, a head may still answer that something of it is broken.
+    within(RUN_LIMIT, "the cluster is said not to answer", async || {
+        let engines = qd.get("/api/v1/engines").await;
+        let ray = engines["items"].as_array().unwrap().iter().find(|engine| engine["name"] == "ray").unwrap();
+        (ray["state"] == "unknown" && ray["detail"] == "1 cluster does not answer").then_some(())
+    })
+    .await;
 
     head.run();
     let forgotten = qd.run_until(&id, RUN_LIMIT, |run| reason(run).contains("does not know the job")).await;
@@ -41,7 +41,7 @@ async fn real_head_that_forgets_a_job_makes_it_unknown_and_then_lost() {
     assert_eq!((&lost["state"], &lost["code"]), (&json!("failed"), &json!("lost")), "{lost:#}");
     assert_eq!(reason(&lost), "", "what is certain is no doubt: {lost:#}");
 
-    let events = qd.get(&format!("/api/v1/events?run_id={id}&limit=500")).await;
+    let events = qd.get(&format!("/api/v1/runs/{id}/events?limit=500")).await;
     let types: Vec<&str> =
         events["items"].as_array().unwrap().iter().filter_map(|event| event["type"].as_str()).collect();
     assert!(types.contains(&"run.unknown") && types.last() == Some(&"run.failed"), "{types:?}");

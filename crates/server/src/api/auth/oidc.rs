@@ -18,7 +18,13 @@ use subtle::ConstantTimeEq as _;
 
 use super::{session_cookie, sign_in::origin};
 use crate::{
-    http::{caller, caller::request_ids, path::Path, problem::Problem, query::Params},
+    http::{
+        caller,
+        caller::request_ids,
+        path::Path,
+        problem::Problem,
+        query::{ForeignParams, Params},
+    },
     state::App,
 };
 
@@ -83,7 +89,7 @@ pub async fn start(
 pub async fn callback(
     State(app): State<App>,
     Path(provider): Path<String>,
-    Params(query): Params<CallbackQuery>,
+    ForeignParams(query): ForeignParams<CallbackQuery>,
     headers: HeaderMap,
     extensions: Extensions,
 ) -> Result<Response, Problem> {

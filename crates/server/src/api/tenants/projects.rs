@@ -36,13 +36,16 @@ pub struct ProjectPatchBody {
     pub reason: String,
 }
 
+/// Those that the caller holds anything in.
 pub async fn list(
     State(app): State<App>,
     caller: TenantCaller,
     Params(query): Params<PageQuery>,
 ) -> Result<Json<Page<ProjectInfo>>, Problem> {
-    caller.may("projects.list")?;
-    Ok(Json(app.kernel.project_list(caller.context.scope, query.page()?).await?))
+    caller.within_limits("projects.list")?;
+    let (scope, page) = (caller.context.scope, query.page()?);
+    let seen = caller.identity.projects_in(scope.tenant_id);
+    Ok(Json(app.kernel.project_list(scope, seen, page).await?))
 }
 
 pub async fn create(

@@ -118,7 +118,7 @@ async fn odd_queries_and_paths_are_refused() {
             format!("/api/v1/runs/{text}"),
             format!("/api/v1/secrets/{text}"),
             format!("/api/v1/explain/{text}"),
-            format!("/api/v1/audit?q={text}&actor={text}"),
+            format!("/api/v1/audit?actor={text}"),
             format!("/api/v1/code/{text}"),
             format!("/t/{text}/api/v1/me"),
         ] {
