@@ -437,8 +437,9 @@ both_stores! {
         let id = t.job(&["a"]).await;
         for look in 1..=4 {
             eventually("it waits", async || {
-                let waits = t.job_now(id).await.state == JobState::Waiting;
-                (waits && world.tries("a") == look).then_some(())
+                // The look before the state: what is read as waiting then waits for the next one.
+                let looked = world.tries("a") == look;
+                (looked && t.job_now(id).await.state == JobState::Waiting).then_some(())
             })
             .await;
             clock.advance(NEVER);
