@@ -61,6 +61,11 @@ fn check_in(context: &Context, scope: Scope, action: &str) -> Result<()> {
     Err(refused(context, scope, action, None))
 }
 
+/// The same as a question: the refusal, which is not noted.
+pub(crate) fn refusal(context: &Context, scope: Scope, action: &str) -> Option<Error> {
+    check_in(&context.asking(), scope, action).err()
+}
+
 /// What anybody may read of what is his own, or everybody's: only what the token in use is limited to stands against it.
 ///
 /// # Errors
@@ -89,7 +94,7 @@ fn refused(context: &Context, scope: Scope, action: &str, on: Option<&Facts>) ->
 }
 
 /// What stands against it: the limits of the token, a policy, or that no role allows it.
-pub(crate) fn why_not(context: &Context, scope: Scope, action: &str, on: Option<&Facts>) -> String {
+fn why_not(context: &Context, scope: Scope, action: &str, on: Option<&Facts>) -> String {
     let principal = &context.principal;
     if !principal.limits_cover(action) {
         let limits = principal.limits.as_deref().unwrap_or_default();

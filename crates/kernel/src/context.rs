@@ -169,6 +169,11 @@ impl Context {
         }
     }
 
+    /// The same caller, of whom something is only asked: what is refused is not noted.
+    pub(crate) fn asking(&self) -> Self {
+        Self { denials: Denials::default(), ..self.clone() }
+    }
+
     pub(crate) fn on_behalf_of(mut self, who: impl Into<Option<String>>) -> Self {
         self.on_behalf_of = who.into();
         self

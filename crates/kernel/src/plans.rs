@@ -60,6 +60,8 @@ pub struct StoredPlan {
     pub job_id: Option<JobId>,
     /// The action that it was made for: `pipelines.run`.
     pub action: String,
+    /// Whether the caller may approve it now.
+    pub may_decide: bool,
 }
 
 const COLUMNS: &str = "id, operation, state, hash, risk, body, input, reason, created_by, created_at, expires_at, decided_by, decided_at,
@@ -84,12 +86,19 @@ impl Kernel {
                 })
             })
             .await?;
-        self.plan_get(context.scope, id).await
+        self.plan_get(context, id).await
     }
 
-    pub async fn plan_get(&self, scope: Scope, id: PlanId) -> Result<StoredPlan> {
-        let kernel = self.clone();
-        self.store.read(move |tx| find(tx, &kernel, scope, id, "")).await
+    pub async fn plan_get(&self, context: &Context, id: PlanId) -> Result<StoredPlan> {
+        let (kernel, context) = (self.clone(), context.clone());
+        self.store
+            .read(move |tx| {
+                let plan = find(tx, &kernel, context.scope, id, "")?;
+                let may_decide =
+                    plan.state == PlanState::Open && decide::may(tx, &kernel.registry, &context, &plan)?;
+                Ok(StoredPlan { may_decide, ..plan })
+            })
+            .await
     }
 }
 
@@ -192,5 +201,6 @@ fn read(row: &Row<'_>, kernel: &Kernel) -> StoreResult<StoredPlan> {
         stale: row.get(14)?,
         job_id: row.get(15)?,
         action: row.get(16)?,
+        may_decide: false,
     })
 }

@@ -6477,6 +6477,8 @@ export interface components {
             job_id: string | null;
             /** @description The action that it was made for: `pipelines.run`. */
             action: string;
+            /** @description Whether the caller may approve it now. */
+            may_decide: boolean;
         };
         SubmitBody: {
             /**

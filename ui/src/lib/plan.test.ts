@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import type { Plan } from "@/api/types";
-import { closedGates, factText, publishedPlurals, riskOf, summaryOf, targetOf } from "./plan";
+import { closedGates, factText, riskOf, summaryOf, targetOf } from "./plan";
 
 const step = (risk: "low" | "medium" | "high") => ({ name: risk, title: risk, target: "pipelines/a", changes: [], risk });
 const plan = (more: Partial<Plan>): Plan => ({
@@ -17,13 +17,6 @@ it("counts a gate that could not be looked at as closed", () => {
   const gates: Plan["gates"] = [{ name: "a", state: "pass", evidence: "" }, { name: "b", state: "unknown", evidence: "" }, { name: "c", state: "fail", evidence: "" }];
   expect(closedGates(plan({ gates })).map((gate) => gate.name)).toEqual(["b", "c"]);
   expect(summaryOf(plan({ gates }))).toBe("2 steps, medium risk, 2 gates closed");
-});
-
-it("knows the kinds that it publishes", () => {
-  const named = (name: string, target: string) => ({ ...step("low"), name, target });
-  const steps = [named("check", "schedules/a"), named("publish", "pipelines/a"), named("publish:pipelines/b", "pipelines/b"), named("publish:policies/c", "policies/c")];
-  expect(publishedPlurals(plan({ steps }))).toEqual(["pipelines", "policies"]);
-  expect(publishedPlurals(plan({}))).toEqual([]);
 });
 
 it("says itself in one line", () => {

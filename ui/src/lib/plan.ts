@@ -16,12 +16,6 @@ export function closedGates(plan: Plan): Plan["gates"] {
   return plan.gates.filter((gate) => gate.state !== "pass");
 }
 
-/** The kinds that it publishes: who approves it may review each. */
-export function publishedPlurals(plan: Plan): string[] {
-  const published = plan.steps.filter((step) => step.name === "publish" || step.name.startsWith("publish:"));
-  return [...new Set(published.map((step) => step.target.split("/")[0] ?? ""))];
-}
-
 /** `2 steps, medium risk, 1 gate passes` */
 export function summaryOf(plan: Plan): string {
   if (plan.steps.length === 0) return "nothing to do";

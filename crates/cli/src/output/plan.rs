@@ -97,10 +97,11 @@ fn next(stored: &StoredPlan) -> Option<String> {
     }
     let id = clean(&stored.id);
     match (stored.state.as_str(), stored.needs_approval) {
-        ("open", true) => Some(format!(
-            "somebody else: qd approve {id} --hash {}, or qd reject {id} --reason WHY",
-            clean(&stored.hash)
-        )),
+        ("open", true) => {
+            let who = if stored.may_decide { "" } else { "somebody else: " };
+            let hash = clean(&stored.hash);
+            Some(format!("{who}qd approve {id} --hash {hash}, or qd reject {id} --reason WHY"))
+        }
         ("open" | "approved", _) => Some(format!("qd apply --plan {id}")),
         _ => None,
     }
@@ -163,12 +164,17 @@ pub mod tests {
 
     #[test]
     fn a_plan_says_what_comes_next() {
-        let next = |state: &str, needs_approval| {
-            let plan = StoredPlan { state: state.into(), needs_approval, ..stored() };
+        let next_of = |state: &str, needs_approval, may_decide| {
+            let plan = StoredPlan { state: state.into(), needs_approval, may_decide, ..stored() };
             describe(&plan, datetime!(2026-11-20 12:00:00 UTC), Paint::plain())
                 .lines()
                 .find_map(|line| line.strip_prefix("next         ").map(str::to_owned))
         };
+        let next = |state: &str, needs_approval| next_of(state, needs_approval, false);
+        assert_eq!(
+            next_of("open", true, true).as_deref(),
+            Some("qd approve 0193-plan --hash sha256:ab, or qd reject 0193-plan --reason WHY")
+        );
         assert_eq!(
             next("open", true).as_deref(),
             Some("somebody else: qd approve 0193-plan --hash sha256:ab, or qd reject 0193-plan --reason WHY")

@@ -19,7 +19,7 @@ use serde_json::Value;
 
 use super::{cedar::Verdict, deletions::Unseen};
 use crate::{
-    context::{Context, Denials, Scope},
+    context::{Context, Scope},
     kernel::Kernel,
     params,
     query::Query,
@@ -241,7 +241,22 @@ pub(crate) fn check(
     }
 }
 
-/// The same as a question, of which no refusal is noted.
+/// The same as a question: the refusal, which is not noted.
+pub(crate) fn refusal(
+    tx: &mut Tx<'_>,
+    registry: &Registry,
+    context: &Context,
+    action: &str,
+    on: &On,
+) -> Result<Option<Error>> {
+    match check(tx, registry, &context.asking(), action, on) {
+        Ok(()) => Ok(None),
+        Err(error) if matches!(error.kind, ErrorKind::Forbidden | ErrorKind::NotFound) => Ok(Some(error)),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether there is none.
 pub(crate) fn may(
     tx: &mut Tx<'_>,
     registry: &Registry,
@@ -249,12 +264,7 @@ pub(crate) fn may(
     action: &str,
     on: &On,
 ) -> Result<bool> {
-    let asking = Context { denials: Denials::default(), ..context.clone() };
-    match check(tx, registry, &asking, action, on) {
-        Ok(()) => Ok(true),
-        Err(error) if matches!(error.kind, ErrorKind::Forbidden | ErrorKind::NotFound) => Ok(false),
-        Err(error) => Err(error),
-    }
+    Ok(refusal(tx, registry, context, action, on)?.is_none())
 }
 
 impl Kernel {

@@ -17,7 +17,7 @@ use crate::{
 pub(super) async fn explain(kernel: &Kernel, context: &Context, id: &str) -> Result<Said> {
     let not_found = |_| Error::not_found("plan_not_found", format!("there is no plan {id} here"));
     let id: PlanId = id.parse().map_err(not_found)?;
-    let plan = kernel.plan_get(context.scope, id).await?;
+    let plan = kernel.plan_get(context, id).await?;
     let mut said = Said::of(format!("plans/{id}"), kernel.source.now());
     let since = plan.decided_at.or(Some(plan.created_at));
     said.fact("state", plan.state.as_str(), since);

@@ -36,7 +36,7 @@ impl Kernel {
         key: IdempotencyKey,
     ) -> Result<Option<Job>> {
         self.permit(context, "plans.read", On::Plan(id)).await?;
-        let plan = self.plan_get(context.scope, id).await?;
+        let plan = self.plan_get(context, id).await?;
         let act = Act { action: plan.action.clone(), reason: plan.reason.clone(), on: On::Plan(id) };
         // What is applied by documents is looked at one by one, as they are written.
         let act = if plan.operation == APPLY { act.on(On::Scope) } else { act };

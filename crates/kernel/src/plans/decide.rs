@@ -77,7 +77,7 @@ impl Kernel {
             if to == PlanState::Approved {
                 only_people(m.context)?;
             }
-            let own = authors::stands_for(m, &plan.created_by)?;
+            let own = authors::stands_for(m.tx, m.context, &plan.created_by)?;
             if to == PlanState::Approved && own {
                 return Err(Error::forbidden(
                     "own_plan",
@@ -85,11 +85,9 @@ impl Kernel {
                 ));
             }
             if !own
-                && let Some(action) = beyond(m.tx, &kernel.registry, m.context, id)?
+                && let Some(refusal) = beyond(m.tx, &kernel.registry, m.context, id)?
             {
-                let name = &m.context.principal.name;
-                let why = access::why_not(m.context, m.context.scope.at(matrix::level(&action)), &action, None);
-                let detail = format!("deciding on this plan wants {action}, which {name} may not do: {why}");
+                let detail = format!("deciding on this plan wants a right that is missing: {}", refusal.detail);
                 return Err(Error::forbidden("not_a_reviewer", detail));
             }
             if let Some(hash) = hash.as_ref().filter(|hash| **hash != plan.hash) {
@@ -110,21 +108,34 @@ impl Kernel {
             m.event(&format!("plan.{to}"), Subject::default(), &with_id(id, data))
         })
         .await?;
-        self.plan_get(context.scope, id).await
+        self.plan_get(context, id).await
     }
 }
 
 /// What a plan was made for, of what, and what it says: action, input, preflight, body.
 type Made = (String, Json<Value>, Json<Value>, Json<Plan>);
 
-/// What stands between the caller and deciding on the plan: the right to review each thing that it publishes, as it is and as it would
-/// be, or, where it publishes nothing, the action that it was made for. None where his word counts.
+/// Whether the caller may approve a plan that is open.
+pub(super) fn may(
+    tx: &mut Tx<'_>,
+    registry: &Registry,
+    context: &Context,
+    plan: &StoredPlan,
+) -> Result<bool> {
+    Ok(only_people(context).is_ok()
+        && objects::may(tx, registry, context, "plans.approve", &On::Plan(plan.id))?
+        && !authors::stands_for(tx, context, &plan.created_by)?
+        && beyond(tx, registry, context, plan.id)?.is_none())
+}
+
+/// The refusal that stands between the caller and deciding on the plan: of the right to review each thing that it publishes, as it is
+/// and as it would be, or, where it publishes nothing, of the action that it was made for. None where his word counts.
 pub(crate) fn beyond(
     tx: &mut Tx<'_>,
     registry: &Registry,
     context: &Context,
     id: PlanId,
-) -> Result<Option<String>> {
+) -> Result<Option<Error>> {
     let found: Option<Made> = tx.opt(
         "SELECT action, input, preflight, body FROM plan WHERE project_id = $1 AND id = $2",
         params![context.scope.project_id, id],
@@ -136,12 +147,12 @@ pub(crate) fn beyond(
         wanted.push((action, On::Plan(id)));
     }
     for (action, on) in wanted {
-        let may = match matrix::level(&action) {
-            Level::Project => objects::may(tx, registry, context, &action, &on)?,
-            level => context.authority.allows(&context.principal, context.scope.at(level), &action),
+        let refusal = match matrix::level(&action) {
+            Level::Project => objects::refusal(tx, registry, context, &action, &on)?,
+            level => access::refusal(context, context.scope.at(level), &action),
         };
-        if !may {
-            return Ok(Some(action));
+        if refusal.is_some() {
+            return Ok(refusal);
         }
     }
     Ok(None)

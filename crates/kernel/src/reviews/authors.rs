@@ -5,15 +5,21 @@
 
 use qd_core::{error::Result, id::ResourceId};
 
-use crate::{context::PrincipalKind, mutation::Mutation, params, revisions::Origin};
+use crate::{
+    context::{Context, PrincipalKind},
+    mutation::Mutation,
+    params,
+    revisions::Origin,
+    store::Tx,
+};
 
 /// Those that the caller stands for: itself, on whose behalf it acts, and who answers for it where it is a service.
-fn acting(m: &mut Mutation<'_, '_>) -> Result<Vec<String>> {
-    let principal = &m.context.principal;
+fn acting(tx: &mut Tx<'_>, context: &Context) -> Result<Vec<String>> {
+    let principal = &context.principal;
     let mut names = vec![principal.name.clone()];
-    names.extend(m.context.on_behalf_of.clone());
+    names.extend(context.on_behalf_of.clone());
     if principal.kind == PrincipalKind::Service {
-        names.extend(m.tx.rows(
+        names.extend(tx.rows(
             "SELECT name FROM service_person WHERE principal_id = $1 ORDER BY name",
             params![principal.id],
             |row| row.get::<String>(0),
@@ -24,7 +30,7 @@ fn acting(m: &mut Mutation<'_, '_>) -> Result<Vec<String>> {
 
 /// The caller changed the working copy.
 pub(crate) fn drafted(m: &mut Mutation<'_, '_>, resource_id: ResourceId) -> Result<()> {
-    for name in acting(m)? {
+    for name in acting(m.tx, m.context)? {
         m.tx.exec_later(
             "INSERT INTO draft_author (resource_id, name) VALUES ($1, $2) ON CONFLICT (resource_id, name) DO NOTHING",
             params![resource_id, name],
@@ -82,19 +88,19 @@ pub(crate) fn cut(
 }
 
 /// Whether the caller stands for the one of that name: is he, or one who answers for the service that he is.
-pub(crate) fn stands_for(m: &mut Mutation<'_, '_>, name: &str) -> Result<bool> {
-    let mut names: Vec<String> = m.tx.rows(
+pub(crate) fn stands_for(tx: &mut Tx<'_>, context: &Context, name: &str) -> Result<bool> {
+    let mut names: Vec<String> = tx.rows(
         "SELECT s.name FROM service_person s JOIN principal p ON p.id = s.principal_id WHERE p.name = $1 AND p.kind = 'service'",
         params![name.to_owned()],
         |row| row.get(0),
     )?;
     names.push(name.to_owned());
-    Ok(acting(m)?.iter().any(|me| names.contains(me)))
+    Ok(acting(tx, context)?.iter().any(|me| names.contains(me)))
 }
 
 /// The caller cut or submitted the revision.
 pub(crate) fn submitted(m: &mut Mutation<'_, '_>, resource_id: ResourceId, number: i64) -> Result<()> {
-    for name in acting(m)? {
+    for name in acting(m.tx, m.context)? {
         m.tx.exec(
             "INSERT INTO revision_author (resource_id, number, name) VALUES ($1, $2, $3)
              ON CONFLICT (resource_id, number, name) DO NOTHING",
@@ -107,11 +113,11 @@ pub(crate) fn submitted(m: &mut Mutation<'_, '_>, resource_id: ResourceId, numbe
 /// Whether the caller is one of the revision's authors.
 pub(crate) fn is_one(m: &mut Mutation<'_, '_>, resource_id: ResourceId, number: i64) -> Result<bool> {
     let authors = of(m.tx, resource_id, number)?;
-    Ok(acting(m)?.iter().any(|name| authors.contains(name)))
+    Ok(acting(m.tx, m.context)?.iter().any(|name| authors.contains(name)))
 }
 
 /// By name. A revision that is older than this record has whoever cut it.
-pub(crate) fn of(tx: &mut crate::store::Tx<'_>, resource_id: ResourceId, number: i64) -> Result<Vec<String>> {
+pub(crate) fn of(tx: &mut Tx<'_>, resource_id: ResourceId, number: i64) -> Result<Vec<String>> {
     Ok(tx.rows(
         "SELECT name FROM revision_author WHERE resource_id = $1 AND number = $2
          UNION SELECT created_by FROM revision WHERE resource_id = $1 AND number = $2 ORDER BY 1",
@@ -122,7 +128,7 @@ pub(crate) fn of(tx: &mut crate::store::Tx<'_>, resource_id: ResourceId, number:
 
 /// People who answer for a service: who made it, and who makes it a token.
 pub(crate) fn answers_for(m: &mut Mutation<'_, '_>, service: qd_core::id::PrincipalId) -> Result<()> {
-    for name in acting(m)? {
+    for name in acting(m.tx, m.context)? {
         m.tx.exec(
             "INSERT INTO service_person (principal_id, name) VALUES ($1, $2) ON CONFLICT (principal_id, name) DO NOTHING",
             params![service, name],

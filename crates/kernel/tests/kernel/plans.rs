@@ -51,7 +51,7 @@ both_stores! {
         assert_eq!(repeat.id, job.id);
         let detail = t.kernel.job_detail(t.scope, job.id).await.unwrap();
         assert_eq!((detail.plan_id, detail.plan_hash.as_str(), &detail.plan), (Some(plan.id), plan.hash.as_str(), &plan.plan));
-        let stored = t.kernel.plan_get(t.scope, plan.id).await.unwrap();
+        let stored = t.kernel.plan_get(&t.context(), plan.id).await.unwrap();
         assert_eq!((stored.state, stored.job_id), (PlanState::Applied, Some(job.id)));
         let twice = t.kernel.plan_apply(&t.context(), plan.id, key()).await.unwrap_err();
         assert_eq!(twice.code, "plan_applied");
@@ -85,7 +85,7 @@ both_stores! {
         let plan = t.kernel.plan_create(&t.context(), request(true)).await.unwrap();
         assert!(plan.plan.steps.is_empty());
         assert!(t.kernel.plan_apply(&t.context(), plan.id, key()).await.unwrap().is_none(), "there is nothing to do");
-        assert_eq!(t.kernel.plan_get(t.scope, plan.id).await.unwrap().state, PlanState::Applied);
+        assert_eq!(t.kernel.plan_get(&t.context(), plan.id).await.unwrap().state, PlanState::Applied);
         let records = t.number("SELECT count(*) FROM audit a JOIN plan p ON p.hash = a.plan_hash WHERE a.action = 'documents.apply'").await;
         assert_eq!(records, 2, "each plan that was applied has its record");
     }
@@ -110,7 +110,7 @@ both_stores! {
         assert_eq!((refused.kind, refused.code), (ErrorKind::Conflict, "plan_stale"));
         assert!(refused.detail.contains("samples/one published revision: from 1 to 3"), "{}", refused.detail);
         assert_eq!(t.number("SELECT count(*) FROM job").await, rows);
-        let stale = t.kernel.plan_get(t.scope, plan.id).await.unwrap();
+        let stale = t.kernel.plan_get(&t.context(), plan.id).await.unwrap();
         assert_eq!(stale.state, PlanState::Stale);
         assert!(stale.stale.unwrap().contains("from 1 to 3"));
     }
@@ -122,7 +122,7 @@ both_stores! {
         let direct = t.kernel.revision_publish(&t.context(), &*t.sample(), "one", None, String::new(), key()).await.unwrap_err();
         assert_eq!(direct.code, "approval_required");
         let plan = t.kernel.plan_create(&t.context(), request()).await.unwrap();
-        assert!(plan.needs_approval);
+        assert!(plan.needs_approval && !plan.may_decide);
         let early = t.kernel.plan_apply(&t.context(), plan.id, key()).await.unwrap_err();
         assert_eq!(early.code, "approval_required");
         let own = t.kernel.plan_approve(&t.context(), plan.id, plan.hash.clone(), String::new()).await.unwrap_err();
@@ -130,7 +130,9 @@ both_stores! {
         let second = t.context_as("second", PLATFORM_ADMIN);
         let other = t.kernel.plan_approve(&second, plan.id, "another".into(), String::new()).await.unwrap_err();
         assert_eq!(other.code, "plan_hash_mismatch");
+        assert!(t.kernel.plan_get(&second, plan.id).await.unwrap().may_decide);
         let approved = t.kernel.plan_approve(&second, plan.id, plan.hash.clone(), "looks right".into()).await.unwrap();
+        assert!(!approved.may_decide, "once");
         assert_eq!((approved.state, approved.decided_by.as_deref(), approved.decision.as_deref()), (PlanState::Approved, Some("second"), Some("looks right")));
         let job = t.kernel.plan_apply(&t.context(), plan.id, key()).await.unwrap().unwrap();
         assert_eq!(t.job_ended(job.id).await.state, JobState::Succeeded);
@@ -155,6 +157,7 @@ both_stores! {
             let refused = t.kernel.plan_approve(&dev, plan.id, plan.hash.clone(), String::new()).await.unwrap_err();
             assert_eq!((refused.kind, refused.code), (ErrorKind::Forbidden, "not_a_reviewer"));
             assert!(refused.detail.contains(wanted), "{refused}");
+            assert!(!t.kernel.plan_get(&dev, plan.id).await.unwrap().may_decide);
             assert!(dev.denials.take().is_empty(), "it is one refusal, of approving");
             let second = t.context_as("second", PLATFORM_ADMIN);
             t.kernel.plan_approve(&second, plan.id, plan.hash.clone(), String::new()).await.unwrap();
@@ -184,6 +187,11 @@ both_stores! {
         let own = t.kernel.plan_approve(&ann, plan.id, plan.hash.clone(), String::new()).await.unwrap_err();
         assert_eq!((own.kind, own.code), (ErrorKind::Forbidden, "own_plan"));
         let on_behalf = Context { on_behalf_of: Some("ann".into()), ..t.context_as("gate", PLATFORM_ADMIN) };
+        let mut service = t.context_as("other", PLATFORM_ADMIN);
+        service.principal.kind = PrincipalKind::Service;
+        for (who, may) in [(&ann, false), (&on_behalf, false), (&service, false), (&t.context_as("bob", PLATFORM_ADMIN), true)] {
+            assert_eq!(t.kernel.plan_get(who, plan.id).await.unwrap().may_decide, may, "{}", who.principal.name);
+        }
         let own = t.kernel.plan_approve(&on_behalf, plan.id, plan.hash.clone(), String::new()).await.unwrap_err();
         assert_eq!(own.code, "own_plan");
         let bob = t.context_as("bob", PLATFORM_ADMIN);
@@ -197,7 +205,7 @@ both_stores! {
         let request = start_request(&*t.sample(), "one", json!({}), None).unwrap();
         let plan = t.kernel.plan_create(&t.context(), request).await.unwrap();
         clock.advance(std::time::Duration::from_secs(8 * 24 * 3600));
-        assert_eq!(t.kernel.plan_get(t.scope, plan.id).await.unwrap().state, PlanState::Expired);
+        assert_eq!(t.kernel.plan_get(&t.context(), plan.id).await.unwrap().state, PlanState::Expired);
         assert_eq!(t.kernel.plan_apply(&t.context(), plan.id, key()).await.unwrap_err().code, "plan_expired");
         let listed = t.kernel.plan_list(t.scope, PlanFilter { state: Some(PlanState::Expired), ..PlanFilter::default() }, PageRequest::default()).await.unwrap();
         assert_eq!(listed.items.len(), 1);

@@ -184,13 +184,16 @@ both_stores! {
             // Beside something that he may not be asked about as if it were that.
             let documents = vec![sample(name, stage, 2), policy("more", "permit (principal, action == Action::\"jobs.cancel\", resource);")];
             let plan = t.kernel.plan_create(&t.context(), self::documents(documents)).await.unwrap();
+            assert_eq!(t.kernel.plan_get(&judge().await, plan.id).await.unwrap().may_decide, approved, "{name} {stage}");
             let told = t.kernel.plan_approve(&judge().await, plan.id, plan.hash, String::new()).await;
             assert_eq!(told.map_err(|error| error.code).map(drop), if approved { Ok(()) } else { Err("not_a_reviewer") }, "{name} {stage}");
         }
         t.kernel.apply(&t.context(), vec![sample("live", "production", 3)], String::new(), None).await.unwrap();
         let request = publish_request(&*t.sample(), "live", None, String::new());
         let plan = t.kernel.plan_create(&t.context(), request).await.unwrap();
-        assert_eq!(code(t.kernel.plan_approve(&judge().await, plan.id, plan.hash, String::new()).await), "not_a_reviewer");
+        let refused = t.kernel.plan_approve(&judge().await, plan.id, plan.hash, String::new()).await.unwrap_err();
+        assert_eq!(refused.code, "not_a_reviewer");
+        assert!(refused.detail.contains("judge may not do samples.review: statement 1 of policies/stages forbids it"), "{refused}");
     }
 
     async fn nobody_is_locked_out_of_the_policies_and_only_administrators_publish_them(db: TestDatabase) {

@@ -205,7 +205,7 @@ pub async fn get(
 ) -> Result<Json<StoredPlan>, Problem> {
     let id = plan_id(&id)?;
     caller.may_on(&app, "plans.read", On::Plan(id)).await?;
-    Ok(Json(app.kernel.plan_get(caller.scope(), id).await?))
+    Ok(Json(app.kernel.plan_get(&caller.context, id).await?))
 }
 
 pub async fn approve(
@@ -238,7 +238,7 @@ pub async fn apply(
     let id = plan_id(&id)?;
     let key = key.with_body(&body.bytes)?;
     let job = app.kernel.plan_apply(&caller.context, id, key).await?;
-    let plan = app.kernel.plan_get(caller.scope(), id).await?;
+    let plan = app.kernel.plan_get(&caller.context, id).await?;
     let applied = |job| Json(PlanApplied { plan, job });
     Ok(match job {
         Some(job) => {

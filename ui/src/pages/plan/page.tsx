@@ -15,7 +15,7 @@ import { Empty, Failure } from "@/components/situation";
 import { State } from "@/components/state";
 import { Ago, When } from "@/components/time";
 import { Button } from "@/components/ui/button";
-import { closedGates, publishedPlurals } from "@/lib/plan";
+import { closedGates } from "@/lib/plan";
 import { NotFound, PagePending } from "@/shell/fallback";
 import { ApplyDialog, ApproveDialog, RejectDialog } from "./dialogs";
 
@@ -47,9 +47,6 @@ function PlanDetail({ stored }: { stored: StoredPlan }) {
   const targets = [...new Set(plan.steps.map((step) => step.target))];
   const [first, ...others] = targets;
   const gates = closedGates(plan);
-  const published = publishedPlurals(plan).map((plural) => `${plural}.review`);
-  const judged = published.length > 0 ? published : [stored.action];
-  const judges = judged.every((action) => may(action, "some"));
   return (
     <>
       <PageHeader
@@ -83,12 +80,12 @@ function PlanDetail({ stored }: { stored: StoredPlan }) {
         }
         actions={
           <>
-            {open && (own || judges) && may("plans.reject") ? (
+            {open && (own || stored.may_decide) && may("plans.reject") ? (
               <Button variant="danger" onClick={() => setDialog("reject")}>
                 Reject…
               </Button>
             ) : null}
-            {open && judges && may("plans.approve") ? (
+            {open && (stored.may_decide || (own && may("plans.approve"))) ? (
               <Button
                 variant={stored.needs_approval ? "primary" : "default"}
                 disabled={own}

@@ -81,6 +81,7 @@ pub struct StoredPlan {
     pub decision: Option<String>,
     pub stale: Option<String>,
     pub job_id: Option<String>,
+    pub may_decide: bool,
 }
 
 /// A key of a job's plan.
