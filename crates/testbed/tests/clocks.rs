@@ -133,13 +133,13 @@ async fn a_server_whose_clock_is_set_an_hour_back_and_ahead_goes_on_with_its_wor
 async fn servers_whose_clocks_differ_by_an_hour_and_are_set_share_the_work() {
     let world = World::start();
     let db = TestDatabase::postgres().await;
-    let words = ["--database-url", &db.url, "--world", &world.url, "--lease-ms", "4000"];
+    let words = ["--database-url", &db.url, "--world", &world.url, "--lease-ms", "6000"];
     let Some(ahead) = Clocked::start(&words, HOUR) else { return };
     let Some(right) = Clocked::start(&words, 0) else { return };
     let (mut jobs, apis) = (vec![], [ahead.api(), right.api()]);
     for n in 0..12 {
         // At work for longer than a lease, and waiting in between.
-        let more = json!({ "act_ms": 5000, "wait_ms": 1500, "locks": [format!("lock-{}", n % 6)] });
+        let more = json!({ "act_ms": 7000, "wait_ms": 1500, "locks": [format!("lock-{}", n % 6)] });
         jobs.push(five(&apis[n % 2], &world, &format!("job-{n}"), more).await);
     }
     for ahead_s in [0, HOUR, -HOUR, 0] {
@@ -159,7 +159,7 @@ async fn servers_go_on_when_the_clock_of_their_postgres_is_set_an_hour_ahead_and
         return;
     };
     let (world, db) = (World::start(), postgres.fresh_database().await);
-    let words = ["--database-url", &db.url, "--world", &world.url, "--lease-ms", "6000"];
+    let words = ["--database-url", &db.url, "--world", &world.url, "--lease-ms", "20000"];
     let mut servers = [Server::new(&words), Server::new(&words)];
     for server in &mut servers {
         assert!(server.start(), "{}", server.log());

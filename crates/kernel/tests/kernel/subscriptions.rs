@@ -49,6 +49,14 @@ async fn publish(t: &TestKernel, kind: &str, name: &str, spec: Value) {
     assert!(job.error.is_none(), "{:?}", job.error);
 }
 
+/// Where the events have that it was published.
+async fn published_at(t: &TestKernel, name: &str) -> Option<i64> {
+    let events = t.kernel.events_after(t.scope, EventFilter::default(), 0, 500).await.unwrap();
+    let of_it =
+        |one: &&Event| one.event_type == "revision.published" && one.resource_name.as_deref() == Some(name);
+    events.iter().find(of_it).map(|one| one.pos)
+}
+
 /// A subscription to what is published, sent to the server.
 async fn subscribed(t: &TestKernel, server: &HttpServer) {
     subscribed_to(t, server, "revision.published").await;
@@ -208,12 +216,7 @@ both_stores! {
         let status_now = status(&t).await;
         assert_eq!(status_now["sentence"], "Nothing is sent: tester, who published it, is suspended");
         assert_eq!((&status_now["sending"], &status_now["state"]), (&json!(false), &json!("silent")));
-        let published = async || {
-            let events = t.kernel.events_after(t.scope, EventFilter::default(), 0, 500).await.unwrap();
-            let of_it = |one: &&Event| one.event_type == "revision.published" && one.resource_name.as_deref() == Some("silent");
-            events.iter().find(of_it).map(|one| one.pos)
-        };
-        let head = eventually("it has its place in the events", published).await;
+        let head = eventually("it has its place in the events", async || published_at(&t, "silent").await).await;
         eventually("it was passed over", async || {
             let readings = t.kernel.consumer_list().await.unwrap();
             readings.iter().any(|one| one.name.starts_with("subscriptions/told/") && one.pos >= head).then_some(())
@@ -289,6 +292,7 @@ both_stores! {
         })
         .await;
         publish(&t, "Sample", "meanwhile", json!({})).await;
+        eventually("it has its place before the new beginning", async || published_at(&t, "meanwhile").await).await;
         set(ResourceState::Active).await;
         publish(&t, "Sample", "after", json!({})).await;
         eventually("it goes on", async || (told("after") > 0).then_some(())).await;
