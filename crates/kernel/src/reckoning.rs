@@ -4,7 +4,9 @@
 //! in between by time that only grows, so that processes whose clocks differ agree on what is due, and a clock that is set
 //! is noticed within a second. Ahead: every lease looks as if it were over, so nobody claims for a lease, in which whoever
 //! is alive extends its own. Back: what was stored by the clock that was ahead would wait out the difference; each place in
-//! the queue holds when its time was stored, so it is known how long it was to wait, and it waits for as long from now.
+//! the queue holds when its time was stored, so it is known how long it was to wait, and it waits for as long from now. To a
+//! process that has not noticed yet, all that was put right so looks overdue, leases included: so a claim asks the reference
+//! itself whether it is behind what it is reckoned to be, and takes nothing then.
 //!
 //! Not here: times for people. Events, audit records and steps carry the clock of the process that wrote them.
 
@@ -85,6 +87,12 @@ impl Reckoning {
         let state = self.lock();
         let now = state.bounds.map(|(least, _)| Timestamp::from_micros(micros(steady) + least));
         (state.claims_from <= steady).then(|| now.unwrap_or_else(|| self.source.now()))
+    }
+
+    /// What the reference says at the least while a claim for `now` is made, unless it was set back meanwhile. None where it is not
+    /// reckoned.
+    pub(crate) fn claims_while(&self, now: Timestamp) -> Option<Timestamp> {
+        self.source.steady().and_then(|_| now.checked_sub(STEP))
     }
 
     /// How long nothing may be claimed still.

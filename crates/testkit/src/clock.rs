@@ -1,7 +1,7 @@
 //! Clocks for tests: one that stands still until it is moved, with ids and randomness that come out the same in every run, and
 //! one that runs and is set.
 
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -83,7 +83,10 @@ impl Clock for ManualClock {
 
 /// The system's clock, which a test sets ahead or back. Cheap to clone; every clone is the same clock.
 #[derive(Clone, Default)]
-pub struct SetClock(Arc<AtomicI64>);
+pub struct SetClock {
+    ahead_s: Arc<AtomicI64>,
+    steady_ahead_s: Arc<AtomicU64>,
+}
 
 impl SetClock {
     pub fn source(&self) -> Source {
@@ -92,17 +95,23 @@ impl SetClock {
 
     /// So many seconds ahead of the system's, or behind it.
     pub fn set(&self, ahead_s: i64) {
-        self.0.store(ahead_s, Ordering::SeqCst);
+        self.ahead_s.store(ahead_s, Ordering::SeqCst);
+    }
+
+    /// Time that only grows jumps by so many seconds.
+    pub fn jump(&self, s: u64) {
+        self.steady_ahead_s.fetch_add(s, Ordering::SeqCst);
     }
 }
 
 impl Clock for SetClock {
     fn now(&self) -> Timestamp {
-        Timestamp::from_micros(System.now().micros() + self.0.load(Ordering::SeqCst) * 1_000_000)
+        Timestamp::from_micros(System.now().micros() + self.ahead_s.load(Ordering::SeqCst) * 1_000_000)
     }
 
     fn steady(&self) -> Option<Duration> {
-        System.steady()
+        let ahead = Duration::from_secs(self.steady_ahead_s.load(Ordering::SeqCst));
+        System.steady().map(|steady| steady + ahead)
     }
 
     fn uuid(&self) -> Uuid {

@@ -111,12 +111,13 @@ impl Kernel {
         let Some(due) = self.reckoning.claims_now() else { return Ok(vec![]) };
         let now = Times { shown: self.source.now(), due };
         let lease_end = now.due.checked_add(self.options.lease).unwrap_or(Timestamp::MAX);
+        let reference = self.reckoning.claims_while(now.due);
         let (claimed, moved) = self
             .store
             .write(move |tx| -> Result<(Vec<Claimed>, bool)> {
                 let held = match tx.backend() {
                     Backend::Sqlite => hold_one_by_one(tx, share.clone(), lease_end, now.due)?,
-                    Backend::Postgres => hold_together(tx, share.clone(), lease_end, now.due)?,
+                    Backend::Postgres => hold_together(tx, share.clone(), lease_end, now.due, reference)?,
                 };
                 if held.is_empty() {
                     return Ok((vec![], false));
@@ -205,8 +206,15 @@ fn hold_one_by_one(tx: &mut Tx<'_>, mut share: Share, lease_end: Timestamp, now:
     Ok(held)
 }
 
-/// In one statement; a tenant is asked for an even part, and for more only where the others left some.
-fn hold_together(tx: &mut Tx<'_>, mut share: Share, lease_end: Timestamp, now: Timestamp) -> Result<Held> {
+/// In one statement; a tenant is asked for an even part, and for more only where the others left some. Nothing while the database's
+/// clock is behind `reference`.
+fn hold_together(
+    tx: &mut Tx<'_>,
+    mut share: Share,
+    lease_end: Timestamp,
+    now: Timestamp,
+    reference: Option<Timestamp>,
+) -> Result<Held> {
     let most = i64::try_from(share.most).unwrap_or(i64::MAX);
     let mut held = Held::new();
     for even in [true, false] {
@@ -219,7 +227,7 @@ fn hold_together(tx: &mut Tx<'_>, mut share: Share, lease_end: Timestamp, now: T
             true => vec![(TenantId::from(uuid::Uuid::nil()), 0)],
             false => share.held.iter().map(|(t, jobs)| (*t, i64::try_from(*jobs).unwrap_or(most))).collect(),
         };
-        let (rows, padded) = padded_rows(tx.backend(), &["uuid", "bigint"], used.len(), 6);
+        let (rows, padded) = padded_rows(tx.backend(), &["uuid", "bigint"], used.len(), 7);
         // A LIMIT that is a parameter is planned anew each time; one that is selected is not.
         // An array, because Postgres may run a subquery of IN again for each row and so take more than the limit.
         let sql = format!(
@@ -228,6 +236,7 @@ fn hold_together(tx: &mut Tx<'_>, mut share: Share, lease_end: Timestamp, now: T
              ), due AS (
                SELECT d.job_id FROM admitted t CROSS JOIN LATERAL (
                  SELECT q.job_id FROM job_queue q WHERE q.prio = t.prio AND q.tenant_id = t.tenant_id AND q.due_at <= $2
+                   AND (SELECT COALESCE(clock_timestamp() >= $6, true))
                  ORDER BY q.due_at, q.job_id LIMIT LEAST(
                    CASE WHEN $4 THEN (SELECT jobs FROM part) ELSE $3 END,
                    (SELECT GREATEST(0, $5 - COALESCE(MAX(u.jobs), 0)) FROM used u WHERE u.tenant_id = t.tenant_id)
@@ -237,7 +246,7 @@ fn hold_together(tx: &mut Tx<'_>, mut share: Share, lease_end: Timestamp, now: T
              UPDATE job_queue SET due_at = $1, set_at = $2, token = token + 1 WHERE job_id = ANY(ARRAY(SELECT job_id FROM due))
              RETURNING job_id, token, step, tenant_id, (SELECT jobs FROM part)"
         );
-        let mut args: Vec<&dyn Param> = vec![&lease_end, &now, &left, &even, &most];
+        let mut args: Vec<&dyn Param> = vec![&lease_end, &now, &left, &even, &most, &reference];
         let last = used.last();
         for (tenant, jobs) in used.iter().chain(last.into_iter().cycle()).take(padded) {
             args.extend([tenant as &dyn Param, jobs]);

@@ -147,3 +147,38 @@ async fn processes_whose_clocks_differ_by_hours_leave_each_other_their_work() {
     assert_eq!(tries.lock().unwrap().len(), 24);
     assert!(tries.lock().unwrap().values().all(|tries| *tries == 1), "{:?}", tries.lock().unwrap());
 }
+
+/// As where the database's clock was set back and the others put the queue right before this one noticed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_process_that_reckons_ahead_of_the_database_takes_nothing_from_the_others() {
+    let db = TestDatabase::postgres().await;
+    let (clock, gate, tries) = (SetClock::default(), Gate::closed(), Tries::default());
+    let build = || {
+        let (gate, tries) = (gate.clone(), tries.clone());
+        let scripted = Scripted::new(move |call: Call| {
+            let gate = gate.clone();
+            tried(&tries, &call);
+            async move {
+                if call.step == "long" {
+                    gate.pass().await;
+                }
+                Outcome::done(json!({}))
+            }
+        });
+        TestKernel::build().lease(Duration::from_mins(1)).scripted(scripted)
+    };
+    let one = build().on(&db).await;
+    let long = one.job(&["long"]).await;
+    one.job_in(long, JobState::Running).await;
+    let other = build().source(clock.source()).on(&db).await;
+    for _ in 0..3 {
+        clock.jump(HOUR_S.unsigned_abs());
+        other.kernel.bus.call_workers();
+        // By then the other has looked at the queue.
+        let short = other.job(&["short"]).await;
+        assert_eq!(one.job_ended(short).await.state, JobState::Succeeded);
+    }
+    gate.open();
+    assert_eq!(one.job_ended(long).await.state, JobState::Succeeded);
+    assert!(tries.lock().unwrap().values().all(|tries| *tries == 1), "{:?}", tries.lock().unwrap());
+}

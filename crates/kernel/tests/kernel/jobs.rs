@@ -524,7 +524,8 @@ both_stores! {
         second.start_tasks().await;
         let job = second.job_ended(id).await;
         assert_eq!((job.state, job.steps[0].attempts), (JobState::Succeeded, 2));
-        second.crash_tasks();
+        // In order: a claim that it has under way must not take the next job along.
+        second.stopping_tasks().await;
         gate.open();
         // The first has one slot: when it carries out another job, it is done with the one that it lost.
         let next = first.job(&["next"]).await;
